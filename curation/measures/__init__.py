@@ -1,0 +1,1 @@
+"""One file per measure: what it needs and which columns it writes."""

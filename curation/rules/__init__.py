@@ -1,0 +1,1 @@
+"""One file per rule: which samples to drop, as SQL over measured columns."""
