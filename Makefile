@@ -1,0 +1,43 @@
+# Two commands matter: `make quickstart` and `make test`. The rest is for contributors.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: quickstart test check lint types format soak notebook clean
+
+quickstart: $(STAMP)
+	$(BIN)/python -m pipeline.world runs/world
+	$(BIN)/nearfar run data_manifests/plans/quickstart.yaml
+
+test: $(STAMP)
+	$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=90
+
+check: lint types test
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+format: $(STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# Kills the quickstart at 25 random moments; minutes, not seconds.
+soak: $(STAMP)
+	$(BIN)/python -m pytest -m soak --override-ini "addopts=--strict-markers -ra -s"
+
+notebook: $(STAMP)
+	$(BIN)/python notebooks/execute.py
+
+clean:
+	rm -rf runs build dist .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "nearfar needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; name another: make PYTHON=python3.12")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $(STAMP)
