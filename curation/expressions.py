@@ -1,0 +1,46 @@
+"""SQL text that is safe to build: quoted identifiers, number literals, and NULL-proof expressions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+NAN = "'nan'::DOUBLE"
+
+
+def quoted(identifier: str) -> str:
+    """Quote a column or struct field for SQL; this is the only place where names become SQL.
+
+    NUL cannot stand in an identifier and is refused.
+    """
+    if "\x00" in identifier:
+        raise ValueError(f"column name {identifier!r} holds a NUL character")
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def measured(benchmark: str, field: str) -> str:
+    """Return the SQL of one measured number, NULL where it is NULL or NaN.
+
+    Args:
+        benchmark: Name of the struct column.
+        field: `similarity` or `margin`.
+    """
+    return f"nullif({quoted(benchmark)}.{quoted(field)}, {NAN})"
+
+
+def maximum(benchmarks: Sequence[str], field: str) -> str:
+    """Return the SQL of the maximum of one field over benchmarks, NULL where any of them is NULL or NaN.
+
+    DuckDB's `greatest` passes over NULL, but orders NaN above every number: so NULL is made NaN first,
+    and a NaN that comes out is made NULL.
+    """
+    if len(benchmarks) == 1:
+        return measured(benchmarks[0], field)
+    terms = ", ".join(f"coalesce({quoted(name)}.{quoted(field)}, {NAN})" for name in benchmarks)
+    return f"nullif(greatest({terms}), {NAN})"
+
+
+def number(value: float | int) -> str:
+    """Write a number as SQL, exact to the last bit (DuckDB reads a plain `0.1` as a DECIMAL)."""
+    if isinstance(value, int):
+        return f"{value:d}"
+    return f"'{value!r}'::DOUBLE"

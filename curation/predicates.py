@@ -1,0 +1,169 @@
+"""What a `where` may say: an allow-list over the tree that DuckDB's own parser makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from curation.selection import Fields
+from indexes.errors import PlanError
+
+Node = Mapping[str, Any]
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+COMPARISONS = _words(
+    "COMPARE_EQUAL COMPARE_NOTEQUAL COMPARE_LESSTHAN COMPARE_GREATERTHAN COMPARE_LESSTHANOREQUALTO "
+    "COMPARE_GREATERTHANOREQUALTO COMPARE_DISTINCT_FROM COMPARE_NOT_DISTINCT_FROM"
+)
+OPERATORS = _words(
+    "COMPARE_IN COMPARE_NOT_IN OPERATOR_NOT OPERATOR_IS_NULL OPERATOR_IS_NOT_NULL OPERATOR_COALESCE "
+    "OPERATOR_NULLIF"
+)
+FUNCTIONS = _words(
+    "abs ceil concat contains ends_with floor greatest ilike_escape isfinite isinf isnan least length "
+    "like_escape ln log2 lower ltrim not_ilike_escape not_like_escape nullif prefix regexp_full_match "
+    "regexp_matches replace round rtrim sqrt starts_with strlen substring suffix trim upper"
+)
+SYMBOLS = _words("+ - * / // % || ~~ !~~ ~~* !~~* ~~~ ~ !~ @ ^@")
+TYPES = _words(
+    "bigint bool boolean char date decimal double float float4 float8 hugeint int int1 int2 int4 int8 "
+    "integer numeric real signed smallint string text timestamp tinyint ubigint uinteger usmallint "
+    "utinyint varchar"
+)
+
+
+def check_predicate(tree: Node, columns: Mapping[str, Fields] | None, where: str) -> None:
+    """Refuse whatever is not a plain expression over known columns.
+
+    Args:
+        tree: The expression's node, as DuckDB's `json_serialize_sql` writes it.
+        columns: Columns that may be named, each with its struct fields; None leaves names unchecked.
+        where: Place in the plan, for messages.
+
+    Raises:
+        PlanError: On a subquery, an unlisted function or kind of expression, or an unknown column.
+    """
+    pending = [tree]
+    while pending:
+        node = pending.pop()
+        kind = str(node.get("class"))
+        if kind == "COLUMN_REF":
+            _check_column(node, columns, where)
+            continue
+        step = CHILDREN.get(kind)
+        if step is None:
+            raise PlanError(
+                f"{where} holds a {_spoken(kind)}, which a predicate may not; it may hold comparisons, AND, "
+                f"OR, NOT, IN, BETWEEN, LIKE, IS NULL, CASE, CAST, arithmetic and: {_listed(FUNCTIONS)}"
+            )
+        pending.extend(step(node, where))
+
+
+def _listed(names: frozenset[str]) -> str:
+    return ", ".join(sorted(names))
+
+
+def _spoken(kind: str) -> str:
+    return kind.lower().replace("_", " ")
+
+
+def _check_column(node: Node, columns: Mapping[str, Fields] | None, where: str) -> None:
+    """Identifiers match without regard to case, as DuckDB has it."""
+    path = [str(name) for name in node["column_names"]]
+    if columns is None:
+        return
+    known = {name.lower(): tuple(field.lower() for field in inner) for name, inner in columns.items()}
+    wanted = [name.lower() for name in path]
+    inner = known.get(wanted[0])
+    if inner == () and len(wanted) == 1:
+        return
+    if inner and len(wanted) == 2 and wanted[1] in inner:
+        return
+    has = ", ".join(sorted(f"{name}.{field}" if field else name for name, field in _names(columns)))
+    raise PlanError(
+        f"{where} names the column '{'.'.join(path)}', which is not there; it may name: {has or 'none'}"
+    )
+
+
+def _names(columns: Mapping[str, Fields]) -> Iterator[tuple[str, str]]:
+    for name, inner in columns.items():
+        yield from ((name, field) for field in inner or ("",))
+
+
+def _typed(allowed: frozenset[str]) -> Callable[[Node, str], None]:
+    def check(node: Node, where: str) -> None:
+        if node["type"] not in allowed:
+            raise PlanError(
+                f"{where} holds the operator {_spoken(str(node['type']))}, which a predicate may not"
+            )
+
+    return check
+
+
+_comparison, _operator = _typed(COMPARISONS), _typed(OPERATORS)
+
+
+def _of_comparison(node: Node, where: str) -> list[Node]:
+    _comparison(node, where)
+    return [node["left"], node["right"]]
+
+
+def _of_operator(node: Node, where: str) -> list[Node]:
+    _operator(node, where)
+    return list(node["children"])
+
+
+def _of_conjunction(node: Node, where: str) -> list[Node]:
+    return list(node["children"])
+
+
+def _of_between(node: Node, where: str) -> list[Node]:
+    return [node["input"], node["lower"], node["upper"]]
+
+
+def _of_case(node: Node, where: str) -> list[Node]:
+    checks = [check[side] for check in node["case_checks"] for side in ("when_expr", "then_expr")]
+    return [*checks, node["else_expr"]]
+
+
+def _of_constant(node: Node, where: str) -> list[Node]:
+    return []
+
+
+def _of_cast(node: Node, where: str) -> list[Node]:
+    """A type may have numbers as its arguments, as DECIMAL(8, 3) has."""
+    kind = node["type_expr"]
+    name = str(kind["type_name"]).lower()
+    plain = all(child.get("class") == "CONSTANT" for child in kind["children"])
+    if name not in TYPES or not plain or kind["schema"] or kind["catalog"]:
+        raise PlanError(f"{where} casts to {name}; it may cast to: {_listed(TYPES)}")
+    return [node["child"]]
+
+
+def _of_function(node: Node, where: str) -> list[Node]:
+    name = str(node["function_name"]).lower()
+    allowed = SYMBOLS if node["is_operator"] and name not in FUNCTIONS else FUNCTIONS
+    unusual = (
+        node["schema"] or node["catalog"] or node["distinct"] or node["filter"] or node["order_bys"]["orders"]
+    )
+    if name not in allowed or unusual or any(argument["name"] for argument in node["arguments"]):
+        raise PlanError(
+            f"{where} calls the function {name}, which a predicate may not; it may call: {_listed(FUNCTIONS)}"
+        )
+    return [argument["expression"] for argument in node["arguments"]]
+
+
+CHILDREN: dict[str, Callable[[Node, str], list[Node]]] = {
+    "BETWEEN": _of_between,
+    "CASE": _of_case,
+    "CAST": _of_cast,
+    "COMPARISON": _of_comparison,
+    "CONJUNCTION": _of_conjunction,
+    "CONSTANT": _of_constant,
+    "FUNCTION": _of_function,
+    "OPERATOR": _of_operator,
+}
