@@ -1,0 +1,121 @@
+"""What a plan holds, checked by pydantic: unknown keys are refused and text is not made into numbers."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SkipValidation,
+    WithJsonSchema,
+    model_validator,
+)
+
+from pipeline.plan.names import BenchmarkName, PlanName
+from pipeline.plan.splits import Split
+from pipeline.source import PathText, Source
+
+_DECIMAL = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_BINARY = {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]i?B|B)", re.IGNORECASE)
+_MIN_MEMORY = 64 * 2**20
+
+
+def byte_count(text: str) -> int:
+    """Read a size such as `1GB` (10^9 bytes) or `512MiB` (512 * 2^20 bytes)."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"got '{text}', which is no size; write a number with a unit: 500MB, 1GB, 2GiB")
+    return int(float(match[1]) * (_DECIMAL | _BINARY)[match[2].upper()])
+
+
+def _memory_size(text: str) -> str:
+    if byte_count(text) < _MIN_MEMORY:
+        raise ValueError(f"got '{text}', which is too little to work in; give at least 64MiB")
+    return text
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class EncoderChoice(_Strict):
+    """The open_clip model that embeds images."""
+
+    model: PathText = Field(description="Name of an open_clip model, or path of a folder or JSON config.")
+    pretrained: PathText | None = Field(
+        default=None, description="Name of open_clip's weights for it, or path of a checkpoint file."
+    )
+
+
+class AuditOptions(_Strict):
+    """What the report calls leakage, and how many pairs it shows."""
+
+    hard: float = Field(default=0.99, ge=-1, le=1, description="From here on a pair may be the same image.")
+    soft: float = Field(default=0.95, ge=-1, le=1, description="From here on a pair may be a near-copy.")
+    pairs: int = Field(default=24, ge=0, le=500, description="Image pairs shown for each benchmark.")
+
+    @model_validator(mode="after")
+    def _soft_below_hard(self) -> AuditOptions:
+        if self.soft > self.hard:
+            raise ValueError(f"soft is {self.soft}, above hard; give a soft of at most {self.hard}")
+        return self
+
+
+class EngineOptions(_Strict):
+    """How the measuring pass computes; no choice of these but an inexact backend changes a result."""
+
+    backend: str = Field(default="exact", description="Name of an index backend.")
+    memory_limit: Annotated[str, AfterValidator(_memory_size)] = Field(
+        default="1GB", description="Memory for one pass, such as 500MB or 2GiB."
+    )
+
+    @property
+    def memory_bytes(self) -> int:
+        """The memory limit in bytes."""
+        return byte_count(self.memory_limit)
+
+
+class Plan(_Strict):
+    """One plan: a pool, the benchmarks it is measured against, and the splits to cut from it."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    name: PlanName = Field(description="Name of the plan, for the report.")
+    pool: Source = Field(description="The image-text pool to curate.")
+    encoder: EncoderChoice | None = Field(
+        default=None,
+        description="Model that embeds the images; omitted where every set brings vectors.",
+    )
+    reference: Source | None = Field(
+        default=None, description="The in-distribution training set that calibrates each query's threshold."
+    )
+    benchmarks: dict[BenchmarkName, Source] = Field(
+        min_length=1, description="The evaluation sets by name; at least one."
+    )
+    splits: Annotated[dict[str, SkipValidation[Split]], WithJsonSchema({})] = Field(
+        default_factory=dict,
+        description="The splits by name: lists of rules, or {from: ..., rules: [...]}.",
+    )
+    output: PathText = Field(description="Folder for everything that nearfar writes.")
+    neighbours: int = Field(
+        default=10, ge=1, le=1000, description="Nearest pool samples listed for each query."
+    )
+    audit: AuditOptions = Field(default_factory=AuditOptions, description="Levels and sizes of the report.")
+    engine: EngineOptions = Field(default_factory=EngineOptions, description="How the pass computes.")
+
+    def sources(self) -> dict[str, Source]:
+        """Give every set of the plan by its place: `pool`, `reference`, `benchmarks.NAME`."""
+        sets = {"pool": self.pool}
+        if self.reference is not None:
+            sets["reference"] = self.reference
+        return sets | {f"benchmarks.{name}": source for name, source in self.benchmarks.items()}
+
+    def written(self) -> dict[str, Any]:
+        """Give the plan as a plan file writes it, without what is None."""
+        plain = self.model_dump(mode="json", exclude_none=True, exclude={"splits"})
+        return plain | {"splits": {name: split.as_written() for name, split in self.splits.items()}}
