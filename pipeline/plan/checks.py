@@ -11,7 +11,7 @@ from curation.selection import Rule, Scope
 from indexes import registry
 from indexes.errors import BadInputError, PlanError
 from pipeline.plan.model import Plan
-from pipeline.plan.problems import closest, place_text
+from pipeline.plan.problems import closest, mark_named_in, place_text
 from pipeline.plan.splits import Split
 from pipeline.yaml_safe import Document, Place
 
@@ -27,7 +27,8 @@ def check(plan: Plan, document: Document | None = None) -> None:
         PlanError: With the first thing that is wrong.
     """
     for place, problem in _problems(plan):
-        raise PlanError(f"{_where(place, document)}{place_text(place)}: {problem}")
+        mark = f"{document.mark(place)}: " if document else ""
+        raise PlanError(f"{mark}{place_text(place)}: {problem}")
     for name, split in plan.splits.items():
         for place, rule in split.placed_rules():
             _check_rule(plan, ("splits", name, *place), rule, document)
@@ -38,15 +39,12 @@ def rule_scope(plan: Plan) -> Scope:
     return Scope(benchmarks=tuple(plan.benchmarks), reference=plan.reference is not None)
 
 
-def _where(place: Place, document: Document | None) -> str:
-    return f"{document.mark(place)}: " if document else ""
-
-
 def _check_rule(plan: Plan, place: Place, rule: Rule, document: Document | None) -> None:
     try:
         rule.resolved(replace(rule_scope(plan), where=place_text(place)))
     except BadInputError as failure:
-        raise PlanError(f"{_where(place, document)}{failure}") from failure
+        mark = f"{mark_named_in(str(failure), place, document)}: " if document else ""
+        raise PlanError(f"{mark}{failure}") from failure
 
 
 def split_order(splits: dict[str, Split]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from pipeline.yaml_safe import Document, Place
+from pipeline.yaml_safe import Document, Mark, Place
 
 _SHOWN = 5
 
@@ -26,6 +26,13 @@ def closest(got: str, names: Iterable[str]) -> str:
     """Give "Did you mean 'x'?" for the name most like `got`, or an empty text if none is."""
     found = difflib.get_close_matches(got, list(names), n=1, cutoff=0.6)
     return f"Did you mean '{found[0]}'?" if found else ""
+
+
+def mark_named_in(message: str, place: Place, document: Document) -> Mark:
+    """Give the mark of what `message` names at or below `place`, of `place` itself if it names nothing there."""
+    below = [known for known in document.marks if known[: len(place)] == place and len(known) > len(place)]
+    named = [known for known in below if f"'{known[-1]}'" in message or place_text(known) in message]
+    return document.mark(max(named, key=len, default=place))
 
 
 def explain(failure: ValidationError, model: type[BaseModel], document: Document) -> str:

@@ -10,7 +10,7 @@ import curation.rules as rules_package
 from curation.selection import Rule, Scope
 from indexes.errors import BadInputError, PlanError
 from pipeline.plan.names import SPLIT_RESERVED, name_problem
-from pipeline.plan.problems import closest, place_text
+from pipeline.plan.problems import closest, mark_named_in, place_text
 from pipeline.yaml_safe import Document, Place
 
 Operation = Literal["union", "intersect", "minus"]
@@ -143,7 +143,9 @@ def _parse_rule(entry: Any, place: Place, document: Document) -> Rule:
         return rules_package.parse(name, {} if options is None else options, where=place_text(place))
     except BadInputError as failure:
         advice = "" if name in rules_package.names() else closest(name, rules_package.names())
-        raise PlanError(f"{document.mark((*place, name))}: {failure}. {advice}".rstrip(". ")) from failure
+        raise PlanError(
+            f"{mark_named_in(str(failure), (*place, name), document)}: {failure}. {advice}".rstrip(". ")
+        ) from failure
 
 
 def _refuse(document: Document, place: Place, why: str) -> NoReturn:
