@@ -1,0 +1,184 @@
+"""The command line: thin wrappers of documented functions."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any, NoReturn
+
+import click
+import typer
+
+from indexes.errors import NearfarError
+
+# `Optional`, not `| None`: typer reads these annotations at run time.
+Plans = Annotated[Path, typer.Argument(help="The plan, a YAML file.", metavar="PLAN")]
+Outputs = Annotated[Path, typer.Argument(help="The output folder of a run.", metavar="OUT")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Replace a value of the plan: --set pool.path=/data/x."),
+]
+Workers = Annotated[int | None, typer.Option(min=1, help="Worker processes on this machine.")]
+Scheduler = Annotated[str | None, typer.Option(help="Address of a Dask scheduler to run on.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON lines instead of text.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Remove the output of another plan first.")]
+
+app = typer.Typer(
+    help="Prune and audit image-text pools by their similarity to benchmarks.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@app.command()
+def run(
+    plan: Plans,
+    overrides: Overrides = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    device: Device = "auto",
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Do what is not yet done of a plan."""
+    from pipeline import commands
+
+    options = commands.options(workers, scheduler, device, overwrite)
+    commands.run(plan, overrides or [], options, as_json)
+
+
+@app.command(name="plan")
+def plan_(
+    plan: Plans,
+    overrides: Overrides = None,
+    workers: Workers = None,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Say what a run would do and cost; touches nothing."""
+    from pipeline import commands
+
+    commands.plan(plan, overrides or [], commands.options(workers, None, device, False), as_json)
+
+
+@app.command()
+def status(out: Outputs, as_json: AsJson = False) -> None:
+    """Say how far a run has come."""
+    from pipeline import commands
+
+    commands.status(out, as_json)
+
+
+@app.command()
+def verify(
+    out: Outputs,
+    samples: Annotated[int, typer.Option(min=1, help="Decisions to compute again.")] = 256,
+    seed: Annotated[int, typer.Option(help="Seed of their draw.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Hash every output again, and decide a sample again by an independent float64 path."""
+    from pipeline import commands
+
+    raise typer.Exit(commands.verify(out, samples, seed, as_json))
+
+
+@app.command()
+def audit(
+    pool: Annotated[str, typer.Option(help="The pool, in any format that nearfar reads.")],
+    benchmark: Annotated[list[str], typer.Option(metavar="NAME=PATH", help="A benchmark; may be repeated.")],
+    out: Annotated[str, typer.Option(help="Folder for the report.")],
+    reference: Annotated[str | None, typer.Option(help="The set that calibrates thresholds.")] = None,
+    model: Annotated[str | None, typer.Option(help="open_clip model that embeds images.")] = None,
+    pretrained: Annotated[str | None, typer.Option(help="Its weights: a name or a file.")] = None,
+    fail_above: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIM[:SHARE]", help="Exit 1 if more than SHARE of a benchmark has a sample above SIM."
+        ),
+    ] = None,
+    workers: Workers = None,
+    device: Device = "auto",
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Report the train-test similarity of a pool; needs no plan file."""
+    from pipeline import commands
+
+    plan = commands.audit_plan(pool, benchmark, reference, out, (model, pretrained))
+    raise typer.Exit(
+        commands.audit(plan, fail_above, commands.options(workers, None, device, overwrite), as_json)
+    )
+
+
+@app.command()
+def report(out: Outputs, as_json: AsJson = False) -> None:
+    """Write the report of a finished run again, and say where it is."""
+    from pipeline import commands
+
+    commands.report(out, as_json)
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Look at this machine and say what will work."""
+    from pipeline import commands
+
+    raise typer.Exit(commands.doctor(as_json))
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a plan, for editors."""
+    from pipeline.plan import schema_text
+
+    typer.echo(schema_text(), nl=False)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line; exit 0 done, 1 failed, 2 bad input, 130 or 143 interrupted and resumable."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        code = app(args=None if arguments is None else list(arguments), standalone_mode=False)
+    except NearfarError as error:
+        _leave(f"nearfar: {error}", error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        _leave("nearfar: interrupted; run the same command again to go on where it stopped", 130)
+    except _TerminatedError:
+        _leave("nearfar: terminated; run the same command again to go on where it stopped", 143)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+class _TerminatedError(BaseException):
+    """SIGTERM, as Slurm and Kubernetes send it before they kill."""
+
+
+def _terminate(signum: int, frame: FrameType | None) -> None:
+    raise _TerminatedError
+
+
+def _leave(message: str, code: int) -> NoReturn:
+    print(message, file=sys.stderr)
+    sys.exit(code)
+
+
+def echo_json(value: Any) -> None:
+    """Print one JSON line."""
+    typer.echo(json.dumps(value, sort_keys=True))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,223 @@
+"""What each command of the command line does and prints."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from curation.audit import exceeded
+from curation.audit import fail_above as parse_fail_above
+from indexes.errors import DataError, OutputError, PlanError
+from pipeline.commit import records
+from pipeline.estimate import StageEstimate, estimate
+from pipeline.parquet import read_parquet
+from pipeline.plan import EncoderChoice, Plan, load_lock, load_plan
+from pipeline.plan import audit_plan as build_audit_plan
+from pipeline.progress import Progress
+from pipeline.readers import describe, detect
+from pipeline.run import LOCK_FILE, RunOptions, execute
+from pipeline.source import Source
+from pipeline.stages import STAGES
+from pipeline.verify import verify as verify_run
+from pipeline.work import RunContext
+
+
+def options(workers: int | None, scheduler: str | None, device: str, overwrite: bool) -> RunOptions:
+    """Gather the options that runs share; the command is what the user typed, for the report."""
+    command = shlex.join(["nearfar", *_without_run_options(sys.argv[1:])])
+    return RunOptions(
+        workers=workers, scheduler=scheduler, device=device, overwrite=overwrite, command=command
+    )
+
+
+def _without_run_options(arguments: list[str]) -> list[str]:
+    """Leave out what decides nothing, so that the report's bytes do not depend on how a run was run."""
+    kept, skip = [], False
+    for argument in arguments:
+        name = argument.partition("=")[0]
+        if skip or name in ("--json", "--overwrite"):
+            skip = False
+        elif name in ("--workers", "--scheduler", "--device"):
+            skip = "=" not in argument
+        else:
+            kept.append(argument)
+    return kept
+
+
+def run(path: Path, overrides: Sequence[str], chosen: RunOptions, as_json: bool) -> None:
+    """Run a plan and say what came of it."""
+    plan = load_plan(path, overrides)
+    with Progress(Path(plan.output), as_json=as_json) as progress:
+        done = execute(plan, chosen, progress)
+    _summary(done, as_json)
+
+
+def _summary(run: RunContext, as_json: bool) -> None:
+    splits = {name: record.facts for name, record in run.done["split"].items()}
+    if as_json:
+        print(json.dumps({"event": "finished", "output": run.plan.output, "splits": splits}, sort_keys=True))
+        return
+    console = Console(highlight=False)
+    if splits:
+        table = Table("split", "kept", "of", "share", box=None, pad_edge=False)
+        rows = run.done["catalog"]["pool"].facts["rows"]
+        for name, facts in splits.items():
+            share = f"{facts['kept'] / rows:.1%}" if rows else "-"
+            table.add_row(name, f"{facts['kept']:,}", f"{rows:,}", share)
+        console.print(table)
+    print(f"splits: {run.plan.output}/splits")
+    print(f"report: {run.plan.output}/report/report.html")
+
+
+def plan(path: Path, overrides: Sequence[str], chosen: RunOptions, as_json: bool) -> None:
+    """Print what a run would do and cost."""
+    stages, rates = estimate(load_plan(path, overrides), chosen)
+    if as_json:
+        print(
+            json.dumps(
+                {"stages": [asdict(stage) for stage in stages], "rates": asdict(rates)}, sort_keys=True
+            )
+        )
+        return
+    table = Table("stage", "units", "done", "to do", "reads", "writes", "estimate", box=None, pad_edge=False)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for stage in stages:
+        table.add_row(*_cells(stage))
+    Console(highlight=False).print(table)
+    images = f", {rates.images:,.0f} images/s" if rates.images else ""
+    print(
+        f"measured on one shard: reading {rates.read_bytes / 1e6:,.0f} MB/s{images}, "
+        f"search {2 * rates.products / 1e9:,.0f} GFLOP/s"
+    )
+
+
+def _cells(stage: StageEstimate) -> tuple[str, ...]:
+    seconds = "" if stage.seconds is None else f"{stage.seconds:,.1f} s"
+    sizes = (f"{size / 1e6:,.1f} MB" if size else "" for size in (stage.reads, stage.writes))
+    return (stage.stage, str(stage.units), str(stage.done), str(stage.todo), *sizes, seconds)
+
+
+def status(out: Path, as_json: bool) -> None:
+    """Print how many units of each stage are committed."""
+    if not (out / LOCK_FILE).is_file():
+        raise OutputError(f"{out} holds no run (no {LOCK_FILE}); name the `output` folder of a plan")
+    counts = {stage: len(records(out, stage)) for stage in STAGES}
+    name = load_lock(out / LOCK_FILE).plan.name
+    finished = bool(counts["report"])
+    if as_json:
+        print(json.dumps({"plan": name, "committed": counts, "finished": finished}, sort_keys=True))
+        return
+    print(f"{name}: {'finished' if finished else 'not finished; run the plan again to go on'}")
+    for stage, count in counts.items():
+        print(f"  {stage:<12}{count:>8} units committed")
+
+
+def verify(out: Path, samples: int, seed: int, as_json: bool) -> int:
+    """Verify a run; 1 if something is wrong."""
+    result = verify_run(out, samples, seed)
+    if as_json:
+        print(json.dumps(asdict(result), sort_keys=True))
+    else:
+        for problem in result.problems:
+            print(f"wrong: {problem}")
+        print(
+            f"{'all well' if not result.problems else f'{len(result.problems)} problems'}: {result.files} files hashed, "
+            f"{result.decisions} samples and {result.thresholds} thresholds computed again in float64"
+        )
+    return 1 if result.problems else 0
+
+
+def audit_plan(
+    pool: str,
+    benchmarks: Sequence[str],
+    reference: str | None,
+    out: str,
+    encoder: tuple[str | None, str | None],
+) -> Plan:
+    """Make a plan from the options of `nearfar audit`; formats are found out."""
+    named: dict[str, Source] = {}
+    for option in benchmarks:
+        name, equals, path = option.partition("=")
+        if not equals or not path:
+            raise PlanError(
+                f"--benchmark takes NAME=PATH, got '{option}'; write --benchmark sketch=/data/sketch"
+            )
+        if name in named:
+            raise PlanError(f"--benchmark {name} is given twice; give each benchmark a name of its own")
+        named[name] = detected(path)
+    model, pretrained = encoder
+    choice = None if model is None else EncoderChoice(model=model, pretrained=pretrained)
+    calibrating = None if reference is None else detected(reference)
+    return build_audit_plan(detected(pool), named, out, reference=calibrating, encoder=choice)
+
+
+def detected(path: str) -> Source:
+    """Find out the format of a set.
+
+    Raises:
+        DataError: If no reader, or more than one, takes it for its own; the message says what was found.
+    """
+    fits = detect(Path(path))
+    if len(fits) != 1:
+        raise DataError(
+            f"{path}: {describe(Path(path))}; {'several formats fit' if fits else 'no format fits'}"
+            f"{' (' + ', '.join(fits) + ')' if fits else ''}. Write a plan file and name the format there"
+        )
+    return Source(path=path, format=fits[0])
+
+
+def audit(plan: Plan, spec: str | None, chosen: RunOptions, as_json: bool) -> int:
+    """Run an audit; 1 if it exceeds what `--fail-above` allows."""
+    rule = None if spec is None else parse_fail_above(spec)
+    with Progress(Path(plan.output), as_json=as_json) as progress:
+        done = execute(plan, chosen, progress)
+    _summary(done, as_json)
+    failures = (
+        () if rule is None else exceeded(rule, {name: _nearest(done, name) for name in plan.benchmarks})
+    )
+    for failure in failures:
+        print(f"too near: {failure}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _nearest(run: RunContext, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Give the similarity of each query's nearest pool sample; -1 for a query that has none."""
+    table = read_parquet(run.out / "neighbours" / f"{name}.parquet", columns=["query", "rank", "similarity"])
+    nearest = np.full(run.done["index"][name].facts["queries"], -1.0)
+    first = table.column("rank").to_numpy() == 1
+    nearest[table.column("query").to_numpy()[first]] = table.column("similarity").to_numpy()[first]
+    return nearest
+
+
+def report(out: Path, as_json: bool) -> None:
+    """Write a finished run's report again if it is gone or stale, and say where it is."""
+    if not (out / LOCK_FILE).is_file():
+        raise OutputError(f"{out} holds no run (no {LOCK_FILE}); name the `output` folder of a plan")
+    lock = load_lock(out / LOCK_FILE)
+    plan = lock.plan.model_copy(update={"output": str(out)})
+    with Progress(out, as_json=as_json) as progress:
+        execute(plan, RunOptions(command=lock.fingerprints["command"]), progress)
+    print(
+        json.dumps({"report": f"{out}/report/report.html"})
+        if as_json
+        else f"report: {out}/report/report.html"
+    )
+
+
+def doctor(as_json: bool) -> int:
+    """Print what was found on this machine; 1 if something that nearfar needs is missing."""
+    from pipeline.doctor import as_text, examine
+
+    findings = examine()
+    print(json.dumps([asdict(finding) for finding in findings]) if as_json else as_text(findings))
+    return 1 if any(finding.level == "fail" for finding in findings) else 0

@@ -1,0 +1,90 @@
+"""Each pool part against all queries: the one expensive pass. It measures and never drops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from indexes.scores import Scores
+from indexes.search import Scanner
+from pipeline.commit import Attempt
+from pipeline.parquet import write_parquet
+from pipeline.samples import Part
+from pipeline.stages._parts import part_size, parts_of
+from pipeline.stages._queries import packed_queries, query_identity, query_settings, scanner
+from pipeline.stages._scan import NEIGHBOURS_SCHEMA, QUARANTINED_SCHEMA, Seen, neighbour_table, scan_part
+from pipeline.work import Json, RunContext, Work
+
+SCORE_TYPE = pa.struct(
+    [
+        ("similarity", pa.float64()),
+        ("nearest", pa.int32()),
+        ("margin", pa.float64()),
+        ("margin_query", pa.int32()),
+    ]
+)
+
+
+def measure_schema(benchmarks: list[str]) -> pa.Schema:
+    """Give the columns of `measures/similarity/`: the uid, then a struct per benchmark."""
+    return pa.schema([("uid", pa.uuid()), *((name, SCORE_TYPE) for name in benchmarks)])
+
+
+def plan(run: RunContext) -> Iterator[list[Work]]:
+    """List one unit per pool part, where there are benchmarks."""
+    if not run.plan.benchmarks:
+        return
+    shared: Json = {
+        "queries": query_identity(run, thresholds=True),
+        "backend": run.plan.engine.backend,
+        "neighbours": run.plan.neighbours,
+        "benchmarks": list(run.plan.benchmarks),
+    }
+    settings = run.settings | query_settings(run)
+    works = []
+    for number, part, part_identity in parts_of(run, "pool"):
+        identity = shared | {"part": part_identity, "number": number}
+        rows, size = part_size(part)
+        works.append(Work("measure", number, identity, settings | {"part": part.to_json()}, rows, size))
+    yield works
+
+
+def perform(work: Work, into: Attempt) -> Json:
+    """Score one pool part, and keep for each query the part's nearest samples."""
+    benchmarks = work.identity["benchmarks"]
+    search = scanner(work, packed_queries(work, thresholds=True), k=work.identity["neighbours"])
+    seen, number = Seen(), work.identity["number"]
+    schema = measure_schema(benchmarks)
+    batches = _batches(Part.from_json(work.settings["part"]), search, seen, schema)
+    relative = f"measures/similarity/part-{number}.parquet"
+    into.add(relative, rows=write_parquet(into.file(relative), batches, schema))
+    relative = f"measures/similarity/quarantined-{number}.parquet"
+    lost = pa.concat_tables([QUARANTINED_SCHEMA.empty_table(), *seen.quarantined])
+    into.add(relative, rows=write_parquet(into.file(relative), lost, QUARANTINED_SCHEMA))
+    relative = f"neighbours/parts/part-{number}.parquet"
+    into.add(
+        relative, rows=write_parquet(into.file(relative), neighbour_table(search, seen), NEIGHBOURS_SCHEMA)
+    )
+    return seen.facts()
+
+
+def _batches(part: Part, search: Scanner, seen: Seen, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    for samples, scores in scan_part(part, search, seen):
+        columns = [samples.column("uid").combine_chunks()]
+        columns += [_struct(scores, segment) for segment in range(len(schema) - 1)]
+        yield from pa.table(columns, schema=schema).to_batches()
+
+
+def _struct(scores: Scores, segment: int) -> pa.StructArray:
+    """Lay one benchmark's columns side by side; margins are null without a reference."""
+    rows = len(scores.similarity)
+    if scores.margin is None or scores.margin_query is None:
+        margin, margin_query = pa.nulls(rows, pa.float64()), pa.nulls(rows, pa.int32())
+    else:
+        margin = pa.array(np.ascontiguousarray(scores.margin[:, segment]))
+        margin_query = pa.array(np.ascontiguousarray(scores.margin_query[:, segment]))
+    similarity = pa.array(np.ascontiguousarray(scores.similarity[:, segment]))
+    nearest = pa.array(np.ascontiguousarray(scores.nearest[:, segment]))
+    return pa.StructArray.from_arrays([similarity, nearest, margin, margin_query], fields=list(SCORE_TYPE))

@@ -1,0 +1,149 @@
+"""The report: `report/report.html` for people, `report/audit.json` for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from indexes.search import is_exact
+from pipeline.commit import Attempt, fingerprint
+from pipeline.readers import open_reader
+from pipeline.report import build_report
+from pipeline.report.request import BenchmarkFiles, Options, ReportRequest, Search, SetFiles, SplitFiles
+from pipeline.source import Source
+from pipeline.stages.catalog import encoder_of
+from pipeline.work import Json, RunContext, Work, output_digests, output_paths
+
+PACKAGES = ("nearfar", "torch", "open_clip_torch", "faiss-cpu", "duckdb", "pyarrow", "numpy")
+
+
+def plan(run: RunContext) -> Iterator[list[Work]]:
+    """List one unit."""
+    records = [record for stage in run.done.values() for record in stage.values()]
+    identity: Json = {
+        "name": run.plan.name,
+        "outputs": sorted(output_digests(records)),
+        "audit": run.plan.audit.model_dump(),
+        "provenance": provenance(run),
+        "command": run.command,
+        "withheld": [],
+    }
+    sources = {name: source.model_dump() for name, source in run.sets().items()}
+    yield [Work("report", "report", identity, run.settings | {"files": files(run), "sources": sources})]
+
+
+def provenance(run: RunContext) -> Json:
+    """Say what the report was made from; no time, host or path."""
+    sets = {
+        name: {
+            "rows": run.done["catalog"][name].facts["rows"],
+            "format": source.format,
+            "files": fingerprint(*(run.digests.sha256(f) for shard in run.shards(name) for f in shard.files)),
+            "notes": run.done["catalog"][name].facts["notes"],
+            "normalised": normalised(run, name),
+        }
+        for name, source in run.sets().items()
+    }
+    return {
+        "encoder": encoder_of(run, "pool") or "not recorded by the pool",
+        "sets": sets,
+        "neighbours": run.plan.neighbours,
+        "versions": {package: version(package) for package in PACKAGES},
+    }
+
+
+def normalised(run: RunContext, name: str) -> int:
+    """Count a set's vectors that came unnormalised."""
+    stage = {"pool": "measure", "reference": "calibrate"}.get(name, "index")
+    records = run.records(stage) if stage != "index" else [run.done["index"][name]]
+    return sum(record.facts["normalised"] for record in records)
+
+
+def files(run: RunContext) -> Json:
+    """List the committed files that the report may open, by role."""
+    sets = {name: _set_files(run, name) for name in run.sets()}
+    splits = {
+        name: {
+            "facts": f"splits/{name}/split.json",
+            "uids": f"splits/{name}/uids.npy",
+            "neighbours": {b: f"neighbours/{name}/{b}.parquet" for b in run.plan.benchmarks},
+        }
+        for name in run.plan.splits
+    }
+    measures = output_paths(run.records("measure"), "measures/similarity/part-")
+    return {
+        "sets": sets,
+        "splits": splits,
+        "measures": measures,
+        "benchmarks": list(run.plan.benchmarks),
+        "backend": run.plan.engine.backend,
+    }
+
+
+def _set_files(run: RunContext, name: str) -> Json:
+    read = run.records("read", f"{name}-")
+    quarantined = (
+        output_paths(run.records("measure"), "measures/similarity/quarantined-") if name == "pool" else []
+    )
+    if name in run.plan.benchmarks:
+        quarantined = [f"indexes/{name}/quarantined.parquet"]
+    return {
+        "dataset": run.sets()[name].dataset,
+        "samples": output_paths(read, f"samples/{name}/part-"),
+        "lost": output_paths(read, f"samples/{name}/lost-"),
+        "quarantined": quarantined,
+        "duplicates": f"samples/{name}/duplicates.parquet" if name == "pool" else None,
+    }
+
+
+def perform(work: Work, into: Attempt) -> Json:
+    """Write the report."""
+    listed = work.settings["files"]
+    sets = {name: _as_set(name, described) for name, described in listed["sets"].items()}
+    audit = work.identity["audit"]
+    request = ReportRequest(
+        out=Path(work.settings["out"]),
+        plan=work.identity["name"],
+        pool=sets["pool"],
+        reference=sets.get("reference"),
+        benchmarks=tuple(
+            BenchmarkFiles(sets[name], f"indexes/{name}/queries.parquet", f"neighbours/{name}.parquet")
+            for name in listed["benchmarks"]
+        ),
+        splits=tuple(SplitFiles(name, **described) for name, described in listed["splits"].items()),
+        measures=tuple(listed["measures"]),
+        options=Options(audit["hard"], audit["soft"], audit["pairs"]),
+        search=Search(listed["backend"], is_exact(listed["backend"])),
+        provenance=work.identity["provenance"],
+        command=work.identity["command"],
+        fetch_images=_fetcher(
+            {name: Source(**described) for name, described in work.settings["sources"].items()}
+        ),
+    )
+    return build_report(request, into)
+
+
+def _as_set(name: str, described: Json) -> SetFiles:
+    lists = {role: tuple(described[role]) for role in ("samples", "lost", "quarantined")}
+    return SetFiles(name, described["dataset"], duplicates=described["duplicates"], **lists)
+
+
+def _fetcher(sources: Mapping[str, Source]) -> Any:
+    """Read images from the sets that have them, opening each shard once."""
+
+    def fetch(wanted: Mapping[str, Mapping[str, int]]) -> dict[tuple[str, str], bytes]:
+        found: dict[tuple[str, str], bytes] = {}
+        for name, keys in wanted.items():
+            source = sources[name]
+            reader = open_reader(source)
+            for shard in reader.shards(source) if keys else ():
+                inside = {key for key, part in keys.items() if part == shard.number}
+                if inside and shard.has_images:
+                    found |= {
+                        (name, key): image for key, image in reader.image(source, shard, inside).items()
+                    }
+        return found
+
+    return fetch

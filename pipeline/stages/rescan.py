@@ -1,0 +1,93 @@
+"""Vectors again, only for the queries whose every listed neighbour a split dropped.
+
+A list of k neighbours says what remains near a query until all k are gone; then only the vectors know. One pass over a
+part serves every split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from indexes.queries import Queries
+from indexes.search import Scanner
+from pipeline.commit import Attempt
+from pipeline.membership import is_member
+from pipeline.parquet import read_parquet, write_parquet
+from pipeline.samples import Part
+from pipeline.stages._parts import part_size, parts_of
+from pipeline.stages._queries import packed_queries, query_identity, query_settings, scanner
+from pipeline.stages._scan import NEIGHBOURS_SCHEMA, Seen, healthy_blocks, neighbour_table
+from pipeline.uids import as_pairs
+from pipeline.work import Json, RunContext, Work, output_digests
+
+SCHEMA = pa.schema([("split", pa.string()), *NEIGHBOURS_SCHEMA])
+
+
+def plan(run: RunContext) -> Iterator[list[Work]]:
+    """List one unit per pool part, where some split exhausted some query."""
+    splits = [name for name, record in run.done.get("surviving", {}).items() if record.facts["exhausted"]]
+    if not splits:
+        return
+    exhausted = {
+        name: output_digests([run.done["surviving"][name]], f"neighbours/surviving/{name}/exhausted")
+        + output_digests([run.done["split"][name]], f"splits/{name}/uids.npy")
+        for name in splits
+    }
+    shared: Json = {
+        "queries": query_identity(run, thresholds=False),
+        "splits": exhausted,
+        "k": run.plan.neighbours,
+        "backend": run.plan.engine.backend,
+    }
+    settings = run.settings | query_settings(run)
+    works = []
+    for number, part, part_identity in parts_of(run, "pool"):
+        identity = shared | {"part": part_identity, "number": number}
+        rows, size = part_size(part)
+        works.append(Work("rescan", number, identity, settings | {"part": part.to_json()}, rows, size))
+    yield works
+
+
+def perform(work: Work, into: Attempt) -> Json:
+    """Find, per split, the nearest kept samples of its exhausted queries in one part."""
+    out, queries = Path(work.settings["out"]), packed_queries(work, thresholds=False)
+    searches = [_Search(work, out, name, queries) for name in sorted(work.identity["splits"])]
+    for samples, vectors in healthy_blocks(Part.from_json(work.settings["part"]), Seen()):
+        for search in searches:
+            search.scan(samples, vectors)
+    relative = f"neighbours/rescan/part-{work.identity['number']}.parquet"
+    batches = (batch for search in searches for batch in search.found())
+    rows = write_parquet(into.file(relative), batches, SCHEMA)
+    into.add(relative, rows=rows)
+    return {"rows": rows}
+
+
+class _Search:
+    """One split's exhausted queries against its kept samples."""
+
+    def __init__(self, work: Work, out: Path, split: str, queries: Queries) -> None:
+        exhausted = read_parquet(out / "neighbours" / "surviving" / split / "exhausted.parquet")
+        self.split = split
+        self.query = exhausted.column("query").to_numpy()
+        self.kept = np.load(out / "splits" / split / "uids.npy", mmap_mode="r", allow_pickle=False)
+        starts = np.array([0, len(self.query)], dtype=np.int64)
+        chosen = Queries(queries.vectors[self.query], ("exhausted",), starts, None)
+        self.search: Scanner = scanner(work, chosen, work.identity["k"])
+        self.seen = Seen()
+
+    def scan(self, samples: pa.Table, vectors: np.ndarray) -> None:  # type: ignore[type-arg]
+        uids = as_pairs(samples.column("uid"))
+        still = is_member(self.kept, uids)
+        self.seen.samples.append(samples.filter(pa.array(still)))
+        self.search.scan(vectors[still], uids[still])
+
+    def found(self) -> Iterator[pa.RecordBatch]:
+        table = neighbour_table(self.search, self.seen)
+        packed = self.query[table.column("query").to_numpy()]
+        table = table.set_column(0, "query", pa.array(packed.astype(np.int32)))
+        table = table.add_column(0, "split", pa.array([self.split] * len(table), pa.string()))
+        yield from table.cast(SCHEMA).to_batches()

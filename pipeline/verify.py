@@ -1,0 +1,208 @@
+"""Check a finished run: every byte again, and a sample of its decisions by a plain float64 path.
+
+The path shares no search code with the run: NumPy reads the vector files, and one matrix product in float64 gives the
+similarities, which are exact for unit float16 vectors (see `indexes.brute`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from indexes.canonical import canonical
+from indexes.errors import OutputError
+from pipeline.commit import Record, find
+from pipeline.digests import sha256_of
+from pipeline.membership import is_member
+from pipeline.parquet import read_parquet
+from pipeline.plan import load_lock
+from pipeline.run import LOCK_FILE, RunOptions, open_run, waves
+from pipeline.samples import Part, part_blocks
+from pipeline.stages._parts import parts_of
+from pipeline.uids import as_hex, as_pairs
+from pipeline.work import RunContext
+
+Float64 = NDArray[np.float64]
+
+
+@dataclass(slots=True)
+class Verification:
+    """What was checked, and each thing that is wrong, in words.
+
+    Attributes:
+        files: Committed files that were hashed again.
+        decisions: Samples whose scores were computed again.
+        thresholds: Queries whose threshold was computed again.
+        problems: One sentence each; empty if all is well.
+    """
+
+    files: int = 0
+    decisions: int = 0
+    thresholds: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+def verify(out: Path, samples: int = 256, seed: int = 0) -> Verification:
+    """Verify a finished run.
+
+    Args:
+        out: Its output folder.
+        samples: Pool samples to decide again, drawn with `seed`; a quarter as many queries are calibrated again.
+        seed: Seed of that draw.
+
+    Raises:
+        OutputError: If the folder holds no finished run.
+    """
+    if not (out / LOCK_FILE).is_file():
+        raise OutputError(f"{out} holds no run (no {LOCK_FILE}); name the `output` folder of a plan")
+    run = replay(out)
+    result = Verification()
+    for stage in run.done.values():
+        for record in stage.values():
+            _check_files(run.out, record, result)
+    if not result.problems:
+        rng = np.random.default_rng(seed)
+        _check_decisions(run, rng, samples, result)
+        _check_thresholds(run, rng, max(1, samples // 4), result)
+    return result
+
+
+def replay(out: Path) -> RunContext:
+    """Walk through a finished run's records without doing anything.
+
+    Raises:
+        OutputError: If some unit is not done.
+    """
+    lock = load_lock(out / LOCK_FILE)
+    plan = lock.plan.model_copy(update={"output": str(out)})
+    run = open_run(plan, RunOptions(command=lock.fingerprints["command"]))
+    for stage, wave in waves(run):
+        for work in wave:
+            record = find(run.out, work.unit())
+            if record is None:
+                raise OutputError(
+                    f"{stage}/{work.name} is not done in {out}, or its inputs changed; run the plan again to finish it"
+                )
+            run.done[stage][work.name] = record
+    return run
+
+
+def _check_files(out: Path, record: Record, result: Verification) -> None:
+    for output in record.outputs:
+        result.files += 1
+        path = out / output.path
+        if not path.is_file():
+            result.problems.append(f"{output.path} is gone")
+        elif path.stat().st_size != output.bytes or sha256_of(path) != output.sha256:
+            result.problems.append(f"{output.path} is not what was committed: its sha256 differs")
+
+
+def _vectors(part: Part, columns: list[str]) -> Iterator[tuple[pa.Table, Float64]]:
+    """Give a part's comparable rows with their vectors in float64."""
+    for table, block in part_blocks(part, columns, 65_536):
+        result = canonical(block)
+        yield table.filter(pa.array(result.healthy)), result.vectors.astype(np.float64)
+
+
+def _benchmark(run: RunContext, name: str) -> Float64:
+    blocks = [vectors for _, part, _ in parts_of(run, name) for _, vectors in _vectors(part, ["uid"])]
+    return np.concatenate(blocks)
+
+
+def _check_decisions(run: RunContext, rng: np.random.Generator, samples: int, result: Verification) -> None:
+    queries = {name: _benchmark(run, name) for name in run.plan.benchmarks}
+    thresholds = {name: _committed_thresholds(run, name) for name in queries}
+    kept = {name: _kept(run, name) for name in run.plan.splits}
+    parts = parts_of(run, "pool")
+    shares = rng.multinomial(samples, np.full(len(parts), 1 / len(parts)))
+    for (number, part, _), share in zip(parts, shares, strict=True):
+        measured = read_parquet(run.out / f"measures/similarity/part-{number}.parquet")
+        chosen = np.sort(rng.choice(len(measured), min(int(share), len(measured)), replace=False))
+        sample = measured.take(pa.array(chosen))
+        vectors = _vectors_of(part, sample.column("uid"))
+        result.decisions += len(sample)
+        for name, query in queries.items():
+            _compare(name, sample, vectors @ query.T, thresholds[name], result)
+        _check_near(run, sample, kept, result)
+
+
+def _kept(run: RunContext, split: str) -> NDArray[Any]:
+    return np.load(run.out / "splits" / split / "uids.npy", mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+
+
+def _committed_thresholds(run: RunContext, name: str) -> Float64 | None:
+    column = read_parquet(run.out / "indexes" / name / "queries.parquet", columns=["threshold"]).column(
+        "threshold"
+    )
+    return None if column.null_count else column.to_numpy()
+
+
+def _vectors_of(part: Part, uids: pa.ChunkedArray) -> Float64:
+    """Look the samples up by uid, never by position."""
+    wanted = as_hex(uids).to_pylist()
+    found: dict[str, Float64] = {}
+    for table, vectors in _vectors(part, ["uid"]):
+        for uid, vector in zip(as_hex(table.column("uid")).to_pylist(), vectors, strict=True):
+            if uid in wanted:
+                found[uid] = vector
+    return np.array([found[uid] for uid in wanted]).reshape(len(wanted), -1)
+
+
+def _compare(
+    name: str, sample: pa.Table, exact: Float64, threshold: Float64 | None, result: Verification
+) -> None:
+    """Compare committed scores with `exact`, the `(n, q)` float64 similarities."""
+    if not len(sample):
+        return
+    column = sample.column(name).combine_chunks()
+    expected = {"similarity": exact.max(axis=1), "nearest": exact.argmax(axis=1)}
+    if threshold is not None:
+        margins = exact - threshold
+        expected |= {"margin": margins.max(axis=1), "margin_query": margins.argmax(axis=1)}
+    for field_name, values in expected.items():
+        committed = column.field(field_name).to_numpy(zero_copy_only=False)
+        for row in np.flatnonzero(committed != values)[:3]:
+            uid = as_hex(sample.column("uid").slice(int(row), 1)).to_pylist()[0]
+            result.problems.append(
+                f"{uid}: {name}.{field_name} is {committed[row]} in the measures, {values[row]} by brute force"
+            )
+
+
+def _check_near(
+    run: RunContext, sample: pa.Table, kept: dict[str, NDArray[Any]], result: Verification
+) -> None:
+    """A split that begins with a per-query near rule keeps no sample whose margin is above zero."""
+    uids = as_pairs(sample.column("uid"))
+    for split, described in run.plan.splits.items():
+        dropped = np.zeros(len(sample), dtype=bool)
+        for rule in described.rules:
+            for name in getattr(rule, "to", ()) if getattr(rule, "threshold", None) == "per_query" else ():
+                margin = sample.column(name).combine_chunks().field("margin").to_numpy(zero_copy_only=False)
+                dropped |= margin > 0
+        for row in np.flatnonzero(dropped & is_member(kept[split], uids))[:3]:
+            uid = as_hex(sample.column("uid").slice(int(row), 1)).to_pylist()[0]
+            result.problems.append(
+                f"{uid} is in split {split}, though it is nearer to a query than the reference is"
+            )
+
+
+def _check_thresholds(run: RunContext, rng: np.random.Generator, count: int, result: Verification) -> None:
+    if run.plan.reference is None:
+        return
+    for name in run.plan.benchmarks:
+        committed = _committed_thresholds(run, name)
+        queries = _benchmark(run, name)
+        chosen = np.sort(rng.choice(len(queries), min(count, len(queries)), replace=False))
+        best = np.full(len(chosen), -np.inf)
+        for _, part, _ in parts_of(run, "reference"):
+            for _, vectors in _vectors(part, ["uid"]):
+                best = np.maximum(best, (vectors @ queries[chosen].T).max(axis=0, initial=-np.inf))
+        result.thresholds += len(chosen)
+        if committed is None or not np.array_equal(best, committed[chosen]):
+            result.problems.append(f"{name}: thresholds differ from a brute-force pass over the reference")
