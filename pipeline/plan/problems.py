@@ -29,7 +29,7 @@ def closest(got: str, names: Iterable[str]) -> str:
 
 
 def mark_named_in(message: str, place: Place, document: Document) -> Mark:
-    """Give the mark of what `message` names at or below `place`, of `place` itself if it names nothing there."""
+    """Give the mark of what `message` names below `place`, or of `place` itself if it names nothing there."""
     below = [known for known in document.marks if known[: len(place)] == place and len(known) > len(place)]
     named = [known for known in below if f"'{known[-1]}'" in message or place_text(known) in message]
     return document.mark(max(named, key=len, default=place))

@@ -7,26 +7,26 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
-from indexes.errors import DataError
+from indexes.errors import BadInputError, DataError
 from pipeline.manifests import Manifest, load_manifest
 from pipeline.plan.model import Plan
 from pipeline.source import Source
 
 
 def check_sources(plan: Plan) -> None:
-    """Look whether every set of `plan` is there and says its format.
+    """Look whether every set of `plan` is there, in the format that the plan names or in one that is clear.
 
     Raises:
         DataError: With everything that is missing: the path, and where a user gets it if a manifest says so.
     """
     missing = missing_sources(plan)
     if missing:
-        count = "1 thing is" if len(missing) == 1 else f"{len(missing)} things are"
-        raise DataError(f"{count} missing:\n" + "\n".join(f"- {text}" for text in missing))
+        count = "1 set of the plan is" if len(missing) == 1 else f"{len(missing)} sets of the plan are"
+        raise DataError(f"{count} not there as the plan says:\n" + "\n".join(f"- {text}" for text in missing))
 
 
 def missing_sources(plan: Plan) -> list[str]:
-    """Say of each set of `plan` what is missing, a text for each; an empty list if nothing is."""
+    """Say of each set of `plan` what is missing or of another format, a text for each."""
     return [problem for place, source in plan.sources().items() for problem in _missing(place, source)]
 
 
@@ -43,8 +43,9 @@ def _missing(place: str, source: Source) -> Iterator[str]:
         if text is not None and Path(text).exists() and not os.access(text, os.R_OK):
             yield f"{place}.{key}: '{text}' cannot be read. Give yourself read permission on it"
             return
-    if source.format is None:
-        yield f"{place}.format: the plan does not say it. {_found_there(source.path)}"
+    problem = _format_problem(source)
+    if problem:
+        yield f"{place}: {problem}"
 
 
 def _exists(text: str, base: str) -> bool:
@@ -52,11 +53,16 @@ def _exists(text: str, base: str) -> bool:
     return Path(text).exists() or (Path(base) / text).exists()
 
 
-def _found_there(path: str) -> str:
-    # The readers import pyarrow, which a plan that names its formats has no need of here.
-    from pipeline.readers import describe
+def _format_problem(source: Source) -> str | None:
+    """Say why the files are not in the format that the plan names, or, if it names none, why it must."""
+    # The readers import pyarrow, which a check of a plan whose sets are missing has no need of.
+    from pipeline.readers import open_reader
 
-    return f"In '{path}': {describe(Path(path))}. Write that format in the plan"
+    try:
+        open_reader(source)
+    except BadInputError as failure:
+        return str(failure)
+    return None
 
 
 def _how_to_get(place: str, source: Source) -> str:
