@@ -79,21 +79,40 @@ def derive(url: ArrowArray, caption: ArrowArray, key: ArrowArray) -> ArrowArray:
     Returns:
         `(n,)` Arrow uuids.
     """
-    named = pc.binary_join_element_wise(url, pc.fill_null(caption, ""), "\n")
-    has_url = pc.fill_null(pc.greater(pc.binary_length(url), 0), False)
-    text = _one_array(pc.if_else(has_url, named, pc.fill_null(key, "")))
     digests = bytearray()
-    for start in range(0, len(text), _SLICE):
-        for value in text.slice(start, _SLICE).cast(pa.binary()).to_pylist():
+    for start in range(0, len(key), _SLICE):
+        for value in _hashed_text(*(column.slice(start, _SLICE) for column in (url, caption, key))):
             digests += hashlib.md5(value, usedforsecurity=False).digest()
     return _uuids(np.frombuffer(bytes(digests), np.uint8).reshape(-1, 16))
 
 
-def identify(table: pa.Table) -> ArrowArray:
-    """Uuids of a table that a reader made: its own `uid` column where there is one, else derived."""
-    if "uid" in table.column_names:
-        return from_hex(table["uid"])
-    return derive(table["url"], table["caption"], table["key"])
+def _hashed_text(url: ArrowArray, caption: ArrowArray, key: ArrowArray) -> list[bytes]:
+    named = pc.binary_join_element_wise(url, pc.fill_null(caption, ""), "\n")
+    has_url = pc.fill_null(pc.greater(pc.binary_length(url), 0), False)
+    text: list[bytes] = pc.if_else(has_url, named, pc.fill_null(key, "")).cast(pa.binary()).to_pylist()
+    return text
+
+
+def resolve(table: pa.Table, where: str) -> pa.Table:
+    """Give a table that a reader made its uuids: the pool's own, else derived.
+
+    Args:
+        table: Columns key, url, caption and, where the pool brings it, `uid` as hex.
+        where: What the error message calls the table.
+
+    Returns:
+        The table with `uid` as its first column, of Arrow's uuid type.
+
+    Raises:
+        DataError: If the pool's own uid is not 128-bit hex in every row.
+    """
+    if "uid" not in table.column_names:
+        return table.add_column(0, "uid", derive(table["url"], table["caption"], table["key"]))
+    try:
+        own = from_hex(table["uid"])
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from None
+    return table.drop_columns(["uid"]).add_column(0, "uid", own)
 
 
 def as_pairs(uuids: ArrowArray) -> NDArray[np.uint64]:

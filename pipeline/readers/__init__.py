@@ -1,1 +1,96 @@
-"""One file per pool format."""
+"""One file per pool format: what the files are, which belong together, and what is in them."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import cast
+
+from indexes import registry
+from indexes.errors import DataError
+from pipeline.readers._contract import Reader, Shard, ShardRows
+from pipeline.source import Source
+
+__all__ = ["Reader", "Shard", "ShardRows", "describe", "detect", "names", "open_reader"]
+
+_KINDS_TOLD = 8
+
+
+def names() -> tuple[str, ...]:
+    """List the formats that there is a reader for, as users write them."""
+    return registry.names(sys.modules[__name__])
+
+
+def detect(path: str | Path) -> tuple[str, ...]:
+    """List the formats that the files at `path` fit, by a cheap look."""
+    return tuple(name for name in names() if _load(name).recognises(Path(path)))
+
+
+def describe(path: str | Path) -> str:
+    """Say what is at `path` in one line, and which formats it looks like.
+
+    Like: `3 folders, 5 .tar, 5 .parquet, 5 _stats.json: looks like img2dataset`.
+    """
+    place = Path(path)
+    if not place.exists():
+        return "nothing: there is no such file or folder"
+    if place.is_dir():
+        kinds = Counter(_kind(child) for child in _children(place))
+        contents = ", ".join(_counted(kind, kinds[kind]) for kind in sorted(kinds)[:_KINDS_TOLD]) or "nothing"
+    else:
+        contents = f"one {_kind(place)} file"
+    fits = detect(place)
+    return (
+        f"{contents}: looks like {' or '.join(fits)}" if fits else f"{contents}: fits no format nearfar reads"
+    )
+
+
+def open_reader(source: Source) -> Reader:
+    """Give the reader of a source's format, found out by a look at the files where the plan names none.
+
+    Raises:
+        UnknownNameError: If there is no such format; the message lists the formats there are.
+        DataError: If the files are missing or are not of that format; the message says what is there.
+    """
+    place = Path(source.path)
+    if not place.exists():
+        raise DataError(f"'{source.path}' does not exist; correct the path, or put the files there")
+    if source.format is not None:
+        reader = _load(source.format)
+        if reader.recognises(place):
+            return reader
+        raise DataError(
+            f"'{source.path}' is not in the format '{source.format}'; found there: {describe(place)}. "
+            f"Correct path or format; formats: {', '.join(names())}"
+        )
+    fits = detect(place)
+    if len(fits) == 1:
+        return _load(fits[0])
+    next_step = "name one of them under format" if fits else f"formats: {', '.join(names())}"
+    raise DataError(
+        f"the format of '{source.path}' is not clear; found there: {describe(place)}; {next_step}"
+    )
+
+
+def _load(name: str) -> Reader:
+    return cast(Reader, registry.load(sys.modules[__name__], "format", name))
+
+
+def _children(folder: Path) -> list[Path]:
+    try:
+        return [child for child in folder.iterdir() if not child.name.startswith(".")]
+    except OSError as error:
+        raise DataError(f"cannot list the folder '{folder}': {error.strerror}") from error
+
+
+def _counted(kind: str, count: int) -> str:
+    return f"{count:,} {kind}{'s' if kind == 'folder' and count > 1 else ''}"
+
+
+def _kind(path: Path) -> str:
+    if path.is_dir():
+        return "folder"
+    if path.name.endswith("_stats.json"):
+        return "_stats.json"
+    return path.suffix.lower() or "file without a suffix"

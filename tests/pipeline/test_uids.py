@@ -89,7 +89,12 @@ def test_derive_over_more_than_one_slice() -> None:
     assert ids[count - 1].as_py() == hashlib.md5(str(count - 1).encode()).hexdigest()
 
 
-def test_identify_prefers_the_pools_own_uid() -> None:
+def test_the_pools_own_uid_comes_before_a_derived_one() -> None:
     columns = {"key": ["k"], "url": ["u"], "caption": ["c"]}
-    assert uids.as_hex(uids.identify(pa.table({**columns, "uid": [HEX[1]]}))).to_pylist() == [HEX[1]]
-    assert uids.as_hex(uids.identify(pa.table(columns))).to_pylist() == [hashlib.md5(b"u\nc").hexdigest()]
+    own = uids.resolve(pa.table({**columns, "uid": [HEX[1]]}), "pool")
+    assert own.column_names == ["uid", "key", "url", "caption"]
+    assert uids.as_hex(own["uid"]).to_pylist() == [HEX[1]]
+    derived = uids.resolve(pa.table(columns), "pool")
+    assert uids.as_hex(derived["uid"]).to_pylist() == [hashlib.md5(b"u\nc").hexdigest()]
+    with pytest.raises(DataError, match=r"^pool shard 3: column 'uid' holds 1 of 1 values"):
+        uids.resolve(pa.table({**columns, "uid": ["mine"]}), "pool shard 3")

@@ -1,0 +1,109 @@
+"""What every reader gives: shards of a set, the rows of each, and its images where the format holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from pipeline.source import Source
+from pipeline.vectors import VectorFile
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif"})
+# An image of more bytes than this is not held in memory; it goes to quarantine.
+MAX_IMAGE_BYTES = 128 << 20
+
+
+def too_large(size: int) -> str:
+    """Word the reason for which an image of so many bytes goes to quarantine."""
+    return f"image of {size:,} bytes, more than {MAX_IMAGE_BYTES:,}"
+
+
+def no_images(source: Source, shard: Shard) -> Iterator[tuple[str, bytes]]:
+    """Be `images` of a format that holds none."""
+    return iter(())
+
+
+def no_image(source: Source, shard: Shard, keys: Collection[str]) -> dict[str, bytes]:
+    """Be `image` of a format that holds none."""
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Files that belong together.
+
+    Attributes:
+        number: 0, 1, 2, … in the order of the set.
+        name: What messages call it.
+        files: Every input file, absolute.
+        vectors: The vectors, one row per row of the metadata; None where the format brings none.
+        has_images: Whether `images` gives anything.
+        rows: Number of samples where it is cheaply known: from a header, or as the producer states it.
+    """
+
+    number: int
+    name: str
+    files: tuple[str, ...]
+    vectors: VectorFile | None
+    has_images: bool
+    rows: int | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Describe the shard in JSON."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(described: dict[str, Any]) -> Shard:
+        """Read what `to_json` gave."""
+        vectors = described["vectors"]
+        return Shard(
+            **{
+                **described,
+                "files": tuple(described["files"]),
+                "vectors": None if vectors is None else VectorFile(**vectors),
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ShardRows:
+    """What one shard holds.
+
+    Attributes:
+        table: One row per readable sample, in source order: row, key, url, caption, label, `uid` (hex, only
+            where the pool brings its own), then the pool's own columns.
+        lost: Rows that did not make it, of `LOST_SCHEMA`.
+        notes: What a reader of the report should know about this shard.
+    """
+
+    table: pa.Table
+    lost: pa.Table
+    notes: tuple[str, ...] = ()
+
+
+class Reader(Protocol):
+    """A module of this package; its functions are the reader."""
+
+    def recognises(self, path: Path) -> bool:
+        """Tell by a cheap look whether the files at `path` are of this format; never raises."""
+        ...
+
+    def shards(self, source: Source) -> list[Shard]:
+        """List the shards of a set in order, having checked that their files pair up."""
+        ...
+
+    def rows(self, source: Source, shard: Shard) -> ShardRows:
+        """Read the metadata of one shard."""
+        ...
+
+    def images(self, source: Source, shard: Shard) -> Iterator[tuple[str, bytes]]:
+        """Give key and file bytes of each image, in the order of `rows`."""
+        ...
+
+    def image(self, source: Source, shard: Shard, keys: Collection[str]) -> dict[str, bytes]:
+        """Give a few images by key."""
+        ...

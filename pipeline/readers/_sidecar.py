@@ -1,0 +1,183 @@
+"""Metadata of a tar's samples: from the Parquet sidecar, joined by key, else from their own json and txt."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import IO, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from indexes.errors import DataError
+from pipeline import columns
+from pipeline.parquet import read_parquet
+from pipeline.readers import _tar
+from pipeline.readers._contract import Shard, ShardRows
+from pipeline.readers._tar import Sample
+
+Flags: TypeAlias = NDArray[np.bool_]
+
+SUCCESS = "success"
+_NAMED = 5
+_JSON_ROLES = ("url", "caption", "label", "uid")
+
+
+def join(samples: list[Sample], sidecar: str, shard: Shard) -> tuple[ShardRows, dict[str, int]]:
+    """Give the tar's samples the sidecar's columns, and the sidecar's failures to the lost rows.
+
+    Samples of one key are paired with the sidecar's rows of that key in order; where it has fewer, its last
+    one serves them all.
+
+    Returns:
+        The rows, and how many rows and successes the sidecar lists.
+
+    Raises:
+        DataError: If the tar lacks what the sidecar calls a success, or holds what the sidecar does not list.
+    """
+    raw = read_parquet(sidecar)
+    if columns.find(raw.column_names, columns.KEY_NAMES) is None:
+        raise DataError(
+            f"'{sidecar}' has no column 'key', only {_list(raw.column_names)}, so no row finds its image"
+        )
+    listed = columns.samples(raw, shard.name, sidecar)
+    worked, reasons = _outcomes(raw)
+    places = _places(samples, _successes(listed, worked), sidecar, shard.files[0])
+    readable = [sample for sample in samples if sample.fault is None]
+    table = _renumbered(_take(listed, readable, places))
+    if columns.find(raw.column_names, columns.ALIASES["caption"]) is None:
+        table = _own_captions(table, readable, shard)
+    faulty = [sample for sample in samples if sample.fault is not None]
+    lost = [
+        columns.lost(listed.filter(pa.array(~worked)), [columns.FAILED] * len(reasons), reasons),
+        _quarantined(_take(listed, faulty, places), faulty),
+    ]
+    return ShardRows(table, pa.concat_tables(lost)), {"count": len(raw), "successes": int(worked.sum())}
+
+
+def from_members(samples: list[Sample], shard: Shard) -> ShardRows:
+    """Describe the samples by their own json and txt."""
+    with _tar.opened(shard.files[0]) as file:
+        described = [_described(file, sample, shard.files[0]) for sample in samples]
+    roles = [
+        role for role in _JSON_ROLES if role != "uid" or any(one["uid"] is not None for one in described)
+    ]
+    raw = pa.table(
+        {"key": pa.array([sample.key for sample in samples], pa.string())}
+        | {role: pa.array([one[role] for one in described], pa.string()) for role in roles}
+    )
+    listed = columns.samples(raw, shard.name, shard.files[0])
+    readable = pa.array([sample.fault is None for sample in samples], pa.bool_())
+    faulty = [sample for sample in samples if sample.fault is not None]
+    return ShardRows(
+        _renumbered(listed.filter(readable)), _quarantined(listed.filter(pc.invert(readable)), faulty)
+    )
+
+
+def _outcomes(raw: pa.Table) -> tuple[Flags, list[str]]:
+    """Tell which rows are successes, and why the others are not; without a status all are."""
+    place = columns.find(raw.column_names, ("status",))
+    if place is None:
+        return np.ones(len(raw), dtype=bool), []
+    status = columns.text(raw.column(place)).to_pylist()
+    worked = np.array([value == SUCCESS for value in status], dtype=bool)
+    message = columns.find(raw.column_names, ("error_message",))
+    errors = columns.text(raw.column(message)).to_pylist() if message is not None else [None] * len(raw)
+    reasons = [
+        f"{state or 'no status'}: {error}" if error else state or "no status"
+        for state, error in zip(status, errors, strict=True)
+        if state != SUCCESS
+    ]
+    return worked, reasons
+
+
+def _successes(listed: pa.Table, worked: Flags) -> dict[str, list[int]]:
+    """Rows of each key that the sidecar calls a success."""
+    rows: dict[str, list[int]] = {}
+    keys = listed["key"].to_pylist()
+    for row in np.flatnonzero(worked).tolist():
+        rows.setdefault(keys[row], []).append(row)
+    return rows
+
+
+def _places(
+    samples: list[Sample], successes: dict[str, list[int]], sidecar: str, tar: str
+) -> dict[int, int | None]:
+    """Find the sidecar's row of each sample, by `id`; None for an unreadable sample that it lacks."""
+    present = Counter(sample.key for sample in samples)
+    missing = [key for key, rows in successes.items() if len(rows) > present[key]]
+    if missing:
+        raise DataError(
+            f"the tar '{tar}' is truncated or not of this download: its sidecar '{sidecar}' lists "
+            f"{len(missing):,} successes that it lacks ({_list(missing)}). Fetch or write the shard again"
+        )
+    unknown = [sample.key for sample in samples if sample.fault is None and sample.key not in successes]
+    if unknown:
+        raise DataError(
+            f"the tar '{tar}' holds {len(unknown):,} samples that its sidecar '{sidecar}' does not list as a "
+            f"success ({_list(unknown)}); the two are not of one download. Fetch or write the shard again"
+        )
+    used: Counter[str] = Counter()
+    places: dict[int, int | None] = {}
+    for sample in samples:
+        rows = successes.get(sample.key)
+        places[id(sample)] = rows[min(used[sample.key], len(rows) - 1)] if rows else None
+        used[sample.key] += 1
+    return places
+
+
+def _take(listed: pa.Table, samples: list[Sample], places: dict[int, int | None]) -> pa.Table:
+    """Rows of the samples; one that the sidecar lacks has nulls."""
+    return listed.take(pa.array([places[id(sample)] for sample in samples], pa.int64()))
+
+
+def _quarantined(rows: pa.Table, samples: list[Sample]) -> pa.Table:
+    keys = pa.array([sample.key for sample in samples], pa.string())
+    named = rows.set_column(rows.column_names.index("key"), "key", keys)
+    return columns.lost(
+        named, [columns.QUARANTINED] * len(samples), [sample.fault or "" for sample in samples]
+    )
+
+
+def _renumbered(table: pa.Table) -> pa.Table:
+    """Number the rows anew: `row` counts the samples that there are."""
+    return table.set_column(0, "row", pa.array(np.arange(len(table), dtype=np.int64)))
+
+
+def _own_captions(table: pa.Table, samples: list[Sample], shard: Shard) -> pa.Table:
+    with _tar.opened(shard.files[0]) as file:
+        captions = [_described(file, sample, shard.files[0])["caption"] for sample in samples]
+    place = table.column_names.index("caption")
+    return table.set_column(place, "caption", pa.array(captions, pa.string()))
+
+
+def _described(file: IO[bytes], sample: Sample, path: str) -> dict[str, str | None]:
+    """Read url, caption, label and uid of a sample; a json that cannot be read counts as none."""
+    try:
+        content = json.loads(_text(file, sample, "json", path) or "{}")
+    except (ValueError, RecursionError):
+        content = {}
+    fields = content if isinstance(content, dict) else {}
+    names = [str(name) for name in fields]
+    found: dict[str, str | None] = {}
+    for role in _JSON_ROLES:
+        place = columns.find(names, columns.ALIASES[role])
+        value = fields[names[place]] if place is not None else None
+        found[role] = columns.plain_text(value) if isinstance(value, str) else None
+    if found["caption"] is None:
+        found["caption"] = _text(file, sample, "txt", path)
+    return found
+
+
+def _text(file: IO[bytes], sample: Sample, suffix: str, path: str) -> str | None:
+    span = sample.members.get(suffix)
+    if span is None or span.size > _tar.MAX_TEXT_BYTES:
+        return None
+    return _tar.read(file, span, path).decode("utf-8", "replace")
+
+
+def _list(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return ", ".join(ascii(name) for name in names[:_NAMED]) + more

@@ -1,0 +1,44 @@
+"""clip-retrieval's embedding folder: `img_emb/img_emb_<i>.npy` beside `metadata/metadata_<i>.parquet`.
+
+Row r of an .npy is row r of the Parquet file of the same number, however many zeros pad it. The folder of the
+metadata may have another name (LAION-5B hosts `laion2B-en-metadata`): `metadata` in the plan names it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline import columns
+from pipeline.readers import _files, _paired
+from pipeline.readers._contract import Shard, ShardRows, no_image, no_images
+from pipeline.source import Source
+
+# clip-retrieval copies webdataset's __key__ there; a `key` beside it is whatever the sample's JSON said.
+KEYS = ("image_path", *(name for name in columns.KEY_NAMES if name != "image_path"))
+
+images = no_images
+image = no_image
+
+
+def recognises(path: Path) -> bool:
+    """Tell whether there is an `img_emb` folder with .npy files."""
+    return _files.holds(path / "img_emb", ".npy")
+
+
+def shards(source: Source) -> list[Shard]:
+    """Pair vectors and metadata by number.
+
+    Raises:
+        DataError: If a partner is missing or a file is damaged.
+        ShapeError: If a pair differs in rows, or two shards in width.
+    """
+    root = Path(source.path).absolute()
+    metadata = _files.folder_beside(root, source.metadata, "metadata", "metadata")
+    tables = _files.by_number(_files.listing(metadata, ".parquet"))
+    embeddings = _files.by_number(_files.listing(root / "img_emb", ".npy"))
+    return _paired.pair(tables, embeddings, (metadata, root / "img_emb"), None)
+
+
+def rows(source: Source, shard: Shard) -> ShardRows:
+    """Read the metadata of one shard."""
+    return _paired.read(shard, KEYS)

@@ -1,0 +1,160 @@
+"""A folder of images, one folder per class: ImageNet and its relatives.
+
+A sample's key is its path inside the folder, its label the first folder of that path. Hidden files are left
+out, and so is whatever does not end like an image.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from indexes.errors import DataError
+from pipeline import columns
+from pipeline.readers._contract import IMAGE_SUFFIXES, MAX_IMAGE_BYTES, Shard, ShardRows, too_large
+from pipeline.source import Source
+
+# Part of the format: another number would cut the same folder into other shards.
+IMAGES_PER_SHARD = 10_000
+_CHEAP_LOOK = 64
+
+
+def recognises(path: Path) -> bool:
+    """Tell whether an image lies in the folder or in one of its first folders."""
+    try:
+        children = sorted(_visible(path), key=lambda entry: entry.name)
+        folders = [entry for entry in children if entry.is_dir()][:_CHEAP_LOOK]
+        return any(_is_image(entry) for entry in children) or any(
+            _is_image(entry) for folder in folders for entry in _visible(Path(folder.path))
+        )
+    except (DataError, OSError):
+        return False
+
+
+def shards(source: Source) -> list[Shard]:
+    """List the images by key and cut the list into shards.
+
+    Raises:
+        DataError: If the folder cannot be listed, or a symbolic link leaves it, leads nowhere or in a circle.
+    """
+    root = Path(source.path).absolute()
+    real = os.path.realpath(root)
+    files = sorted(_walk(str(root), real, (real,)), key=lambda file: _key(root, file))
+    parts = [
+        tuple(files[start : start + IMAGES_PER_SHARD]) for start in range(0, len(files), IMAGES_PER_SHARD)
+    ]
+    return [
+        Shard(number, _name(root, part), part, None, True, len(part)) for number, part in enumerate(parts)
+    ]
+
+
+def rows(source: Source, shard: Shard) -> ShardRows:
+    """Name the images of a shard."""
+    root = Path(source.path).absolute()
+    sizes = [_size(file) for file in shard.files]
+    table = columns.samples(_named(root, shard.files), shard.name, source.path)
+    fits = pa.array([size <= MAX_IMAGE_BYTES for size in sizes], pa.bool_())
+    kept = table.filter(fits)
+    kept = kept.set_column(0, "row", pa.array(np.arange(len(kept), dtype=np.int64)))
+    reasons = [too_large(size) for size in sizes if size > MAX_IMAGE_BYTES]
+    rejected = table.filter(pc.invert(fits))
+    return ShardRows(kept, columns.lost(rejected, [columns.QUARANTINED] * len(rejected), reasons))
+
+
+def images(source: Source, shard: Shard) -> Iterator[tuple[str, bytes]]:
+    """Read the images of a shard one after the other."""
+    root = Path(source.path).absolute()
+    for file in shard.files:
+        if _size(file) <= MAX_IMAGE_BYTES:
+            yield _key(root, file), _bytes(file)
+
+
+def image(source: Source, shard: Shard, keys: Collection[str]) -> dict[str, bytes]:
+    """Read a few images by key."""
+    root, wanted = Path(source.path).absolute(), set(keys)
+    return {_key(root, file): _bytes(file) for file in shard.files if _key(root, file) in wanted}
+
+
+def _named(root: Path, files: tuple[str, ...]) -> pa.Table:
+    keys = [_key(root, file) for file in files]
+    labels = [key.split("/", 1)[0] if "/" in key else None for key in keys]
+    return pa.table({"key": pa.array(keys, pa.string()), "label": pa.array(labels, pa.string())})
+
+
+def _key(root: Path, file: str) -> str:
+    return columns.plain_text(Path(file).relative_to(root).as_posix())
+
+
+def _name(root: Path, files: tuple[str, ...]) -> str:
+    return f"{_key(root, files[0])} … {_key(root, files[-1])}"
+
+
+def _walk(folder: str, root: str, above: tuple[str, ...]) -> Iterator[str]:
+    """Give the images under a folder; `above` are the real paths of it and the folders that lead to it."""
+    for entry in _visible(Path(folder)):
+        is_folder = entry.is_dir()
+        if not is_folder and not _looks_like_image(entry.name):
+            continue
+        if entry.is_symlink():
+            _check_link(entry.path, root, above)
+        if is_folder:
+            yield from _walk(entry.path, root, (*above, os.path.realpath(entry.path)))
+        elif entry.is_file():
+            yield entry.path
+
+
+def _check_link(link: str, root: str, above: tuple[str, ...]) -> None:
+    target = os.path.realpath(link)
+    if not Path(target).exists():
+        fault = "leads nowhere"
+    elif not Path(target).is_relative_to(root):
+        fault = f"leaves the folder (to '{target}')"
+    elif target in above:
+        fault = "leads round in a circle"
+    else:
+        return
+    raise DataError(
+        f"the symbolic link '{link}' {fault}; nearfar reads only what lies inside the set. Remove the link, "
+        "or put the files themselves there"
+    )
+
+
+def _visible(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry for entry in entries if not entry.name.startswith(".")]
+    except OSError as error:
+        raise DataError(f"cannot list the folder '{folder}': {error.strerror}") from error
+
+
+def _looks_like_image(name: str) -> bool:
+    return Path(name).suffix.lower() in IMAGE_SUFFIXES
+
+
+def _is_image(entry: os.DirEntry[str]) -> bool:
+    return _looks_like_image(entry.name) and entry.is_file()
+
+
+def _size(file: str) -> int:
+    try:
+        return Path(file).stat().st_size
+    except OSError as error:
+        raise _unreadable(file, error) from error
+
+
+def _bytes(file: str) -> bytes:
+    try:
+        return Path(file).read_bytes()
+    except OSError as error:
+        raise _unreadable(file, error) from error
+
+
+def _unreadable(file: str, error: OSError) -> DataError:
+    return DataError(
+        f"cannot read the image '{file}': {error.strerror}. Let nothing change the set while it is read"
+    )

@@ -1,0 +1,107 @@
+"""LAION's metadata Parquet: urls and captions without images, perhaps with a folder of .npy embeddings.
+
+LAION-400M, LAION-5B (raw and joined) and Re-LAION name and order their columns differently, so columns are
+found by name. Values are passed on as they are, however odd: a similarity of 6016 is the producer's, and a
+`where` rule's to judge.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from indexes.errors import DataError
+from pipeline import columns
+from pipeline.parquet import parquet_rows, parquet_schema
+from pipeline.readers import _files, _paired
+from pipeline.readers._contract import Shard, ShardRows, no_image, no_images
+from pipeline.source import Source
+
+_RAW_LAYOUT = {"SAMPLE_ID", "URL", "TEXT", "HEIGHT", "WIDTH"}
+_SPARK_PART = re.compile(r"part-([0-9]+)-")
+_LAION_400M_FILES = 32
+
+images = no_images
+image = no_image
+
+
+def recognises(path: Path) -> bool:
+    """Tell whether there is Parquet with urls or captions, and neither tars nor npz beside it."""
+    try:
+        files = _find(path)
+        if not files or (path.is_dir() and (_files.holds(path, ".tar") or _files.holds(path, ".npz"))):
+            return False
+    except DataError:
+        return False
+    try:
+        found = parquet_schema(files[0]).names
+    except DataError:
+        return True  # damaged: reading it will say so, which is the better answer
+    return any(columns.find(found, columns.ALIASES[role]) is not None for role in ("url", "caption"))
+
+
+def shards(source: Source) -> list[Shard]:
+    """List the Parquet files in numeric order, and pair them with the embeddings where the plan names some.
+
+    Raises:
+        DataError: If a file is damaged, or a partner is missing.
+        ShapeError: If a pair differs in rows, or two shards in width.
+    """
+    root = Path(source.path).absolute()
+    files = _find(root)
+    if source.embeddings is None:
+        return [
+            Shard(number, file.stem, (str(file),), None, False, parquet_rows(file))
+            for number, file in enumerate(files)
+        ]
+    folder = _files.folder_beside(root, source.embeddings, "img_emb", "embeddings")
+    arrays = _files.listing(folder, ".npy")
+    if _numbers(files) and _numbers(arrays):
+        return _paired.pair(_numbers(files), _numbers(arrays), (root, folder), None)
+    arrays.sort(key=lambda file: _files.natural(file.name))
+    return _paired.pair(dict(enumerate(files)), dict(enumerate(arrays)), (root, folder), None)
+
+
+def rows(source: Source, shard: Shard) -> ShardRows:
+    """Read the metadata of one file."""
+    found = _paired.read(shard)
+    return replace(found, notes=_notes(Path(shard.files[0])))
+
+
+def _find(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path] if path.name.lower().endswith(".parquet") else []
+    return sorted(_files.listing(path, ".parquet"), key=lambda file: _files.natural(file.name))
+
+
+def _numbers(files: list[Path]) -> dict[int, Path]:
+    """Give the files by Spark's part number or the number at the end; nothing where some file has none."""
+    numbered: dict[int, Path] = {}
+    for file in files:
+        match = _SPARK_PART.match(file.name) or re.search(r"([0-9]+)$", file.stem)
+        if match is None or int(match.group(1)) in numbered:
+            return {}
+        numbered[int(match.group(1))] = file
+    return numbered
+
+
+def _notes(path: Path) -> tuple[str, ...]:
+    """Tell when WIDTH and HEIGHT may be each other's.
+
+    The raw files of LAION-5B have them swapped, and LAION's own join and statistics scripts swap them back;
+    joined files are in order. LAION-400M has the same raw columns, unswapped as far as is known, but no
+    LANGUAGE and only 32 files where each part of LAION-5B has 128.
+    """
+    names = set(parquet_schema(path).names)
+    if not names >= _RAW_LAYOUT:
+        return ()
+    part = _SPARK_PART.match(path.name)
+    many = part is not None and int(part.group(1)) >= _LAION_400M_FILES
+    why = "it has LANGUAGE" if "LANGUAGE" in names else f"part {part.group(1)}" if part and many else ""
+    which = f"of LAION-5B ({why})" if why else "of LAION-400M or LAION-5B"
+    verdict = "are swapped" if why else "are swapped if it is LAION-5B"
+    return (
+        f"raw layout {which}: WIDTH and HEIGHT {verdict}, as LAION's own scripts take them; "
+        "their values are passed on unchanged, so name the other one in a size rule",
+    )
