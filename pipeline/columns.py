@@ -79,7 +79,7 @@ def samples(raw: pa.Table, shard: str, where: str, keys: tuple[str, ...] = KEY_N
         columns["uid"] = own_uid
     else:
         places["uid"] = None
-    for name, column in _own_columns(raw, places, columns):
+    for name, column in _own_columns(raw, places, columns, where):
         columns[name] = column
     return pa.table(columns)
 
@@ -126,6 +126,8 @@ def text(column: ArrowArray) -> ArrowArray:
         pa.ArrowInvalid: If the column is of another type.
     """
     kind = column.type
+    if pa.types.is_floating(kind) and pc.all(pc.is_null(column, nan_is_null=True), min_count=0).as_py():
+        return pa.nulls(len(column), pa.string())  # how pandas writes a text column without any text
     if pa.types.is_dictionary(kind):
         column = column.cast(kind.value_type)
     elif pa.types.is_nested(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
@@ -177,7 +179,7 @@ def _own_uid(raw: pa.Table, place: int | None, where: str) -> ArrowArray | None:
 
 
 def _own_columns(
-    raw: pa.Table, places: dict[str, int | None], taken: dict[str, ArrowArray]
+    raw: pa.Table, places: dict[str, int | None], taken: dict[str, ArrowArray], where: str
 ) -> Iterable[tuple[str, ArrowArray]]:
     """Pass on what has no role, under its own name unless that name is nearfar's or is there already.
 
@@ -193,13 +195,26 @@ def _own_columns(
             shown = f"pool_{shown}"
         unique = next(c for c in _numbered(shown) if c.lower() not in used)
         used.add(unique.lower())
-        yield unique, text(column) if pa.types.is_string(column.type) else column
+        yield unique, _checked(column, unique, where)
 
 
 def _has_role(place: int, column: ArrowArray, places: dict[str, int | None]) -> bool:
-    """Tell whether a column went into another one whole; a key that is a number also stays as the number."""
-    role = next((role for role, position in places.items() if position == place), None)
-    return role is not None and not (role == "key" and pa.types.is_integer(column.type))
+    """Tell whether a column went into another one whole; a number, like SAMPLE_ID, also stays a number."""
+    return place in places.values() and not pa.types.is_integer(column.type)
+
+
+def _checked(column: ArrowArray, name: str, where: str) -> ArrowArray:
+    """Give a column that DuckDB takes; nobody holds a Parquet file to its claim that text is UTF-8."""
+    kind = column.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return text(column)
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise DataError(
+            f"'{where}': column '{name}' is damaged ({error}). Fetch or write the file again"
+        ) from None
+    return column
 
 
 def _repeats(column: ArrowArray, same_name: ArrowArray | None) -> bool:

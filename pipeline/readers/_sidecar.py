@@ -156,7 +156,7 @@ def _own_captions(table: pa.Table, samples: list[Sample], shard: Shard) -> pa.Ta
 def _described(file: IO[bytes], sample: Sample, path: str) -> dict[str, str | None]:
     """Read url, caption, label and uid of a sample; a json that cannot be read counts as none."""
     try:
-        content = json.loads(_text(file, sample, "json", path) or "{}")
+        content = json.loads((_text(file, sample, "json", path) or "{}").removeprefix("\ufeff"))
     except (ValueError, RecursionError):
         content = {}
     fields = content if isinstance(content, dict) else {}

@@ -105,12 +105,16 @@ def _members(path: str) -> Iterator[tarfile.TarInfo]:
     with opened(path) as file:
         try:
             with tarfile.open(fileobj=file, mode="r:", encoding="utf-8", errors="surrogateescape") as tar:
+                last = -1
                 while (member := tar.next()) is not None:
+                    if member.offset <= last or member.size < 0:  # it would lead round in a circle
+                        raise tarfile.TarError(f"member at byte {member.offset:,} has a negative size")
+                    last = member.offset
                     yield member
                     # tarfile keeps every header it has seen, which nothing here goes back to.
                     tar.members.clear()  # type: ignore[attr-defined]
                 _check_end(file, tar.offset, path)
-        except (tarfile.TarError, ValueError, EOFError) as error:
+        except (tarfile.TarError, ValueError, OverflowError, EOFError) as error:
             raise DataError(
                 f"the tar '{path}' is truncated or damaged ({error}). Fetch or write the shard again"
             ) from error

@@ -87,7 +87,8 @@ def _named(root: Path, files: tuple[str, ...]) -> pa.Table:
 
 
 def _key(root: Path, file: str) -> str:
-    return columns.plain_text(Path(file).relative_to(root).as_posix())
+    inside = file[len(str(root).rstrip(os.sep)) + 1 :]
+    return columns.plain_text(inside.replace(os.sep, "/"))
 
 
 def _name(root: Path, files: tuple[str, ...]) -> str:

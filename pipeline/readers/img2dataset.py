@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from indexes.errors import DataError
@@ -55,8 +56,7 @@ def rows(source: Source, shard: Shard) -> ShardRows:
         found, got = _sidecar.from_members(samples, shard), {"successes": len(samples)}
     else:
         found, got = _sidecar.join(samples, sidecar, shard)
-    _check_counts(shard, got)
-    return found
+    return replace(found, notes=_compare_counts(shard, got, sidecar is not None))
 
 
 def images(source: Source, shard: Shard) -> Iterator[tuple[str, bytes]]:
@@ -113,12 +113,23 @@ def _counts(shard: Shard) -> dict[str, int]:
         ) from error
 
 
-def _check_counts(shard: Shard, got: dict[str, int]) -> None:
+def _compare_counts(shard: Shard, got: dict[str, int], listed: bool) -> tuple[str, ...]:
+    """Hold the files against the producer's counts.
+
+    img2dataset counts a sample, then leaves it out of tar and sidecar where writing it raised. So where those
+    two agree, a higher count is worth a note; without a sidecar it is a tar that lost its end.
+    """
     stated = _counts(shard)
-    for name, value in got.items():
-        if stated.get(name, value) != value:
+    wrong = {name: value for name, value in got.items() if stated.get(name, value) != value}
+    for name, value in wrong.items():
+        if stated[name] < value or not listed:
             raise DataError(
                 f"the counts of '{shard.files[0]}' do not agree: its _stats.json says {name} "
                 f"{stated[name]:,}, the files hold {value:,}; one of them is truncated or of another "
                 "download. Fetch or write the shard again"
             )
+    return tuple(
+        f"shard {shard.name}: its _stats.json says {name} {stated[name]:,}, tar and sidecar agree on "
+        f"{value:,}; img2dataset leaves out samples whose writing failed"
+        for name, value in wrong.items()
+    )
