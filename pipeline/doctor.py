@@ -117,10 +117,9 @@ def _packages() -> list[Finding]:
 
 def _cores() -> list[Finding]:
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    state: State = "ok" if usable >= 2 else "warn"
-    return [
-        Finding("cores", state, f"{usable} usable", "" if usable >= 2 else "two or more make a run faster")
-    ]
+    if usable < 2:
+        return [Finding("cores", "warn", f"{usable} usable", "two or more make a run faster")]
+    return [Finding("cores", "ok", f"{usable} usable")]
 
 
 def _memory() -> list[Finding]:

@@ -144,11 +144,18 @@ class _Builder:
 
     def _scalar(self, event: yaml.ScalarEvent) -> Any:
         if not event.implicit[0]:
-            return event.value
+            return self._whole_characters(event)
         try:
             return resolve_plain(event.value)
         except AmbiguousScalarError as failure:
             return self._refuse(event.start_mark, str(failure))
+
+    def _whole_characters(self, event: yaml.ScalarEvent) -> str:
+        """Join the halves of a character that JSON escapes as two, and refuse a lone half."""
+        try:
+            return event.value.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            self._refuse(event.start_mark, "a \\u escape gives half a character; write the character itself")
 
     def _list(self, place: Place) -> list[Any]:
         values: list[Any] = []

@@ -35,7 +35,7 @@ def byte_count(text: str) -> int:
 
 def _memory_size(text: str) -> str:
     if byte_count(text) < _MIN_MEMORY:
-        raise ValueError(f"got '{text}', which is too little to work in; give at least 64MiB")
+        raise ValueError(f"got '{text}', which is too little; give at least 64MiB")
     return text
 
 
