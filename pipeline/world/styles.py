@@ -68,8 +68,8 @@ def _stand(pixels: Pixels, thing: Thing, pattern: str, scene: Scene, rng: np.ran
     soft = unit(cover.filter(ImageFilter.GaussianBlur(5)))
     shift = (int(4 * np.cos(scene.light)), 3 + int(2 * np.sin(scene.light)))
     pixels = pixels * (1.0 - 0.45 * np.roll(soft, shift, axis=(1, 0)))
-    body = unit(sheet.reduce(OVERSAMPLE)) / np.maximum(alpha, 1e-3)
-    weave = unit(mask(parts, scene.size, ("main",))) * (_weave(pattern, scene.size, rng) - 1.0) + 1.0
+    body: Pixels = unit(sheet.reduce(OVERSAMPLE)) / np.maximum(alpha, 1e-3)
+    weave: Pixels = unit(mask(parts, scene.size, ("main",))) * (_weave(pattern, scene.size, rng) - 1.0) + 1.0
     x, y = axes(scene.size)
     slope = (x - 0.5) * float(np.cos(scene.light)) + (y - 0.5) * float(np.sin(scene.light))
     shade = (0.55 + 0.5 * soft) * (1.0 + 0.7 * slope)
@@ -83,15 +83,14 @@ def _weave(pattern: str, size: tuple[int, int], rng: np.random.Generator) -> Pix
     turn, pitch = float(rng.uniform(0, np.pi)), float(rng.uniform(25, 70))
     along = x * float(np.cos(turn)) + y * float(np.sin(turn))
     across = y * float(np.cos(turn)) - x * float(np.sin(turn))
+    weave: Pixels = np.ones_like(along)
     if pattern == "striped":
-        return (0.7 + 0.3 * np.sign(np.sin(pitch * along))).astype(np.float32)
-    if pattern == "spotted":
-        return (0.8 - 0.25 * np.tanh(4 * np.sin(pitch * along) * np.sin(pitch * across) - 1)).astype(
-            np.float32
-        )
-    if pattern == "mottled":
-        return 0.55 + 0.7 * smooth_noise(rng, size, 12)
-    return np.ones_like(along, dtype=np.float32)
+        weave = 0.7 + 0.3 * np.sign(np.sin(pitch * along))
+    elif pattern == "spotted":
+        weave = 0.8 - 0.25 * np.tanh(4 * np.sin(pitch * along) * np.sin(pitch * across) - 1)
+    elif pattern == "mottled":
+        weave = 0.55 + 0.7 * smooth_noise(rng, size, 12)
+    return weave
 
 
 def sketch(scene: Scene) -> Image.Image:

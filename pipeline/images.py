@@ -1,0 +1,108 @@
+"""Decode images from strangers: few formats, sizes checked in the header before any pixel is decoded."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+from PIL import GifImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+
+MAX_BYTES = 64 << 20
+MAX_PIXELS = 1 << 26
+MAX_ASPECT = 200
+"""A 1 x 60,000 image is small, but resizing its short side to 224 would take 3 billion pixels."""
+
+# What Pillow's parsers raise on damaged files.
+_DAMAGE = (
+    OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, AttributeError, OverflowError,
+    MemoryError, RuntimeError, struct.error, zlib.error, Image.DecompressionBombError, Image.DecompressionBombWarning,
+)  # fmt: skip
+
+
+class ImageRejected(Exception):  # noqa: N818 - it is an outcome that is counted, not a failure of the program
+    """This file is no image that nearfar embeds; `reason` is the word that quarantine records."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def decode(content: bytes) -> Image.Image:
+    """Decode the first frame of a JPEG, PNG, WebP or GIF file.
+
+    EXIF is not read, so images stay as they are stored. Transparency is dropped and not blended, as
+    open_clip's own transform does; 16-bit greys keep their upper eight bits.
+
+    Args:
+        content: The whole file.
+
+    Returns:
+        An RGB image.
+
+    Raises:
+        ImageRejected: If the file is empty, larger than `MAX_BYTES`, of another format, larger than
+            `MAX_PIXELS` or longer than `MAX_ASPECT` to 1 by its header, or damaged.
+    """
+    if not content:
+        raise ImageRejected("empty file")
+    if len(content) > MAX_BYTES:
+        raise ImageRejected(f"file larger than {MAX_BYTES >> 20} MiB")
+    parser = _parser(content)
+    try:
+        if parser is WebPImagePlugin.WebPImageFile:
+            _check_size(*_webp_size(content))  # Pillow's parser allocates the canvas when it opens the file
+        with parser(io.BytesIO(content)) as image:
+            _check_size(*image.size)
+            return _rgb(image)
+    except _DAMAGE as error:
+        raise ImageRejected("damaged image") from error
+
+
+def _parser(content: bytes) -> Callable[[io.BytesIO], ImageFile.ImageFile]:
+    """The parser for the file's magic bytes; Pillow's other formats are never tried."""
+    if content.startswith(b"\xff\xd8\xff"):
+        return JpegImagePlugin.JpegImageFile
+    if content.startswith(b"\x89PNG\r\n\x1a\n"):
+        return PngImagePlugin.PngImageFile
+    if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
+        return WebPImagePlugin.WebPImageFile
+    if content.startswith((b"GIF87a", b"GIF89a")):
+        return GifImagePlugin.GifImageFile
+    raise ImageRejected("not a JPEG, PNG, WebP or GIF image")
+
+
+def _check_size(wide: int, tall: int) -> None:
+    if min(wide, tall) < 1:
+        raise ImageRejected("damaged image")
+    if wide * tall > MAX_PIXELS:
+        raise ImageRejected(f"more than {MAX_PIXELS} pixels")
+    if max(wide, tall) > MAX_ASPECT * min(wide, tall):
+        raise ImageRejected(f"sides differ more than {MAX_ASPECT} to 1")
+
+
+def _webp_size(content: bytes) -> tuple[int, int]:
+    """Width and height in a WebP file's first chunk (RFC 9649, sections 2.5 to 2.7)."""
+    kind, body = content[12:16], content[20:30]
+    if len(body) < 10:
+        raise ImageRejected("damaged image")
+    if kind == b"VP8X":
+        return 1 + int.from_bytes(body[4:7], "little"), 1 + int.from_bytes(body[7:10], "little")
+    if kind == b"VP8L":
+        bits = int.from_bytes(body[1:5], "little")
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    if kind == b"VP8 ":
+        wide, tall = struct.unpack("<HH", body[6:10])
+        return wide & 0x3FFF, tall & 0x3FFF
+    raise ImageRejected("damaged image")
+
+
+def _rgb(image: ImageFile.ImageFile) -> Image.Image:
+    if image.mode.startswith("I"):
+        upper = np.asarray(image).astype(np.int64) >> 8
+        return Image.fromarray(np.clip(upper, 0, 255).astype(np.uint8)).convert("RGB")
+    if image.mode == "P" and "transparency" in image.info:
+        return image.convert("RGBA").convert("RGB")  # straight to RGB gives the same pixels and a warning
+    return image.convert("RGB")

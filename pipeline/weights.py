@@ -1,0 +1,209 @@
+"""Find a CLIP's config and weights on this machine, and build it through open_clip's own factory."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from pickle import UnpicklingError  # the error's name; nothing is unpickled
+from types import ModuleType
+from typing import Any
+
+from indexes.errors import DataError, UnknownNameError
+
+CONFIG_NAME = "open_clip_config.json"
+NEEDED = ("embed_dim", "vision_cfg", "text_cfg")
+TRANSFORM_SETTINGS = ("mean", "std", "interpolation", "resize_mode", "fill_color")
+# The name under which open_clip's factory finds a checkpoint beside its config. It reads all but safetensors
+# with torch.load(weights_only=True), which unpickles no objects.
+_LINKS = {
+    ".safetensors": "open_clip_model.safetensors",
+    ".bin": "open_clip_pytorch_model.bin",
+    ".pt": "open_clip_pytorch_model.bin",
+    ".pth": "open_clip_pytorch_model.bin",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderSpec:
+    """Which encoder: open_clip's names, or paths of a model config (folder or JSON file) and a checkpoint."""
+
+    model: str
+    pretrained: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """A model that can be built from this machine's files alone.
+
+    Attributes:
+        label: What people call it.
+        architecture: open_clip's model config.
+        checkpoint: The weights.
+        preprocess: Settings of the image transform that differ from open_clip's defaults.
+    """
+
+    label: str
+    architecture: dict[str, Any]
+    checkpoint: Path
+    preprocess: dict[str, Any] = field(default_factory=dict)
+
+
+def find(spec: EncoderSpec) -> ModelFiles:
+    """Resolve `spec` to files of this machine.
+
+    Raises:
+        UnknownNameError: If open_clip has no such model or pretrained tag.
+        DataError: If a file is missing, or is of a kind that nearfar does not read.
+    """
+    if os.sep in spec.model or spec.model.endswith(".json") or Path(spec.model).is_dir():
+        return _from_path(Path(spec.model), spec.pretrained)
+    return _from_names(spec)
+
+
+def build(files: ModelFiles) -> tuple[Any, Callable[[Any], Any], dict[str, Any]]:
+    """Build a model on the CPU in float32 and load its weights, with open_clip's factory.
+
+    Returns:
+        The model, its evaluation transform, and that transform's settings.
+
+    Raises:
+        DataError: If the weights are damaged or belong to another architecture.
+    """
+    open_clip = _open_clip()
+    from safetensors import SafetensorError
+
+    with tempfile.TemporaryDirectory() as folder:
+        config = {"model_cfg": files.architecture, "preprocess_cfg": files.preprocess}
+        (Path(folder) / CONFIG_NAME).write_text(json.dumps(config))
+        (Path(folder) / _LINKS[files.checkpoint.suffix]).symlink_to(files.checkpoint.resolve())
+        try:
+            model, transform = open_clip.create_model_from_pretrained(f"local-dir:{folder}")
+        except (RuntimeError, OSError, ValueError, TypeError, KeyError, AssertionError, AttributeError,
+                EOFError, SafetensorError, UnpicklingError) as error:  # fmt: skip
+            said = str(error).replace(folder, str(files.checkpoint.parent)).splitlines()
+            raise DataError(
+                f"'{files.checkpoint}' does not load as the weights of {files.label}: {' '.join(said[:3])}; "
+                "give a safetensors file, or one of plain tensors, that was saved from this architecture"
+            ) from error
+    settings = dict(open_clip.get_model_preprocess_cfg(model))
+    return model, transform, settings
+
+
+def _open_clip() -> ModuleType:
+    """Import open_clip with the Hugging Face hub switched off: nearfar never downloads weights."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    import open_clip
+
+    return open_clip  # type: ignore[no-any-return]
+
+
+def _from_path(path: Path, pretrained: str | None) -> ModelFiles:
+    file = path / CONFIG_NAME if path.is_dir() else path
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+        architecture = config.get("model_cfg", config)
+        missing = [name for name in NEEDED if not architecture.get(name)]
+    except (OSError, ValueError, AttributeError) as error:
+        raise DataError(
+            f"cannot read a model config at '{file}': {error}; give an open_clip model name, a folder that has "
+            f"{CONFIG_NAME}, or a JSON file"
+        ) from error
+    if missing:
+        raise DataError(f"the model config '{file}' lacks {', '.join(missing)}; it needs {', '.join(NEEDED)}")
+    given = config.get("preprocess_cfg") or {}
+    preprocess = {name: given[name] for name in TRANSFORM_SETTINGS if name in given}
+    label = path.name if path.is_dir() else path.stem
+    return ModelFiles(label, architecture, _local_checkpoint(file.parent, pretrained), preprocess)
+
+
+def _local_checkpoint(folder: Path, pretrained: str | None) -> Path:
+    if pretrained is not None:
+        return _checked(Path(pretrained))
+    found = sorted(folder.glob("*.safetensors"))
+    if len(found) != 1:
+        names = ", ".join(path.name for path in found) or "none"
+        raise DataError(
+            f"'{folder}' holds {len(found)} safetensors files ({names}); name one under encoder.pretrained"
+        )
+    return found[0]
+
+
+def _checked(path: Path) -> Path:
+    if not path.is_file():
+        raise DataError(f"there is no checkpoint at '{path}'; give the path of a file, best in safetensors")
+    if path.suffix not in _LINKS:
+        raise DataError(
+            f"checkpoint '{path}' is of a kind nearfar does not read; it reads {', '.join(_LINKS)}"
+        )
+    return path
+
+
+def _from_names(spec: EncoderSpec) -> ModelFiles:
+    open_clip = _open_clip()
+    architecture = open_clip.get_model_config(spec.model) if ":" not in spec.model else None
+    if architecture is None:
+        near = difflib.get_close_matches(spec.model, open_clip.list_models(), n=8, cutoff=0.3)
+        raise UnknownNameError(
+            "open_clip model", spec.model, near, "These are the nearest names; a path works too"
+        )
+    tags = open_clip.list_pretrained_tags_by_model(spec.model)
+    if spec.pretrained is None:
+        raise DataError(
+            f"encoder.pretrained is missing for {spec.model}; give a checkpoint or one of {', '.join(tags)}"
+        )
+    if Path(spec.pretrained).suffix in _LINKS:
+        return ModelFiles(spec.model, architecture, _checked(Path(spec.pretrained)))
+    tag = open_clip.get_pretrained_cfg(spec.model, spec.pretrained)
+    if not tag:
+        raise UnknownNameError(
+            f"pretrained tag of {spec.model}", spec.pretrained, tags, "A checkpoint's path works too"
+        )
+    label = f"{spec.model}/{spec.pretrained}"
+    if tag.get("quick_gelu"):
+        architecture["quick_gelu"] = True  # the activation that these weights were trained with
+    preprocess = {name: tag[name] for name in TRANSFORM_SETTINGS if name in tag}
+    return ModelFiles(label, architecture, _cached(label, tag), preprocess)
+
+
+def _cached(label: str, tag: dict[str, Any]) -> Path:
+    """The tag's weights in open_clip's own cache or in the Hugging Face hub's.
+
+    The file that the tag's own address names goes first: for `laion400m_e32` open_clip 3.3 lists the hub
+    repository of epoch 31 beside it.
+    """
+    places = list(_places(tag))
+    for path in places:
+        if path is not None and path.is_file():
+            return path
+    searched = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
+    raise DataError(
+        f"the weights of {label} are not on this machine (looked in {searched} and in {_clip_cache()}). nearfar "
+        f'never downloads; on a machine with a network run: python -c "import open_clip; '
+        f"open_clip.create_model('{label.split('/')[0]}', '{label.split('/')[1]}')\", copy the cache here, or give a "
+        "checkpoint's path as encoder.pretrained"
+    )
+
+
+def _clip_cache() -> Path:
+    return Path.home() / ".cache" / "clip"
+
+
+def _places(tag: dict[str, Any]) -> Iterator[Path | None]:
+    from huggingface_hub import try_to_load_from_cache
+    from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
+
+    if tag.get("file"):
+        yield Path(tag["file"])
+    if tag.get("url"):
+        yield _clip_cache() / tag["url"].rsplit("/", 1)[-1]
+    if tag.get("hf_hub"):
+        repository, name = tag["hf_hub"].rsplit("/", 1)
+        stem = name.rsplit(".", 1)[0]
+        for wanted in (f"{stem}.safetensors", name) if name else (HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME):
+            found = try_to_load_from_cache(repository, wanted)
+            yield Path(found) if isinstance(found, str) else None
