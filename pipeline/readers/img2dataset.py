@@ -105,7 +105,7 @@ def _counts(shard: Shard) -> dict[str, int]:
         return {}
     try:
         with Path(path).open("rb") as file:
-            content = json.loads(file.read(_STATS_BYTES))
+            content = dict(json.loads(file.read(_STATS_BYTES)))
         return {name: int(content[name]) for name in ("count", "successes") if name in content}
     except (OSError, ValueError, TypeError, RecursionError) as error:
         raise DataError(
