@@ -101,19 +101,17 @@ def _visit(splits: dict[str, Split], order: list[str]) -> list[str]:
     """
     done: set[str] = set()
     for start in splits:
-        path: list[str] = [] if start in done else [start]
-        pending = [_dependencies(splits, start)]
-        while path:
-            following = next(pending[-1], None)
-            if following is None:
-                pending.pop()
-                done.add(path[-1])
-                order.append(path.pop())
-            elif following in path:
-                return [*path[path.index(following) :], following]
-            elif following not in done:
-                path.append(following)
-                pending.append(_dependencies(splits, following))
+        path: dict[str, Iterator[str]] = {}  # a dict for its order and its quick look-up
+        following: str | None = None if start in done else start
+        while path or following is not None:
+            if following is not None and following not in done:
+                path[following] = _dependencies(splits, following)
+            elif following is None:
+                order.append(path.popitem()[0])
+                done.add(order[-1])
+            following = next(path[next(reversed(path))], None) if path else None
+            if following in path:
+                return [*list(path)[list(path).index(following) :], following]
     return []
 
 

@@ -4,18 +4,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import curation.rules
 from indexes.errors import BadInputError, PlanError
 from pipeline.plan import (
     Plan,
     SetAlgebra,
+    Split,
     audit_plan,
     build_plan,
     load_plan,
     measuring_part,
     resolve,
 )
+from pipeline.plan.checks import split_order
 from pipeline.plan.model import byte_count
 from pipeline.source import Expect, Source
 from pipeline.yaml_safe import parse_yaml
@@ -149,3 +153,21 @@ def test_an_audit_plan_is_checked_like_any_other(changed: dict[str, Any], why: s
 )
 def test_sizes(text: str, size: int) -> None:
     assert byte_count(text) == size
+
+
+def test_ordering_alone_finds_a_circle_too() -> None:
+    splits = {"a": Split(from_="b"), "b": Split(from_="a")}
+    with pytest.raises(PlanError, match=r"splits\.a: .* a -> b -> a"):
+        split_order(splits)
+
+
+@given(st.lists(st.sets(st.integers(0, 7)), min_size=8, max_size=8), st.permutations(range(8)))
+def test_splits_come_after_what_they_are_computed_from(uses: list[set[int]], order: list[int]) -> None:
+    def based_on(number: int) -> SetAlgebra:
+        return SetAlgebra("union", tuple(f"s{used}" for used in sorted(uses[number]) if used < number))
+
+    splits = {f"s{number}": Split(from_=based_on(number)) for number in order}
+    found = split_order(splits)
+    assert sorted(found) == sorted(splits)
+    for name, split in splits.items():
+        assert all(found.index(used) < found.index(name) for _, used in split.uses())
