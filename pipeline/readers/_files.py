@@ -68,7 +68,7 @@ def folder_beside(root: Path, named: str | None, default: str, setting: str) -> 
     Raises:
         DataError: If it is not there; the message lists the folders that are.
     """
-    candidates = [root / (named or default), *([Path(named)] if named else [])]
+    candidates = [root / (named or default), *([Path(named).absolute()] if named else [])]
     for candidate in candidates:
         if candidate.is_dir():
             return candidate

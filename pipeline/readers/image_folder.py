@@ -7,6 +7,7 @@ out, and so is whatever does not end like an image.
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -21,19 +22,24 @@ from pipeline.source import Source
 
 # Part of the format: another number would cut the same folder into other shards.
 IMAGES_PER_SHARD = 10_000
-_CHEAP_LOOK = 64
+# Folders that `recognises` lists before it gives up.
+_CHEAP_LOOK = 256
 
 
 def recognises(path: Path) -> bool:
-    """Tell whether an image lies in the folder or in one of its first folders."""
-    try:
-        children = sorted(_visible(path), key=lambda entry: entry.name)
-        folders = [entry for entry in children if entry.is_dir()][:_CHEAP_LOOK]
-        return any(_is_image(entry) for entry in children) or any(
-            _is_image(entry) for folder in folders for entry in _visible(Path(folder.path))
-        )
-    except (DataError, OSError):
-        return False
+    """Tell whether an image lies in the folder or in one of the folders nearest to its top."""
+    waiting, looked = deque([path]), 0
+    while waiting and looked < _CHEAP_LOOK:
+        looked += 1
+        try:
+            entries = _visible(waiting.popleft())
+        except DataError:
+            continue
+        if any(_looks_like_image(entry.name) and entry.is_file() for entry in entries):
+            return True
+        folders = sorted(entry.path for entry in entries if entry.is_dir(follow_symlinks=False))
+        waiting.extend(Path(folder) for folder in folders)
+    return False
 
 
 def shards(source: Source) -> list[Shard]:
@@ -135,10 +141,6 @@ def _visible(folder: Path) -> list[os.DirEntry[str]]:
 
 def _looks_like_image(name: str) -> bool:
     return Path(name).suffix.lower() in IMAGE_SUFFIXES
-
-
-def _is_image(entry: os.DirEntry[str]) -> bool:
-    return _looks_like_image(entry.name) and entry.is_file()
 
 
 def _size(file: str) -> int:

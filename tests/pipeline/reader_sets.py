@@ -101,7 +101,7 @@ def write_parquet(path: Path, columns: dict[str, pa.Array]) -> None:
 
 
 def clip_retrieval(root: Path, shards: list[list[Sample]]) -> Written:
-    (root / "img_emb").mkdir(parents=True)
+    (root / "img_emb").mkdir(parents=True, exist_ok=True)
     for number, shard in enumerate(shards):
         np.save(root / "img_emb" / f"img_emb_{number}.npy", vectors(shard))
         columns = text_columns(shard, "image_path", "url", "caption") | own_columns(shard)
@@ -110,7 +110,7 @@ def clip_retrieval(root: Path, shards: list[list[Sample]]) -> Written:
 
 
 def datacomp(root: Path, shards: list[list[Sample]]) -> Written:
-    root.mkdir(parents=True)
+    root.mkdir(parents=True, exist_ok=True)
     for number, shard in enumerate(shards):
         columns = text_columns(shard, "key", "url", "text") | own_columns(shard)
         write_parquet(root / f"{number:032x}.parquet", columns)
@@ -140,7 +140,7 @@ def image_folder(root: Path, shards: list[list[Sample]]) -> Written:
 
 
 def img2dataset(root: Path, shards: list[list[Sample]]) -> Written:
-    root.mkdir(parents=True)
+    root.mkdir(parents=True, exist_ok=True)
     for number, shard in enumerate(shards):
         columns = text_columns(shard, "key", "url", "caption") | own_columns(shard)
         count = len(shard)
