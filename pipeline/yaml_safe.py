@@ -20,6 +20,7 @@ from pipeline.yaml_scalars import AmbiguousScalarError, resolve_plain
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 32
 Place = tuple[str | int, ...]
+_ODD_BREAKS = re.compile("[\r\x85\u2028\u2029\ufeff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,11 +215,17 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=_style(text))
+
+
+def _style(text: str) -> str | None:
+    """Quote what would be read as another value; the double quotes escape, which keeps odd line breaks apart."""
+    if _ODD_BREAKS.search(text):
+        return '"'
     try:
-        is_text = isinstance(resolve_plain(text), str)
+        return None if isinstance(resolve_plain(text), str) else "'"
     except AmbiguousScalarError:
-        is_text = False
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if is_text else "'")
+        return "'"
 
 
 _Dumper.add_representer(str, _represent_text)

@@ -87,18 +87,18 @@ def measuring_part(plan: Plan) -> dict[str, Any]:
 
 
 def audit_plan(
-    pool: Source,
-    benchmarks: Mapping[str, Source],
+    pool: Source | Mapping[str, Any],
+    benchmarks: Mapping[str, Source | Mapping[str, Any]],
     output: str,
     *,
-    reference: Source | None = None,
+    reference: Source | Mapping[str, Any] | None = None,
     encoder: EncoderChoice | None = None,
     **options: Any,
 ) -> Plan:
     """Make the plan of an audit: it measures and reports, and cuts no split.
 
     Args:
-        pool: The pool to audit.
+        pool: The pool to audit: a source, or what a plan file would say of it.
         benchmarks: The evaluation sets by name.
         output: Folder for everything that is written.
         reference: The set that calibrates the thresholds, if there is one.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import Any, get_args, get_origin
 
@@ -75,7 +76,7 @@ def _shorten(got: Any) -> str:
 
 
 def _lower(message: str) -> str:
-    return message.replace("Input should be", "it should be").replace("Object has", "it has")
+    return re.sub(r"^(Input|String|Dictionary|List|Value) should", "it should", message)
 
 
 def _model_at(model: Any, place: Place) -> type[BaseModel] | None:

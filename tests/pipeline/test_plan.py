@@ -138,6 +138,8 @@ def test_an_audit_plan_has_no_splits() -> None:
         ({"benchmarks": {}}, "benchmarks"),
         ({"benchmarks": {"Mixed-Case": Source(path="b")}}, "'Mixed-Case' is not a name"),
         ({"neighbours": 0}, "neighbours: got 0"),
+        ({"pool": {"path": ""}}, "pool.path: got ''; it should have at least 1 character"),
+        ({"pool": {"path": "caf\udce9"}}, "pool.path: got 'caf\\udce9'; it should be a valid string"),
         ({"neighbors": 3}, "Did you mean 'neighbours'"),
         ({"pool": Source(path="p", format="webdataset")}, "pool.format: unknown reader 'webdataset'"),
     ],

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from indexes.errors import DataError, PlanError
@@ -165,6 +165,7 @@ VALUES = st.recursive(
 )
 
 
+@example("\x85\u2028\r\ufeff")
 @given(VALUES)
 def test_what_is_dumped_is_read_back(value: Any) -> None:
     assert parse_yaml(dump_yaml({"value": value}), "dumped").value == {"value": value}
