@@ -62,9 +62,13 @@ class Queries:
         if self.vectors.shape[1] == 0:
             raise ShapeError("queries have width 0; embeddings need at least one column")
         check_norms(self.vectors, "query")
-        if self.thresholds is not None and not np.isfinite(self.thresholds).all():
-            row = int(np.flatnonzero(~np.isfinite(self.thresholds))[0])
-            raise DataError(f"threshold of query {row} is {self.thresholds[row]}; thresholds must be finite")
+        limit = MAX_NORM * MAX_NORM
+        if self.thresholds is not None and not (np.abs(self.thresholds) <= limit).all():
+            row = int(np.flatnonzero(~(np.abs(self.thresholds) <= limit))[0])
+            raise DataError(
+                f"threshold of query {row} is {self.thresholds[row]}; thresholds are similarities "
+                f"and lie within ±{limit:g}"
+            )
 
     @property
     def width(self) -> int:

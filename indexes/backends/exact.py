@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from indexes.brute import BruteScanner
 from indexes.queries import Queries
 from indexes.scanner import Scanner, ScanOptions
 
@@ -10,5 +9,7 @@ EXACT = True
 
 
 def open_scanner(queries: Queries, options: ScanOptions) -> Scanner:
-    """Open the exact scanner."""
-    return BruteScanner(queries, options)
+    """Open the exact scanner; the engine is imported here because numba takes half a second to load."""
+    from indexes.engine import ExactScanner
+
+    return ExactScanner(queries, options)

@@ -1,0 +1,211 @@
+"""The CPU engine: blocks of samples over threads, each fused tile by tile; see DESIGN_NOTE.md."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexes.bound import error_bound
+from indexes.errors import DataError
+from indexes.kernel import COLUMNS, HAS_BFLOAT16, ROWS
+from indexes.nearest import as_neighbours, evaluate, insert, no_neighbours
+from indexes.packing import Sizes, aligned, hold, pack, padded_bits, padded_width, units_of
+from indexes.primitives import CHUNK
+from indexes.queries import MAX_NORM, Queries
+from indexes.scanner import ScanOptions, check_memory, check_samples, check_uids
+from indexes.scores import Neighbours, Scores
+from indexes.screen import NO_QUERY, OFFER, ROW, Block, Exact, Found, Work, screen
+
+WARM_ROWS = 2 * ROWS
+"""First rows of a stream: with nothing known yet, each of their pairs is computed exactly."""
+
+MOST_ROWS = 28 * ROWS
+MOST_OFFERS = 1 << 18
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How much of the problem is in work at a time.
+
+    Attributes:
+        threads: Blocks in work at once.
+        rows: Samples per block, a multiple of `ROWS`.
+        offers: Room for offers per block.
+    """
+
+    threads: int
+    rows: int
+    offers: int
+
+    def bytes(self, width: int, bfloat16: bool) -> int:
+        """Working memory of all threads."""
+        per_row = 4 * units_of(width, bfloat16) + 2 * padded_width(width) + 2 * (ROW.itemsize + 4)
+        return self.threads * (self.rows * per_row + OFFER.itemsize * self.offers)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A piece of work: samples `low` to `high` against panels `first` to `last`."""
+
+    low: int
+    high: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One block as the caller gave it, and the maxima found in it: `(2, n, s)`."""
+
+    samples: NDArray[np.float16]
+    uids: NDArray[np.uint64]
+    position: int
+    found: Found
+
+
+class ExactScanner:
+    """Scan on the CPU with decisions equal to float64's."""
+
+    def __init__(self, queries: Queries, options: ScanOptions, bfloat16: bool = HAS_BFLOAT16) -> None:
+        self._queries, self._bfloat16 = queries, bfloat16 and HAS_BFLOAT16
+        self._layout = fit_layout(queries, options, self._bfloat16)
+        self._held, self._sizes = hold(queries, self._bfloat16)
+        self._nearest = no_neighbours(len(queries.vectors), options.k)
+        self._free = [self._scratch() for _ in range(self._layout.threads)]
+        self._lock = threading.Lock()
+        self._steepest = float(np.abs(self._held.thresholds).max())
+        self._seen = 0
+
+    def scan(self, samples: NDArray[np.float16], uids: NDArray[np.uint64] | None = None) -> Scores:
+        """Score one block; see `indexes.scanner.Scanner`."""
+        check_samples(samples, self._queries.width)
+        samples = np.ascontiguousarray(samples)
+        shape = (2, len(samples), len(self._queries.names))
+        found = Found(np.full(shape, -np.inf), np.full(shape, NO_QUERY, np.int32))
+        stream = Stream(samples, check_uids(uids, len(samples), self._seen), self._seen, found)
+        with ThreadPoolExecutor(self._layout.threads) as pool:
+            for low, high in self._pieces(len(samples)):
+                items = self._items(low, high)
+                list(pool.map(lambda item: self._do(stream, item), items))
+        self._seen += len(samples)
+        return self._scores(found)
+
+    def neighbours(self) -> Neighbours:
+        """Give the nearest samples of each query over the stream so far."""
+        return as_neighbours(self._nearest)
+
+    def _pieces(self, rows: int) -> Iterator[tuple[int, int]]:
+        """Cut a young stream into growing pieces, so that what they teach saves exact products in the next."""
+        low, whole = 0, self._layout.rows * self._layout.threads
+        while low < rows:
+            known = self._seen + low
+            high = rows if known >= whole else min(rows, low + max(WARM_ROWS, known))
+            yield low, high
+            low = high
+
+    def _items(self, low: int, high: int) -> list[Item]:
+        """Cut a piece into items, over the queries too where there are fewer blocks than threads."""
+        threads, panels = self._layout.threads, len(self._held.segment)
+        blocks = -(-(high - low) // self._layout.rows)
+        if blocks > threads // 2:
+            blocks = -(-blocks // threads) * threads
+        rows = -(-(high - low) // (blocks * ROWS)) * ROWS
+        splits = min(panels, -(-threads // -(-(high - low) // rows)))
+        edges = np.linspace(0, panels, splits + 1).astype(int).tolist()
+        return [
+            Item(start, min(start + rows, high), first, last)
+            for start in range(low, high, rows)
+            for first, last in zip(edges, edges[1:], strict=False)
+        ]
+
+    def _do(self, stream: Stream, item: Item) -> None:
+        with self._lock:
+            block = self._free.pop()
+        try:
+            self._screen(stream, item, block)
+        finally:
+            with self._lock:
+                self._free.append(block)
+
+    def _screen(self, stream: Stream, item: Item, block: Block) -> None:
+        """Pack, screen, and merge what was found; offers are inserted whenever their room is full."""
+        bits = padded_bits(stream.samples[item.low : item.high])
+        rows = item.high - item.low
+        sizes = Sizes(*pack(bits, np.arange(rows, dtype=np.int32), self._bfloat16, block.panels))
+        if sizes.bad >= 0:
+            raise _bad_row(stream.samples, item.low + sizes.bad)
+        error = error_bound(sizes, self._sizes, self._queries.width, self._steepest)
+        margins = self._queries.thresholds is not None
+        work = Work(rows, item.first, item.first, item.last, error, self._bfloat16, margins)
+        queries = self._held.exact
+        exact = Exact(bits.ctypes.data, queries.ctypes.data, 2 * bits.shape[1], bits.shape[1] // CHUNK, error)
+        shape = (2, rows, len(self._queries.names))
+        found = Found(np.full(shape, -np.inf), np.full(shape, NO_QUERY, np.int32))
+        while work.first < item.last:
+            following, offers = screen(self._held, exact, block, work, found)
+            offers = evaluate(self._held, exact, block.offers, offers, error)
+            with self._lock:
+                uids = stream.uids[item.low : item.high]
+                insert(self._held, self._nearest, block.offers, uids, (offers, stream.position + item.low))
+            work = work._replace(first=following)
+        with self._lock:
+            _merge(stream.found, found, item)
+
+    def _scratch(self) -> Block:
+        rows, offers = self._layout.rows, self._layout.offers
+        return Block(
+            panels=aligned((rows // ROWS, self._held.panels.shape[1], ROWS)),
+            cut=np.zeros((rows // ROWS, 2, ROWS), np.float32),
+            rows=np.zeros((2, rows), ROW),
+            tile=aligned((ROWS, COLUMNS)).view(np.float32),
+            offers=np.zeros(offers, OFFER),
+        )
+
+    def _scores(self, found: Found) -> Scores:
+        similarity, margin = found.value
+        nearest, margin_query = (self._queries.positions(query.astype(np.int64)) for query in found.query)
+        if self._queries.thresholds is None:
+            return Scores(similarity, nearest, None, None)
+        return Scores(similarity, nearest, margin, margin_query)
+
+
+def fit_layout(queries: Queries, options: ScanOptions, bfloat16: bool) -> Layout:
+    """Choose the largest blocks that the memory limit holds, and fewer threads where it must be.
+
+    Raises:
+        BadInputError: If not even one block of one tile fits.
+    """
+    size, width = queries.vectors.shape
+    columns = size + COLUMNS * len(queries.names)
+    held = columns * (4 * units_of(width, bfloat16) + 12) + size * 32 * options.k
+    held += size * 2 * padded_width(width) if padded_width(width) != width else 0
+    for threads in range(options.workers, 0, -1):
+        for rows in range(MOST_ROWS, 0, -ROWS):
+            for offers in (MOST_OFFERS, 2 * rows * COLUMNS):
+                layout = Layout(threads, rows, max(offers, 2 * rows * COLUMNS))
+                if held + layout.bytes(width, bfloat16) <= options.memory_limit:
+                    return layout
+    check_memory(
+        held + layout.bytes(width, bfloat16), options.memory_limit, f"{size} queries of width {width}"
+    )
+    return layout
+
+
+def _merge(whole: Found, part: Found, item: Item) -> None:
+    """Take over the better of two exact maxima; ties go to the lower query."""
+    value, query = whole.value[:, item.low : item.high], whole.query[:, item.low : item.high]
+    better = (part.value > value) | ((part.value == value) & (part.query < query))
+    value[better], query[better] = part.value[better], part.query[better]
+
+
+def _bad_row(samples: NDArray[np.float16], row: int) -> DataError:
+    norm = float(np.linalg.norm(samples[row].astype(np.float64)))
+    return DataError(
+        f"sample {row} has norm {norm:g}; a search takes finite vectors of norm below {MAX_NORM:g}. "
+        "Pass the vectors through canonical() first"
+    )

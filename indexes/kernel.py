@@ -1,0 +1,202 @@
+"""The register tile of the CPU engine, written in LLVM's language through numba.
+
+One call multiplies `ROWS` samples by `COLUMNS` queries, keeps all products in registers over the whole width, and
+compares them there with what is known already, so that the score matrix never reaches memory unless something in
+the tile may matter. Operands are packed in units of four bytes: one float32, or two neighbouring bfloat16.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, TypeVar, cast
+
+import llvmlite.binding as llvm
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_FEATURES = dict(llvm.get_host_cpu_features())
+HAS_BFLOAT16: Final = bool(_FEATURES.get("avx512bf16") and _FEATURES.get("avx512f"))
+_WIDE: Final = bool(_FEATURES.get("avx512f"))
+LANES: Final = 16 if _WIDE else 8
+ROWS: Final = 9 if _WIDE else 4
+VECTORS: Final = 3
+COLUMNS: Final = LANES * VECTORS
+"""9 × 3 accumulators, 3 operands and a broadcast fill the 32 registers of AVX-512; 4 × 3 the 16 of AVX2."""
+
+MARGIN_BIT: Final = 16
+COLUMN_BIT: Final = 32
+"""In a tile's answer, bit r says that row r may hold a maximum, bit 16 + r a margin, bit 32 that a column counts."""
+
+_I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
+_FLOAT, _DOUBLE = ir.FloatType(), ir.DoubleType()
+_VF = ir.VectorType(_FLOAT, LANES)
+_VI = ir.VectorType(_I32, LANES)
+
+
+class _BFloat(ir.Type):
+    """LLVM's bfloat, which llvmlite's own list of types lacks."""
+
+    def _to_string(self) -> str:
+        return "bfloat"
+
+
+_VB = ir.VectorType(_BFloat(), 2 * LANES)
+
+
+def compiled(function: Function) -> Function:
+    """Compile by numba without the interpreter lock, cached on disk; FMA contraction would change no decision."""
+    return cast("Function", njit(cache=True, nogil=True, error_model="numpy")(function))
+
+
+def inlined(function: Function) -> Function:
+    """Compile into the callers: a call would copy every field of every array that it is given."""
+    options = {"cache": True, "nogil": True, "error_model": "numpy", "forceinline": True}
+    return cast("Function", njit(**options, fastmath={"nnan", "nsz"})(function))
+
+
+def _declare(module: ir.Module, name: str, result: ir.Type, arguments: list[ir.Type]) -> ir.Function:
+    return cgutils.get_or_insert_function(module, ir.FunctionType(result, arguments), name)
+
+
+class _Emitter:
+    """Emits address arithmetic, loads and products into one function body."""
+
+    def __init__(self, builder: ir.IRBuilder) -> None:
+        self.builder = builder
+
+    def at(self, address: ir.Value, offset: int, kind: ir.Type) -> ir.Value:
+        moved = self.builder.add(address, ir.Constant(_I64, offset))
+        return self.builder.inttoptr(moved, kind.as_pointer())
+
+    def load(self, address: ir.Value, offset: int, kind: ir.Type, align: int = 4) -> ir.Value:
+        return self.builder.load(self.at(address, offset, kind), align=align)
+
+    def splat(self, value: ir.Value, kind: ir.VectorType) -> ir.Value:
+        undefined = ir.Constant(kind, ir.Undefined)
+        first = self.builder.insert_element(undefined, value, ir.Constant(_I32, 0))
+        return self.builder.shuffle_vector(first, undefined, ir.Constant(_VI, [0] * LANES))
+
+    def call(self, name: str, kind: ir.Type, operands: list[ir.Value]) -> ir.Value:
+        function = _declare(self.builder.module, name, kind, [operand.type for operand in operands])
+        return self.builder.call(function, operands)
+
+    def multiply_add(self, total: ir.Value, left: ir.Value, right: ir.Value, bfloat16: bool) -> ir.Value:
+        cast_to = self.builder.bitcast
+        if bfloat16:
+            operands = [total, cast_to(left, _VB), cast_to(right, _VB)]
+            return self.call("llvm.x86.avx512bf16.dpbf16ps.512", _VF, operands)
+        operands = [cast_to(left, _VF), cast_to(right, _VF), total]
+        return self.call(f"llvm.fma.v{LANES}f32", _VF, operands)
+
+    def largest(self, values: list[ir.Value]) -> ir.Value:
+        result = values[0]
+        for value in values[1:]:
+            above = self.builder.fcmp_ordered(">", value, result)
+            result = self.builder.select(above, value, result)
+        return result
+
+    def reaches(self, values: ir.Value, cut: ir.Value) -> ir.Value:
+        """One bit per lane: whether the value is at or above the cut."""
+        lanes = self.builder.fcmp_ordered(">=", values, cut)
+        return self.builder.bitcast(lanes, ir.IntType(LANES))
+
+
+def _products(
+    emit: _Emitter, left: ir.Value, right: ir.Value, units: ir.Value, bfloat16: bool
+) -> list[list[ir.Value]]:
+    """Loop over the width with all accumulators in registers."""
+    builder = emit.builder
+    entry = builder.block
+    loop, done = builder.append_basic_block("loop"), builder.append_basic_block("done")
+    builder.branch(loop)
+    builder.position_at_end(loop)
+    index, pa, pb = builder.phi(_I64), builder.phi(_I64), builder.phi(_I64)
+    totals = [[builder.phi(_VF) for _ in range(VECTORS)] for _ in range(ROWS)]
+    queries = [emit.load(pb, 4 * LANES * column, _VI, 4 * LANES) for column in range(VECTORS)]
+    sums = []
+    for row in range(ROWS):
+        sample = emit.splat(emit.load(pa, 4 * row, _I32), _VI)
+        sums.append(
+            [emit.multiply_add(t, sample, q, bfloat16) for t, q in zip(totals[row], queries, strict=True)]
+        )
+    steps = [(index, ir.Constant(_I64, 0), 1), (pa, left, 4 * ROWS), (pb, right, 4 * COLUMNS)]
+    following = [builder.add(phi, ir.Constant(_I64, step)) for phi, _, step in steps]
+    for (phi, start, _), value in zip(steps, following, strict=True):
+        phi.add_incoming(start, entry)
+        phi.add_incoming(value, loop)
+    for before, after in zip(sum(totals, []), sum(sums, []), strict=True):
+        before.add_incoming(ir.Constant(_VF, [0.0] * LANES), entry)
+        before.add_incoming(after, loop)
+    builder.cbranch(builder.icmp_unsigned("<", following[0], units), loop, done)
+    builder.position_at_end(done)
+    return sums
+
+
+def _row_hits(emit: _Emitter, sums: list[list[ir.Value]], cuts: ir.Value, levels: list[ir.Value]) -> ir.Value:
+    """Bits of the rows that reach their cut for the maximum, and for the margin."""
+    builder = emit.builder
+    answer: ir.Value = ir.Constant(_I64, 0)
+    for row, values in enumerate(sums):
+        margins = [builder.fsub(value, level) for value, level in zip(values, levels, strict=True)]
+        for offset, bit, candidates in ((0, row, values), (4 * ROWS, MARGIN_BIT + row, margins)):
+            cut = emit.splat(emit.load(cuts, offset + 4 * row, _FLOAT), _VF)
+            lanes = emit.reaches(emit.largest(candidates), cut)
+            hit = builder.icmp_unsigned("!=", lanes, ir.Constant(lanes.type, 0))
+            answer = builder.or_(answer, builder.shl(builder.zext(hit, _I64), ir.Constant(_I64, bit)))
+    return answer
+
+
+def _column_hits(emit: _Emitter, sums: list[list[ir.Value]], floors: ir.Value, error: ir.Value) -> ir.Value:
+    """One bit: whether a column holds a value that may be among its query's nearest."""
+    builder = emit.builder
+    slack = emit.splat(error, _VF)
+    found: ir.Value = ir.Constant(ir.IntType(LANES), 0)
+    for column in range(VECTORS):
+        floor = builder.fsub(emit.load(floors, 4 * LANES * column, _VF), slack)
+        found = builder.or_(found, emit.reaches(emit.largest([row[column] for row in sums]), floor))
+    hit = builder.icmp_unsigned("!=", found, ir.Constant(found.type, 0))
+    return builder.shl(builder.zext(hit, _I64), ir.Constant(_I64, COLUMN_BIT))
+
+
+def _define_tile(function: ir.Function, bfloat16: bool) -> None:
+    """Body of the tile: products, comparisons, and a store of the products where something was found."""
+    function.linkage = "internal"
+    function.attributes.add("noinline")
+    left, right, units, cuts, levels, floors, out, error = function.args
+    emit = _Emitter(ir.IRBuilder(function.append_basic_block("entry")))
+    sums = _products(emit, left, right, units, bfloat16)
+    thresholds = [emit.load(levels, 4 * LANES * column, _VF) for column in range(VECTORS)]
+    answer = _row_hits(emit, sums, cuts, thresholds)
+    answer = emit.builder.or_(answer, _column_hits(emit, sums, floors, error))
+    with emit.builder.if_then(emit.builder.icmp_unsigned("!=", answer, ir.Constant(_I64, 0))):
+        for row, values in enumerate(sums):
+            for column, value in enumerate(values):
+                emit.builder.store(value, emit.at(out, 4 * (COLUMNS * row + LANES * column), _VF), align=4)
+    emit.builder.ret(answer)
+
+
+def _tile(bfloat16: bool) -> Any:
+    name = "nearfar_tile_bfloat16" if bfloat16 else "nearfar_tile_float32"
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+        if bfloat16 and not HAS_BFLOAT16:
+            return ir.Constant(_I64, 0)
+        function = _declare(builder.module, name, _I64, [_I64] * 7 + [_FLOAT])
+        if function.is_declaration:
+            _define_tile(function, bfloat16)
+        return builder.call(function, arguments)
+
+    def typed(
+        context: Any, left: Any, right: Any, units: Any, cuts: Any, levels: Any, floors: Any, out: Any, e: Any
+    ) -> Any:  # noqa: PLR0913
+        return types.int64(*[types.int64] * 7, types.float32), generate
+
+    return intrinsic(typed)
+
+
+tile_bfloat16 = _tile(True)
+tile_float32 = _tile(False)

@@ -1,0 +1,156 @@
+"""Both sides of the product in the layout of the register tile, with the sizes that the error bound needs."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from indexes.kernel import COLUMNS, compiled
+from indexes.primitives import CHUNK, widen
+from indexes.queries import MAX_NORM, Queries
+
+BFLOAT16_UNIT = 2
+
+
+class Held(NamedTuple):
+    """The queries, packed once: `p` panels of `COLUMNS` columns; a panel belongs to one segment.
+
+    Attributes:
+        panels: `(p, units, COLUMNS)` int32, four bytes of operand each.
+        segment: `(p,)` int32.
+        column: `(p * COLUMNS,)` int32 packed query position; the last query fills up its segment's last panel.
+        level: `(p * COLUMNS,)` float32 thresholds.
+        floor: `(p * COLUMNS,)` float32, the query's k-th best so far; +inf in filling columns.
+        exact: `(q, padded width)` uint16, the bits of the float16 queries.
+        thresholds: `(q,)` float64.
+    """
+
+    panels: NDArray[np.int32]
+    segment: NDArray[np.int32]
+    column: NDArray[np.int32]
+    level: NDArray[np.float32]
+    floor: NDArray[np.float32]
+    exact: NDArray[np.uint16]
+    thresholds: NDArray[np.float64]
+
+
+class Sizes(NamedTuple):
+    """Largest row norms of one side, rounded up.
+
+    Attributes:
+        whole: Of the vectors as they are.
+        packed: Of the vectors as the tile sees them.
+        residual: Of the differences.
+        bad: First row whose norm is not finite or not below `MAX_NORM`, or -1.
+    """
+
+    whole: float
+    packed: float
+    residual: float
+    bad: int
+
+
+def padded_width(width: int) -> int:
+    """Width rounded up to whole chunks."""
+    return -(-width // CHUNK) * CHUNK
+
+
+def units_of(width: int, bfloat16: bool) -> int:
+    """Operands of four bytes per row."""
+    return -(-width // BFLOAT16_UNIT) if bfloat16 else width
+
+
+def padded_bits(vectors: NDArray[np.float16]) -> NDArray[np.uint16]:
+    """The bits of float16 rows, padded with zeros to whole chunks; a view where nothing is missing."""
+    rows, width = vectors.shape
+    if width == padded_width(width):
+        return np.ascontiguousarray(vectors).view(np.uint16)
+    padded = np.zeros((rows, padded_width(width)), np.uint16)
+    padded[:, :width] = vectors.view(np.uint16)
+    return padded
+
+
+def aligned(shape: tuple[int, ...]) -> NDArray[np.int32]:
+    """Zeroed int32 array that starts at a cache line."""
+    size = 4 * int(np.prod(shape))
+    raw = np.zeros(size + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + size].view(np.int32).reshape(shape)
+
+
+def hold(queries: Queries, bfloat16: bool) -> tuple[Held, Sizes]:
+    """Pack the queries; each segment begins a new panel."""
+    sizes = np.diff(queries.starts)
+    counts = -(-sizes // COLUMNS)
+    segment = np.repeat(np.arange(len(sizes), dtype=np.int32), counts)
+    column = np.concatenate(
+        [
+            np.minimum(np.arange(first, first + count * COLUMNS), last - 1)
+            for first, last, count in zip(queries.starts[:-1], queries.starts[1:], counts, strict=True)
+        ]
+    ).astype(np.int32)
+    floor = np.full(len(column), -np.inf, np.float32)
+    floor[np.flatnonzero(np.diff(column) == 0) + 1] = np.inf
+    thresholds = queries.thresholds if queries.thresholds is not None else np.zeros(len(queries.vectors))
+    exact = padded_bits(queries.vectors)
+    panels = aligned((len(segment), units_of(queries.width, bfloat16), COLUMNS))
+    packed = Sizes(*pack(exact, column, bfloat16, panels))
+    level = thresholds[column].astype(np.float32)
+    return Held(panels, segment, column, level, floor, exact, thresholds), packed
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator, unused-ignore]
+def _pack_row(
+    bits: NDArray[np.uint32], wide: NDArray[np.float32], out: NDArray[np.int32], lane: int, bfloat16: bool
+) -> tuple[float, float, float]:  # pragma: no cover - runs as machine code
+    """Write one float32 row as column `lane` of `out`; gives squared norms of whole, packed and residual."""
+    units, width = out.shape[0], wide.shape[0]
+    whole = np.float32(0)
+    for i in range(width):
+        whole += wide[i] * wide[i]
+    if not bfloat16:
+        for i in range(units):
+            out[i, lane] = np.int32(bits[i])
+        return whole, whole, np.float32(0)
+    packed, residual = np.float32(0), np.float32(0)
+    for i in range(width):
+        before = wide[i]
+        even = (bits[i] >> np.uint32(16)) & np.uint32(1)
+        bits[i] = (bits[i] + np.uint32(0x7FFF) + even) & np.uint32(0xFFFF0000)
+        lost = before - wide[i]
+        packed += wide[i] * wide[i]
+        residual += lost * lost
+    for i in range(units):
+        out[i, lane] = np.int32((bits[2 * i] >> np.uint32(16)) | bits[2 * i + 1])
+    return whole, packed, residual
+
+
+@compiled
+def pack(
+    exact: NDArray[np.uint16], rows: NDArray[np.int32], bfloat16: bool, out: NDArray[np.int32]
+) -> tuple[float, float, float, int]:  # pragma: no cover - runs as machine code
+    """Pack `exact[rows]` into panels `(m, units, lanes)`; missing lanes of the last panel become zero.
+
+    The sums of squares are taken in float32 in any order: d terms lose less than d · 2^-23 of the sum, so a
+    factor of 1 + 2^-8 makes the square root an upper bound for every width below 2^14 (and d · 2^-22 beyond).
+    """
+    lanes = out.shape[2]
+    wide = np.empty(exact.shape[1], np.float32)
+    bits = wide.view(np.uint32)
+    chunks = np.int64(exact.shape[1] // CHUNK)
+    largest = np.zeros(3, np.float64)
+    bad = -1
+    for index in range(rows.shape[0]):
+        widen(np.int64(exact[rows[index] :].ctypes.data), np.int64(wide.ctypes.data), chunks)
+        found = _pack_row(bits, wide, out[index // lanes], index % lanes, bfloat16)
+        if bad < 0 and not found[0] < MAX_NORM * MAX_NORM:
+            bad = index
+        for part in range(3):
+            largest[part] = max(largest[part], found[part])
+    if rows.shape[0] % lanes:
+        out[rows.shape[0] // lanes, :, rows.shape[0] % lanes :] = 0
+    largest = np.sqrt(largest * (1.0 + max(2.0**-8, exact.shape[1] * 2.0**-22)))
+    return largest[0], largest[1], largest[2], bad
