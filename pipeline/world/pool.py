@@ -24,7 +24,7 @@ from pipeline.world.styles import PAINTERS
 
 SHARDS = 5
 FIXED_TIME = 1_600_000_000  # so that the same seed gives the same bytes
-STYLE_SHARES = {"photo": 0.84, "sketch": 0.06, "rendition": 0.10}
+STYLE_SHARES = {"photo": 0.90, "sketch": 0.04, "rendition": 0.06}
 FAILED_SHARE = 0.01
 FAILURES = (
     ("failed_to_download", "HTTP Error 404: Not Found"),
@@ -73,7 +73,7 @@ def render_sample(seed: int, index: int, plant: Plant | None, *, failed: bool) -
 def _label_shares() -> list[float]:
     """A long tail over all classes, with the benchmarks' classes less common than the others."""
     heavy = [
-        (1.0 if label in BENCHMARK_LABELS else 1.8) / (3 + (11 * rank) % 28)
+        (1.0 if label in BENCHMARK_LABELS else 4.0) / (3 + (11 * rank) % 28)
         for rank, label in enumerate(LABELS)
     ]
     return [weight / math.fsum(heavy) for weight in heavy]

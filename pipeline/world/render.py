@@ -27,7 +27,7 @@ TRUTH = pa.schema([(name, pa.string()) for name in ("key", "uid", "benchmark", "
 def render_world(out: Path, seed: int = 0, samples: int = 2000) -> None:
     """Render the world of `seed` with `samples` pool images below `out`.
 
-    The sizes of the other sets follow: a fifth as many reference images, 3 in 40 for each benchmark, and
+    The sizes of the other sets follow: 2 in 5 as many reference images, 3 in 50 for each benchmark, and
     1 in 100 (at least 5) planted copies of each benchmark's images. 1% more rows are attempted and fail.
     The same seed and samples give the same bytes. A world that is there already is left as it is.
 
@@ -71,9 +71,9 @@ def _is_there(out: Path, identity: dict[str, int]) -> bool:
 
 
 def _render(out: Path, seed: int, samples: int) -> None:
-    write_folder(out / "reference", "photo", max(32, samples // 5), (seed, 1))
+    write_folder(out / "reference", "photo", max(32, samples * 2 // 5), (seed, 1))
     benchmarks = {
-        style: write_folder(out / "benchmarks" / style, style, max(16, samples * 3 // 40), (seed, 2 + number))
+        style: write_folder(out / "benchmarks" / style, style, max(16, samples * 3 // 50), (seed, 2 + number))
         for number, style in enumerate(STYLES)
     }
     rng = np.random.default_rng([seed, 6])

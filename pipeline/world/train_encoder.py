@@ -21,7 +21,7 @@ import open_clip
 import torch
 import torch.nn.functional as F  # noqa: N812
 from PIL import Image, ImageOps
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from pipeline.world.captions import describe
@@ -119,7 +119,7 @@ def train(recipe: Recipe, out: Path) -> dict[str, float]:
     print(f"rendered {recipe.images} images in {time.monotonic() - began:.0f} s", flush=True)
     losses = _fit(model, images, tokens, recipe)
     weights = {name: tensor.half().contiguous() for name, tensor in model.state_dict().items()}
-    save_file(weights, out / "open_clip_model.safetensors")
+    (out / "open_clip_model.safetensors").write_bytes(save(weights))
     facts = {
         **losses,
         "seconds": round(time.monotonic() - began),
