@@ -33,7 +33,7 @@ def describe(path: str | Path) -> str:
     Like: `3 folders, 5 .tar, 5 .parquet, 5 _stats.json: looks like img2dataset`.
     """
     place = Path(path)
-    if not place.exists():
+    if not _exists(place):
         return "nothing: there is no such file or folder"
     if place.is_dir():
         kinds = Counter(_kind(child) for child in _children(place))
@@ -54,7 +54,7 @@ def open_reader(source: Source) -> Reader:
         DataError: If the files are missing or are not of that format; the message says what is there.
     """
     place = Path(source.path)
-    if not place.exists():
+    if not _exists(place):
         raise DataError(f"'{source.path}' does not exist; correct the path, or put the files there")
     if source.format is not None:
         reader = _load(source.format)
@@ -75,6 +75,13 @@ def open_reader(source: Source) -> Reader:
 
 def _load(name: str) -> Reader:
     return cast(Reader, registry.load(sys.modules[__name__], "format", name))
+
+
+def _exists(place: Path) -> bool:
+    try:
+        return place.exists()
+    except OSError as error:
+        raise DataError(f"cannot look at '{place}': {error.strerror}") from error
 
 
 def _children(folder: Path) -> list[Path]:

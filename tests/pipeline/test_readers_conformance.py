@@ -152,6 +152,8 @@ def test_nothing_that_fits(tmp_path: Path) -> None:
         readers.open_reader(Source(path=str(tmp_path / "notes.txt")))
     with pytest.raises(DataError, match="does not exist"):
         readers.open_reader(Source(path=str(tmp_path / "none"), format="laion"))
+    with pytest.raises(DataError, match=r"cannot look at .*File name too long"):
+        readers.open_reader(Source(path="x" * 300))
     assert readers.describe(tmp_path / "none") == "nothing: there is no such file or folder"
     (tmp_path / "void").mkdir()
     assert readers.describe(tmp_path / "void") == "nothing: fits no format nearfar reads"

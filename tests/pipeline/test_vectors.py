@@ -45,6 +45,14 @@ def test_blocks_give_back_what_was_saved(tmp_path: Path, dtype: str, rows_per_bl
     np.testing.assert_array_equal(vectors.take(file, np.array([6, 0, 6, 2])), array[[6, 0, 6, 2]])
 
 
+def test_rows_that_are_not_there(tmp_path: Path) -> None:
+    file = vectors.inspect(save(tmp_path / "x.npy", sample(7)))
+    for rows in ([-1], [0, 7]):
+        with pytest.raises(DataError, match="has rows 0 to 6, not"):
+            vectors.take(file, np.array(rows))
+    assert vectors.take(file, np.array([], dtype=np.int64)).shape == (0, 5)
+
+
 @pytest.mark.parametrize("write", [np.savez, np.savez_compressed])
 def test_npz_members_by_name(tmp_path: Path, write: Any) -> None:
     image, text = sample(9), sample(9, 4, "<f4")
