@@ -129,9 +129,12 @@ def report(out: Outputs, as_json: AsJson = False) -> None:
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
     """Look at this machine and say what will work."""
-    from pipeline import commands
+    from pipeline.doctor import as_json as json_of
+    from pipeline.doctor import as_text, examine, worst
 
-    raise typer.Exit(commands.doctor(as_json))
+    findings = examine()
+    typer.echo(json_of(findings) if as_json else as_text(findings))
+    raise typer.Exit(1 if worst(findings) == "fail" else 0)
 
 
 @app.command()

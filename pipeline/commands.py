@@ -25,7 +25,6 @@ from pipeline.plan import audit_plan as build_audit_plan
 from pipeline.progress import Progress
 from pipeline.readers import describe, detect
 from pipeline.run import LOCK_FILE, RunOptions, execute
-from pipeline.source import Source
 from pipeline.stages import STAGES
 from pipeline.verify import verify as verify_run
 from pipeline.work import RunContext
@@ -145,7 +144,7 @@ def audit_plan(
     encoder: tuple[str | None, str | None],
 ) -> Plan:
     """Make a plan from the options of `nearfar audit`; formats are found out."""
-    named: dict[str, Source] = {}
+    named: dict[str, Any] = {}
     for option in benchmarks:
         name, equals, path = option.partition("=")
         if not equals or not path:
@@ -161,7 +160,7 @@ def audit_plan(
     return build_audit_plan(detected(pool), named, out, reference=calibrating, encoder=choice)
 
 
-def detected(path: str) -> Source:
+def detected(path: str) -> Any:
     """Find out the format of a set.
 
     Raises:
@@ -173,7 +172,7 @@ def detected(path: str) -> Source:
             f"{path}: {describe(Path(path))}; {'several formats fit' if fits else 'no format fits'}"
             f"{' (' + ', '.join(fits) + ')' if fits else ''}. Write a plan file and name the format there"
         )
-    return Source(path=path, format=fits[0])
+    return {"path": path, "format": fits[0]}
 
 
 def audit(plan: Plan, spec: str | None, chosen: RunOptions, as_json: bool) -> int:
@@ -186,7 +185,11 @@ def audit(plan: Plan, spec: str | None, chosen: RunOptions, as_json: bool) -> in
         () if rule is None else exceeded(rule, {name: _nearest(done, name) for name in plan.benchmarks})
     )
     for failure in failures:
-        print(f"too near: {failure}", file=sys.stderr)
+        print(
+            f"too near: {failure.above} of {failure.queries} queries of {failure.benchmark} ({failure.share:.1%}) "
+            f"have a pool sample above {spec.partition(':')[0] if spec else ''}",
+            file=sys.stderr,
+        )
     return 1 if failures else 0
 
 
@@ -212,12 +215,3 @@ def report(out: Path, as_json: bool) -> None:
         if as_json
         else f"report: {out}/report/report.html"
     )
-
-
-def doctor(as_json: bool) -> int:
-    """Print what was found on this machine; 1 if something that nearfar needs is missing."""
-    from pipeline.doctor import as_text, examine
-
-    findings = examine()
-    print(json.dumps([asdict(finding) for finding in findings]) if as_json else as_text(findings))
-    return 1 if any(finding.level == "fail" for finding in findings) else 0

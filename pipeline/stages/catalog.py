@@ -109,7 +109,7 @@ def _repeated(db: Any, parts: list[str]) -> pa.Table:
     """
     if not parts:
         return DUPLICATES_SCHEMA.empty_table()
-    return db.execute(query, {"parts": parts}).to_arrow_table().cast(DUPLICATES_SCHEMA)
+    return db.sql(query, params={"parts": parts}).to_arrow_table().cast(DUPLICATES_SCHEMA)
 
 
 def _duplicates_message(where: str, repeated: pa.Table) -> str:

@@ -26,6 +26,11 @@ SCHEMA = pa.schema(
 )
 
 
+RESCANNED = """
+    UNION ALL SELECT query, uid, key, similarity FROM read_parquet($rescanned) WHERE split = $split
+"""
+
+
 def plan(run: RunContext) -> Iterator[list[Work]]:
     """List one unit: merging is small beside measuring."""
     measured = run.records("measure")
@@ -76,13 +81,18 @@ def _nearest(work: Work, name: str, start: int, stop: int) -> Iterator[pa.Record
     statement = """
         SELECT query - $start AS query, rank, uid, key, similarity FROM (
             SELECT *, row_number() OVER (PARTITION BY query ORDER BY similarity DESC, uid) AS rank
-            FROM read_parquet($parts) WHERE query >= $start AND query < $stop
+            FROM (SELECT query, uid, key, similarity FROM read_parquet($parts) {again})
+            WHERE query >= $start AND query < $stop
         )
         WHERE rank <= $k ORDER BY query, rank
     """
     values = {"parts": work.settings["parts"], "start": start, "stop": stop, "k": work.identity["k"]}
+    rescanned = work.settings.get("rescanned")
+    if rescanned:
+        values |= {"rescanned": rescanned, "split": work.identity["split"]}
+    statement = statement.format(again=RESCANNED if rescanned else "")
     with connect(out, work.settings["memory_limit"], work.settings["threads"]) as db:
-        for batch in db.execute(statement, values).to_arrow_reader():
+        for batch in db.sql(statement, params=values).to_arrow_reader():
             table = pa.Table.from_batches([batch])
             columns = {
                 "query": table.column("query").cast(pa.int32()),

@@ -21,7 +21,7 @@ from pipeline.readers import Shard, open_reader
 from pipeline.samples import LOST_SCHEMA, OWN_NAMES
 from pipeline.source import Source
 from pipeline.storage import output_errors
-from pipeline.uids import as_hex, identify
+from pipeline.uids import as_hex, resolve
 from pipeline.work import Json, RunContext, Work
 
 # Fixed, because the composition of a batch may show in the last bit of an embedding.
@@ -98,7 +98,7 @@ def perform(work: Work, into: Attempt) -> Json:
     shard = Shard.from_json(work.settings["shard"])
     name, part = work.identity["set"], work.identity["part"]
     listed = open_reader(source).rows(source, shard)
-    table = with_uids(listed.table)
+    table = resolve(listed.table, f"{name} shard {shard.name}")
     lost = listed.lost
     facts: Json = {"notes": list(listed.notes), "width": shard.vectors.width if shard.vectors else None}
     if work.settings["encoder"] is not None:
@@ -114,14 +114,6 @@ def perform(work: Work, into: Attempt) -> Json:
     for outcome, reason in outcomes:
         lost_counts[outcome][reason] += 1
     return facts | {"rows": len(table), "lost": {k: dict(sorted(v.items())) for k, v in lost_counts.items()}}
-
-
-def with_uids(table: pa.Table) -> pa.Table:
-    """Give every row its uid: the pool's own where it has one, else derived."""
-    uids = identify(table)
-    return table.drop_columns([name for name in ("uid",) if name in table.column_names]).append_column(
-        "uid", uids
-    )
 
 
 def _write(into: Attempt, relative: str, table: pa.Table) -> None:

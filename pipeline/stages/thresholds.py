@@ -67,7 +67,7 @@ def _nearest(work: Work, queries: int) -> pa.Table:
     """
     values = {"parts": work.settings["parts"], "start": start, "stop": start + queries}
     with connect(Path(work.settings["out"]), work.settings["memory_limit"], work.settings["threads"]) as db:
-        found = db.execute(statement, values).to_arrow_table()
+        found = db.sql(statement, params=values).to_arrow_table()
     if len(found) != queries or not np.array_equal(
         found.column("query").to_numpy(), np.arange(start, start + queries)
     ):
