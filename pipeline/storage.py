@@ -165,6 +165,12 @@ def file_size(out: Path, relative: str) -> int | None:
     return found.st_size if stat.S_ISREG(found.st_mode) else None
 
 
+def entries(folder: int) -> list[str]:
+    """Names in an open folder, sorted (the order of a folder is no order)."""
+    with os.scandir(folder) as found:
+        return sorted(entry.name for entry in found)
+
+
 def free_bytes(path: Path) -> int:
     """Bytes that this user may still write on the file system of `path` (or its nearest existing parent)."""
     for folder in (path, *path.absolute().parents):
