@@ -6,25 +6,29 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from indexes.blocks import NO_QUERY, OFFER, ROW, Block, Exact, Found, Work
 from indexes.bound import error_bound
 from indexes.errors import DataError
 from indexes.kernel import COLUMNS, HAS_BFLOAT16, ROWS
-from indexes.nearest import as_neighbours, evaluate, insert, no_neighbours
+from indexes.nearest import ENTRY, as_neighbours, evaluate, insert, no_neighbours
 from indexes.packing import Sizes, aligned, hold, pack, padded_bits, padded_width, units_of
 from indexes.primitives import CHUNK
 from indexes.queries import MAX_NORM, Queries
 from indexes.scanner import ScanOptions, check_memory, check_samples, check_uids
 from indexes.scores import Neighbours, Scores
-from indexes.screen import NO_QUERY, OFFER, ROW, Block, Exact, Found, Work, screen
+from indexes.screen import screen
 
 WARM_ROWS = 2 * ROWS
 """First rows of a stream: with nothing known yet, each of their pairs is computed exactly."""
 
-MOST_ROWS = 28 * ROWS
+MOST_BYTES = 1 << 19
+"""Packed samples of a block; half of a second-level cache of 1 MB."""
+
 MOST_OFFERS = 1 << 18
 
 
@@ -71,8 +75,8 @@ class Stream:
 class ExactScanner:
     """Scan on the CPU with decisions equal to float64's."""
 
-    def __init__(self, queries: Queries, options: ScanOptions, bfloat16: bool = HAS_BFLOAT16) -> None:
-        self._queries, self._bfloat16 = queries, bfloat16 and HAS_BFLOAT16
+    def __init__(self, queries: Queries, options: ScanOptions) -> None:
+        self._queries, self._bfloat16 = queries, options.bfloat16 and HAS_BFLOAT16
         self._layout = fit_layout(queries, options, self._bfloat16)
         self._held, self._sizes = hold(queries, self._bfloat16)
         self._nearest = no_neighbours(len(queries.vectors), options.k)
@@ -120,7 +124,7 @@ class ExactScanner:
         return [
             Item(start, min(start + rows, high), first, last)
             for start in range(low, high, rows)
-            for first, last in zip(edges, edges[1:], strict=False)
+            for first, last in pairwise(edges)
         ]
 
     def _do(self, stream: Stream, item: Item) -> None:
@@ -181,13 +185,15 @@ def fit_layout(queries: Queries, options: ScanOptions, bfloat16: bool) -> Layout
         BadInputError: If not even one block of one tile fits.
     """
     size, width = queries.vectors.shape
-    columns = size + COLUMNS * len(queries.names)
-    held = columns * (4 * units_of(width, bfloat16) + 12) + size * 32 * options.k
+    units = units_of(width, bfloat16)
+    held = (size + COLUMNS * len(queries.names)) * (4 * units + 12) + size * ENTRY.itemsize * options.k
     held += size * 2 * padded_width(width) if padded_width(width) != width else 0
+    most = max(1, min(64, MOST_BYTES // (4 * units * ROWS)))
     for threads in range(options.workers, 0, -1):
-        for rows in range(MOST_ROWS, 0, -ROWS):
-            for offers in (MOST_OFFERS, 2 * rows * COLUMNS):
-                layout = Layout(threads, rows, max(offers, 2 * rows * COLUMNS))
+        for tiles in range(most, 0, -1):
+            needed = 2 * tiles * ROWS * COLUMNS
+            for offers in (max(MOST_OFFERS, needed), needed):
+                layout = Layout(threads, tiles * ROWS, offers)
                 if held + layout.bytes(width, bfloat16) <= options.memory_limit:
                     return layout
     check_memory(

@@ -8,9 +8,10 @@ the tile may matter. Operands are packed in units of four bytes: one float32, or
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 from typing import Any, Final, TypeVar, cast
 
-import llvmlite.binding as llvm
+import llvmlite.binding as llvm  # type: ignore[import-untyped]
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
@@ -37,7 +38,7 @@ _VF = ir.VectorType(_FLOAT, LANES)
 _VI = ir.VectorType(_I32, LANES)
 
 
-class _BFloat(ir.Type):
+class _BFloat(ir.Type):  # type: ignore[misc]
     """LLVM's bfloat, which llvmlite's own list of types lacks."""
 
     def _to_string(self) -> str:
@@ -54,12 +55,14 @@ def compiled(function: Function) -> Function:
 
 def inlined(function: Function) -> Function:
     """Compile into the callers: a call would copy every field of every array that it is given."""
-    options = {"cache": True, "nogil": True, "error_model": "numpy", "forceinline": True}
-    return cast("Function", njit(**options, fastmath={"nnan", "nsz"})(function))
+    compiler: Any = njit
+    options = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"nnan", "nsz"}}
+    return cast("Function", compiler(forceinline=True, **options)(function))
 
 
 def _declare(module: ir.Module, name: str, result: ir.Type, arguments: list[ir.Type]) -> ir.Function:
-    return cgutils.get_or_insert_function(module, ir.FunctionType(result, arguments), name)
+    insert: Any = cgutils.get_or_insert_function
+    return insert(module, ir.FunctionType(result, arguments), name)
 
 
 class _Emitter:
@@ -128,7 +131,7 @@ def _products(
     for (phi, start, _), value in zip(steps, following, strict=True):
         phi.add_incoming(start, entry)
         phi.add_incoming(value, loop)
-    for before, after in zip(sum(totals, []), sum(sums, []), strict=True):
+    for before, after in zip(chain(*totals), chain(*sums), strict=True):
         before.add_incoming(ir.Constant(_VF, [0.0] * LANES), entry)
         before.add_incoming(after, loop)
     builder.cbranch(builder.icmp_unsigned("<", following[0], units), loop, done)
@@ -192,11 +195,11 @@ def _tile(bfloat16: bool) -> Any:
 
     def typed(
         context: Any, left: Any, right: Any, units: Any, cuts: Any, levels: Any, floors: Any, out: Any, e: Any
-    ) -> Any:  # noqa: PLR0913
+    ) -> Any:
         return types.int64(*[types.int64] * 7, types.float32), generate
 
     return intrinsic(typed)
 
 
-tile_bfloat16 = _tile(True)
-tile_float32 = _tile(False)
+tile_bfloat16: Any = _tile(True)
+tile_float32: Any = _tile(False)

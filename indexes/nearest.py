@@ -7,11 +7,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from indexes.blocks import Exact
 from indexes.kernel import compiled, inlined
 from indexes.packing import Held
 from indexes.primitives import prefetch
 from indexes.scores import Neighbours
-from indexes.screen import Exact, similarity
+from indexes.screen import similarity
 
 ENTRY = np.dtype(
     [("similarity", np.float64), ("high", np.uint64), ("low", np.uint64), ("position", np.int64)]
@@ -64,14 +65,14 @@ def _before(
     """Whether a new entry comes before what the list holds at `place`."""
     other = entries[place]
     if value != other.similarity:
-        return value > other.similarity
+        return bool(value > other.similarity)
     if other.position < 0:
         return True
     if high != other.high:
-        return high < other.high
+        return bool(high < other.high)
     if low != other.low:
-        return low < other.low
-    return position < other.position
+        return bool(low < other.low)
+    return bool(position < other.position)
 
 
 @compiled
@@ -84,7 +85,7 @@ def insert(
         offer = offers[index]
         entries = nearest[columns[offer.column]]
         value, high, low = offer.exact, uids[offer.row, 0], uids[offer.row, 1]
-        position = np.int64(stream[1] + offer.row)
+        position = stream[1] + offer.row
         if value < entries[last].similarity or not _before(value, high, low, position, entries, last):
             continue
         place = last

@@ -102,20 +102,19 @@ def hold(queries: Queries, bfloat16: bool) -> tuple[Held, Sizes]:
     return Held(panels, segment, column, level, floor, exact, thresholds), packed
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
 def _pack_row(
     bits: NDArray[np.uint32], wide: NDArray[np.float32], out: NDArray[np.int32], lane: int, bfloat16: bool
 ) -> tuple[float, float, float]:  # pragma: no cover - runs as machine code
     """Write one float32 row as column `lane` of `out`; gives squared norms of whole, packed and residual."""
     units, width = out.shape[0], wide.shape[0]
-    whole = np.float32(0)
+    whole, packed, residual = np.float32(0), np.float32(0), np.float32(0)
     for i in range(width):
         whole += wide[i] * wide[i]
     if not bfloat16:
         for i in range(units):
             out[i, lane] = np.int32(bits[i])
-        return whole, whole, np.float32(0)
-    packed, residual = np.float32(0), np.float32(0)
+        return float(whole), float(whole), float(residual)
     for i in range(width):
         before = wide[i]
         even = (bits[i] >> np.uint32(16)) & np.uint32(1)
@@ -125,7 +124,7 @@ def _pack_row(
         residual += lost * lost
     for i in range(units):
         out[i, lane] = np.int32((bits[2 * i] >> np.uint32(16)) | bits[2 * i + 1])
-    return whole, packed, residual
+    return float(whole), float(packed), float(residual)
 
 
 @compiled

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 CHUNK: Final = 16
 """Rows are padded with zeros to a multiple of this many elements."""
+
+_function: Any = cgutils.get_or_insert_function
+_variable: Any = cgutils.alloca_once_value
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 _HALVES = ir.VectorType(ir.HalfType(), CHUNK)
@@ -27,20 +30,19 @@ def _chunk(builder: ir.IRBuilder, address: ir.Value, index: ir.Value) -> ir.Valu
 
 def _exact(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
     left, right, chunks = arguments
-    total = cgutils.alloca_once_value(builder, ir.Constant(_DOUBLES, [0.0] * CHUNK))
+    total = _variable(builder, ir.Constant(_DOUBLES, [0.0] * CHUNK))
     with cgutils.for_range(builder, chunks, intp=_I64) as loop:
         a, b = (builder.fpext(_chunk(builder, side, loop.index), _DOUBLES) for side in (left, right))
         builder.store(builder.fadd(builder.load(total), builder.fmul(a, b)), total)
     kind = ir.FunctionType(ir.DoubleType(), [ir.DoubleType(), _DOUBLES])
     name = f"llvm.vector.reduce.fadd.v{CHUNK}f64"
-    reduce = cgutils.get_or_insert_function(builder.module, kind, name)
+    reduce = _function(builder.module, kind, name)
     return builder.call(
         reduce, [ir.Constant(ir.DoubleType(), 0.0), builder.load(total)], fastmath=("reassoc",)
     )
 
 
-@intrinsic
-def exact_product(typing_context: Any, left: Any, right: Any, chunks: Any) -> Any:
+def _type_exact_product(typing_context: Any, left: Any, right: Any, chunks: Any) -> Any:
     """Inner product in float64 of two float16 rows, given by address; no term and no sum of it rounds."""
     return types.float64(types.int64, types.int64, types.int64), _exact
 
@@ -54,8 +56,7 @@ def _widen(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) 
     return context.get_dummy_value()
 
 
-@intrinsic
-def widen(typing_context: Any, source: Any, target: Any, chunks: Any) -> Any:
+def _type_widen(typing_context: Any, source: Any, target: Any, chunks: Any) -> Any:
     """Write a float16 row as float32; both by address."""
     return types.void(types.int64, types.int64, types.int64), _widen
 
@@ -63,12 +64,16 @@ def widen(typing_context: Any, source: Any, target: Any, chunks: Any) -> Any:
 def _prefetch(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
     pointer = builder.inttoptr(arguments[0], ir.IntType(8).as_pointer())
     kind = ir.FunctionType(ir.VoidType(), [pointer.type, _I32, _I32, _I32])
-    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+    function = _function(builder.module, kind, "llvm.prefetch.p0")
     builder.call(function, [pointer, *(ir.Constant(_I32, flag) for flag in (0, 2, 1))])
     return context.get_dummy_value()
 
 
-@intrinsic
-def prefetch(typing_context: Any, address: Any) -> Any:
+def _type_prefetch(typing_context: Any, address: Any) -> Any:
     """Ask for the cache line at an address to be brought to the second-level cache."""
     return types.void(types.int64), _prefetch
+
+
+exact_product: Any = intrinsic(_type_exact_product)
+widen: Any = intrinsic(_type_widen)
+prefetch: Any = intrinsic(_type_prefetch)

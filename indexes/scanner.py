@@ -24,6 +24,8 @@ class ScanOptions:
         device: `auto`, `cpu`, `cuda` or `cuda:<number>`.
         threads: CPU threads; None takes what this process may use.
         memory_limit: Bytes that a scanner may hold besides the queries and blocks that it is given.
+        bfloat16: Whether the exact engine may screen in bfloat16 where the processor multiplies it; the answers
+            are the same.
 
     Raises:
         BadInputError: If a value is outside its range.
@@ -33,6 +35,7 @@ class ScanOptions:
     device: str = "auto"
     threads: int | None = None
     memory_limit: int = 1 << 30
+    bfloat16: bool = True
 
     def __post_init__(self) -> None:
         """Refuse values that no backend could use."""

@@ -6,11 +6,12 @@ which is as much as a tile.
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from indexes.blocks import KEPT, NO_QUERY, Block, Exact, Found, Work
 from indexes.kernel import (
     COLUMN_BIT,
     COLUMNS,
@@ -24,99 +25,12 @@ from indexes.kernel import (
 from indexes.packing import Held
 from indexes.primitives import exact_product, prefetch
 
-KEPT: Final = 32
-"""Candidates that a row may collect before they are resolved."""
-
-NO_QUERY: Final = np.int32(2**31 - 1)
-
-ROW = np.dtype(
-    [
-        ("best", np.float64),
-        ("query", np.int32),
-        ("count", np.int32),
-        ("top", np.float32),
-        ("unused", np.float32),
-        ("column", np.int32, (KEPT,)),
-        ("score", np.float32, (KEPT,)),
-    ]
-)
-"""What is known of a row in the segment at hand: the largest exact value and its packed query, the largest screened
-score, and candidates that wait for their exact product."""
-
-OFFER = np.dtype(
-    [
-        ("exact", np.float64),
-        ("row", np.int32),
-        ("column", np.int32),
-        ("score", np.float32),
-        ("unused", np.int32),
-    ]
-)
-"""A pair that may be among its query's nearest."""
-
-
-class Block(NamedTuple):
-    """Room for some samples in work.
-
-    Attributes:
-        panels: `(m, units, ROWS)` int32 operands.
-        cut: `(m, 2, ROWS)` float32; a score below it cannot be the row's maximum. Kind 0 is similarity, 1 margin.
-        rows: `(2, m * ROWS)` of `ROW`.
-        tile: `(ROWS, COLUMNS)` float32 products of the tile at hand.
-        offers: `(capacity,)` of `OFFER`.
-    """
-
-    panels: NDArray[np.int32]
-    cut: NDArray[np.float32]
-    rows: NDArray[Any]
-    tile: NDArray[np.float32]
-    offers: NDArray[Any]
-
-
-class Work(NamedTuple):
-    """What one call of `screen` is asked.
-
-    Attributes:
-        rows: Samples in the block.
-        start: First panel of the range; here all knowledge begins anew.
-        first: Panel to go on with.
-        last: End of the range.
-        error: Bound of `indexes.bound`.
-        bfloat16: Which tile to use.
-        margins: Whether margins are asked.
-    """
-
-    rows: int
-    start: int
-    first: int
-    last: int
-    error: float
-    bfloat16: bool
-    margins: bool
-
-
-class Exact(NamedTuple):
-    """Where the float16 rows of both sides are: addresses, bytes and chunks per row; and the screen's bound."""
-
-    samples: int
-    queries: int
-    stride: int
-    chunks: int
-    error: float
-
-
-class Found(NamedTuple):
-    """Exact maxima of one panel range: `(2, rows, segments)` values and packed query positions."""
-
-    value: NDArray[np.float64]
-    query: NDArray[np.int32]
-
 
 @inlined
 def similarity(exact: Exact, row: int, query: int) -> float:  # pragma: no cover - machine code
     """Exact similarity of a pair; adding zero makes -0.0 and 0.0 the same bits."""
     left, right = exact.samples + row * exact.stride, exact.queries + query * exact.stride
-    return exact_product(np.int64(left), np.int64(right), np.int64(exact.chunks)) + 0.0
+    return float(exact_product(np.int64(left), np.int64(right), np.int64(exact.chunks)) + 0.0)
 
 
 @inlined
@@ -222,6 +136,56 @@ def _begin(
             cut[row // ROWS, kind, row % ROWS] = -np.inf
 
 
+@inlined
+def _finish(
+    held: Held, exact: Exact, block: Block, work: Work, found: Found, segment: int
+) -> None:  # pragma: no cover - machine code
+    """Resolve all rows and write the segment's exact maxima."""
+    for kind in range(1 + work.margins):
+        for row in range(work.rows):
+            place = (row // ROWS, kind, row % ROWS)
+            _resolve(exact, held.column, held.thresholds, block.rows, block.cut, place)
+            found.value[kind, row, segment] = block.rows[kind, row].best
+            found.query[kind, row, segment] = block.rows[kind, row].query
+
+
+@inlined
+def _sweep(
+    held: Held, exact: Exact, block: Block, work: Work, queries: int, count: int
+) -> int:  # pragma: no cover - machine code
+    """Take one panel of queries past all samples of the block; gives the number of offers."""
+    columns, thresholds, first = held.column, held.thresholds, queries * COLUMNS
+    level, floor = held.level[first : first + COLUMNS], held.floor[first : first + COLUMNS]
+    cut, rows, tile, offers = block.cut, block.rows, block.tile, block.offers
+    units, micro = np.int64(held.panels.shape[1]), -(-work.rows // ROWS)
+    lines, error, out = units * COLUMNS // 16, np.float32(work.error), np.int64(tile.ctypes.data)
+    right, left = np.int64(held.panels[queries:].ctypes.data), np.int64(block.panels.ctypes.data)
+    at_cut, at_level = np.int64(cut.ctypes.data), np.int64(level.ctypes.data)
+    at_floor = np.int64(floor.ctypes.data)
+    for panel in range(micro):
+        for line in range(panel * lines // micro, (panel + 1) * lines // micro):
+            prefetch(right + 64 * (lines + line))
+        a, at = left + 4 * ROWS * units * panel, at_cut + 8 * ROWS * panel
+        if work.bfloat16:
+            hits = tile_bfloat16(a, right, units, at, at_level, at_floor, out, error)
+        else:
+            hits = tile_float32(a, right, units, at, at_level, at_floor, out, error)
+        if hits >> COLUMN_BIT:
+            place = (panel * ROWS, min(ROWS, work.rows - panel * ROWS), first)
+            count = _note_columns(tile, floor, offers, place, count, work.error)
+        for kind in range(2):
+            bits = hits >> (MARGIN_BIT * kind) & (2**ROWS - 1)
+            for lane in range(ROWS if bits else 0):
+                column = 0 if bits >> lane & 1 else COLUMNS
+                while column < COLUMNS:
+                    column = _note_row(
+                        tile, level, rows, cut, (panel, kind, lane, first + column), work.error
+                    )
+                    if column < COLUMNS:
+                        _resolve(exact, columns, thresholds, rows, cut, (panel, kind, lane))
+    return count
+
+
 @compiled
 def screen(
     held: Held, exact: Exact, block: Block, work: Work, found: Found
@@ -231,46 +195,14 @@ def screen(
     Returns:
         The panel to go on with (the end of the range when done), and how many offers are waiting.
     """
-    panels, segments, columns, levels, floors, _, thresholds = held
-    samples, cut, rows, tile, offers = block
-    micro, units = -(-work.rows // ROWS), np.int64(panels.shape[1])
-    lines = units * COLUMNS // 16
-    share = -(-lines // micro)
-    out, error, count = np.int64(tile.ctypes.data), np.float32(work.error), 0
+    segments, count = held.segment, 0
+    room = block.offers.shape[0] - -(-work.rows // ROWS) * ROWS * COLUMNS
     for queries in range(work.first, work.last):
-        segment, first = segments[queries], queries * COLUMNS
-        if queries == work.start or segments[queries - 1] != segment:
-            _begin(rows, cut, work)
-        level, floor = levels[first : first + COLUMNS], floors[first : first + COLUMNS]
-        right = np.int64(panels.ctypes.data) + 64 * lines * queries
-        at_level, at_floor = np.int64(level.ctypes.data), np.int64(floor.ctypes.data)
-        for panel in range(micro):
-            for line in range(panel * share, min(lines, (panel + 1) * share)):
-                prefetch(right + 64 * (lines + line))
-            left = np.int64(samples.ctypes.data) + 4 * ROWS * units * panel
-            at_cut = np.int64(cut.ctypes.data) + 8 * ROWS * panel
-            if work.bfloat16:
-                hits = tile_bfloat16(left, right, units, at_cut, at_level, at_floor, out, error)
-            else:
-                hits = tile_float32(left, right, units, at_cut, at_level, at_floor, out, error)
-            if hits >> COLUMN_BIT:
-                lanes = min(ROWS, work.rows - panel * ROWS)
-                count = _note_columns(tile, floor, offers, (panel * ROWS, lanes, first), count, work.error)
-            for kind in range(2):
-                bits = hits >> (MARGIN_BIT * kind) & (2**ROWS - 1)
-                for lane in range(ROWS if bits else 0):
-                    column = 0 if bits >> lane & 1 else COLUMNS
-                    while column < COLUMNS:
-                        place = (panel, kind, lane, first + column)
-                        column = _note_row(tile, level, rows, cut, place, work.error)
-                        if column < COLUMNS:
-                            _resolve(exact, columns, thresholds, rows, cut, (panel, kind, lane))
-        if queries + 1 == work.last or segments[queries + 1] != segment:
-            for kind in range(1 + work.margins):
-                for row in range(work.rows):
-                    _resolve(exact, columns, thresholds, rows, cut, (row // ROWS, kind, row % ROWS))
-                    found.value[kind, row, segment] = rows[kind, row].best
-                    found.query[kind, row, segment] = rows[kind, row].query
-        if count + micro * ROWS * COLUMNS > offers.shape[0]:
+        if queries == work.start or segments[queries - 1] != segments[queries]:
+            _begin(block.rows, block.cut, work)
+        count = _sweep(held, exact, block, work, queries, count)
+        if queries + 1 == work.last or segments[queries + 1] != segments[queries]:
+            _finish(held, exact, block, work, found, segments[queries])
+        if count > room:
             return queries + 1, count
     return work.last, count

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -11,13 +13,21 @@ from indexes import backends, registry
 from indexes.errors import BadInputError, DataError, ShapeError, UnknownNameError
 from indexes.queries import Queries
 from indexes.scores import Scores
-from indexes.search import ScanOptions, is_exact, open_scanner
+from indexes.search import Scanner, ScanOptions, is_exact, open_scanner
 
 ALL = registry.names(backends)
 EXACT = tuple(name for name in ALL if is_exact(name))
+FLOAT32 = "exact, no bfloat16"
+"""The exact engine as it runs on a processor without bfloat16."""
 
 every_backend = pytest.mark.parametrize("backend", ALL)
-exact_backend = pytest.mark.parametrize("backend", EXACT)
+exact_backend = pytest.mark.parametrize("backend", [*EXACT, FLOAT32])
+
+
+def open_variant(queries: Queries, backend: str, options: ScanOptions) -> Scanner:
+    if backend == FLOAT32:
+        return open_scanner(queries, "exact", replace(options, bfloat16=False))
+    return open_scanner(queries, backend, options)
 
 
 def scan_in_blocks(
@@ -28,7 +38,7 @@ def scan_in_blocks(
     cuts: tuple[int, ...] = (),
     options: ScanOptions | None = None,
 ) -> tuple[list[Scores], object]:
-    scanner = open_scanner(queries, backend, options or ScanOptions(threads=2))
+    scanner = open_variant(queries, backend, options or ScanOptions(threads=2))
     blocks = zip(np.split(samples, cuts), np.split(uids, cuts), strict=True)
     scores = [scanner.scan(block, ids) for block, ids in blocks]
     return scores, scanner.neighbours()
@@ -210,9 +220,8 @@ def test_permuting_rows_blocks_and_threads_changes_nothing(backend: str) -> None
 @exact_backend
 def test_ties_without_uids_go_by_stream_position(backend: str) -> None:
     one = clustered(1, 1, 16)
-    scanner = open_scanner(
-        packed((2,), np.repeat(one, 2, axis=0), False), backend, ScanOptions(k=4, threads=2)
-    )
+    queries = packed((2,), np.repeat(one, 2, axis=0), False)
+    scanner = open_variant(queries, backend, ScanOptions(k=4, threads=2))
     scanner.scan(np.repeat(one, 3, axis=0))
     scanner.scan(np.repeat(one, 3, axis=0))
     assert scanner.neighbours().position.tolist() == [[0, 1, 2, 3]] * 2

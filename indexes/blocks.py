@@ -1,0 +1,95 @@
+"""What the fused pass works on: a block of samples, what is known of each row, and pairs to look at again."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+KEPT: Final = 12
+"""Candidates that a row may collect before they are resolved."""
+
+NO_QUERY: Final = np.int32(2**31 - 1)
+
+ROW = np.dtype(
+    [
+        ("best", np.float64),
+        ("query", np.int32),
+        ("count", np.int32),
+        ("top", np.float32),
+        ("unused", np.float32),
+        ("column", np.int32, (KEPT,)),
+        ("score", np.float32, (KEPT,)),
+    ]
+)
+"""What is known of a row in the segment at hand: the largest exact value and its packed query, the largest screened
+score, and candidates that wait for their exact product."""
+
+OFFER = np.dtype(
+    [
+        ("exact", np.float64),
+        ("row", np.int32),
+        ("column", np.int32),
+        ("score", np.float32),
+        ("unused", np.int32),
+    ]
+)
+"""A pair that may be among its query's nearest."""
+
+
+class Block(NamedTuple):
+    """Room for some samples in work.
+
+    Attributes:
+        panels: `(m, units, ROWS)` int32 operands.
+        cut: `(m, 2, ROWS)` float32; a score below it cannot be the row's maximum. Kind 0 is similarity, 1 margin.
+        rows: `(2, m * ROWS)` of `ROW`.
+        tile: `(ROWS, COLUMNS)` float32 products of the tile at hand.
+        offers: `(capacity,)` of `OFFER`.
+    """
+
+    panels: NDArray[np.int32]
+    cut: NDArray[np.float32]
+    rows: NDArray[Any]
+    tile: NDArray[np.float32]
+    offers: NDArray[Any]
+
+
+class Work(NamedTuple):
+    """What one call of `screen` is asked.
+
+    Attributes:
+        rows: Samples in the block.
+        start: First panel of the range; here all knowledge begins anew.
+        first: Panel to go on with.
+        last: End of the range.
+        error: Bound of `indexes.bound`.
+        bfloat16: Which tile to use.
+        margins: Whether margins are asked.
+    """
+
+    rows: int
+    start: int
+    first: int
+    last: int
+    error: float
+    bfloat16: bool
+    margins: bool
+
+
+class Exact(NamedTuple):
+    """Where the float16 rows of both sides are: addresses, bytes and chunks per row; and the screen's bound."""
+
+    samples: int
+    queries: int
+    stride: int
+    chunks: int
+    error: float
+
+
+class Found(NamedTuple):
+    """Exact maxima of one panel range: `(2, rows, segments)` values and packed query positions."""
+
+    value: NDArray[np.float64]
+    query: NDArray[np.int32]

@@ -1,0 +1,152 @@
+"""The parts of the CPU engine: the bound against adversarial vectors, the tile, layouts under a memory limit."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from vector_worlds import clustered, packed, truth, uids_of, unit
+
+from indexes.bound import error_bound
+from indexes.engine import ExactScanner, fit_layout
+from indexes.errors import BadInputError, DataError
+from indexes.kernel import COLUMNS, HAS_BFLOAT16, ROWS, compiled, tile_bfloat16, tile_float32
+from indexes.packing import Sizes, aligned, hold, pack, padded_bits, units_of
+from indexes.queries import Queries
+from indexes.scanner import ScanOptions
+
+both_tiles = pytest.mark.parametrize("bfloat16", [True, False] if HAS_BFLOAT16 else [False])
+
+
+@compiled
+def one_tile(places: NDArray[np.int64], bfloat16: bool) -> int:
+    left, right, units, cut, level, floor, out = places
+    if bfloat16:
+        return tile_bfloat16(left, right, units, cut, level, floor, out, np.float32(0))
+    return tile_float32(left, right, units, cut, level, floor, out, np.float32(0))
+
+
+def screened(
+    samples: NDArray[np.float16], vectors: NDArray[np.float16], bfloat16: bool, cut: float = -np.inf
+):
+    """Products of `ROWS` samples and `COLUMNS` queries as the tile gives them, its answer, and the bound."""
+    width = samples.shape[1]
+    units = units_of(width, bfloat16)
+    left, right = aligned((1, units, ROWS)), aligned((1, units, COLUMNS))
+    of_samples = Sizes(*pack(padded_bits(samples), np.arange(ROWS, dtype=np.int32), bfloat16, left))
+    of_queries = Sizes(*pack(padded_bits(vectors), np.arange(COLUMNS, dtype=np.int32), bfloat16, right))
+    cuts = np.full((2, ROWS), cut, np.float32)
+    levels, floors = np.full(COLUMNS, 100, np.float32), np.full(COLUMNS, 100, np.float32)
+    out = np.full((ROWS, COLUMNS), np.nan, np.float32)
+    arrays = (left, right, cuts, levels, floors, out)
+    at = [array.ctypes.data for array in arrays]
+    places = np.array([at[0], at[1], units, *at[2:]], np.int64)
+    hits = one_tile(places, bfloat16)
+    return out, hits, error_bound(of_samples, of_queries, width, 1.0)
+
+
+def adversaries(width: int) -> list[NDArray[np.float16]]:
+    """Blocks of rows that round as badly as can be, each long enough for both sides of a tile."""
+    random = np.random.default_rng(width)
+    rows = max(ROWS, COLUMNS)
+    halfway = (1 + 2.0**-8 + 2.0**-10) * random.choice([1.0, -1.0], (rows, width))
+    same_sign = np.full((rows, width), 1 + 2.0**-8 - 2.0**-10)
+    spiky = random.normal(size=(rows, width)) ** 9
+    blocks = [unit(x) for x in (random.normal(size=(rows, width)), halfway, same_sign, spiky)]
+    return [*blocks, blocks[0] * np.float16(4), blocks[0] * np.float16(1e-4), np.zeros_like(blocks[0])]
+
+
+@both_tiles
+@pytest.mark.parametrize("width", [1, 7, 64, 513, 1024])
+def test_no_screened_score_is_farther_off_than_the_bound(width: int, bfloat16: bool) -> None:
+    blocks = adversaries(width)
+    for left in blocks:
+        for right in blocks:
+            samples, vectors = left[:ROWS], right[:COLUMNS]
+            found, _, bound = screened(samples, vectors, bfloat16)
+            exact = samples.astype(np.float64) @ vectors.astype(np.float64).T
+            assert np.abs(found - exact).max() <= bound
+
+
+@both_tiles
+def test_the_bound_is_of_the_size_that_was_promised(bfloat16: bool) -> None:
+    block = adversaries(512)[0]
+    _, _, bound = screened(block[:ROWS], block[:COLUMNS], bfloat16)
+    assert bound < (0.0045 if bfloat16 else 7e-5)
+
+
+@both_tiles
+def test_a_tile_below_its_cuts_answers_nothing_and_stores_nothing(bfloat16: bool) -> None:
+    block = adversaries(64)[0]
+    found, hits, _ = screened(block[:ROWS], block[:COLUMNS], bfloat16, cut=50.0)
+    assert hits == 0
+    assert np.isnan(found).all()
+
+
+def test_filling_columns_repeat_the_last_query_of_their_segment() -> None:
+    vectors = clustered(1, COLUMNS + 3, 20)
+    held, sizes = hold(packed((COLUMNS + 1, 2), vectors, True), False)
+    assert held.segment.tolist() == [0, 0, 1]
+    assert held.column[: COLUMNS + 1].tolist() == list(range(COLUMNS + 1))
+    assert set(held.column[COLUMNS + 1 : 2 * COLUMNS].tolist()) == {COLUMNS}
+    assert np.isposinf(held.floor).sum() == 3 * COLUMNS - len(vectors)
+    assert sizes.residual == 0
+    assert sizes.bad == -1
+
+
+@pytest.mark.parametrize("limit", [120_000, 400_000, 3_000_000])
+@pytest.mark.parametrize("bfloat16", [True, False])
+def test_smaller_memory_means_smaller_blocks_and_the_same_answer(limit: int, bfloat16: bool) -> None:
+    queries, samples, uids = (
+        packed((90, 5), clustered(1, 95, 48), True),
+        clustered(2, 800, 48),
+        uids_of(1, 800),
+    )
+    options = ScanOptions(k=4, threads=3, memory_limit=limit, bfloat16=bfloat16)
+    layout = fit_layout(queries, options, bfloat16)
+    assert layout.bytes(48, bfloat16) <= limit
+    scanner = ExactScanner(queries, options)
+    scores = scanner.scan(samples, uids)
+    right = truth(queries, samples, uids, 4)
+    np.testing.assert_array_equal(scores.margin, right.margin)
+    np.testing.assert_array_equal(scores.nearest, right.nearest)
+    np.testing.assert_array_equal(
+        scanner.neighbours().similarity, [[-s for s, _, _ in r] for r in right.neighbours]
+    )
+
+
+def test_layout_takes_fewer_threads_before_it_gives_up() -> None:
+    queries = packed((200,), clustered(1, 200, 64), True)
+    wide = fit_layout(queries, ScanOptions(threads=4), True)
+    tight = fit_layout(queries, ScanOptions(threads=4, memory_limit=150_000), True)
+    assert wide.threads == 4
+    assert (tight.threads, tight.rows % ROWS) == (min(tight.threads, 3), 0)
+    with pytest.raises(BadInputError, match="too small"):
+        fit_layout(queries, ScanOptions(memory_limit=30_000), True)
+
+
+def test_one_row_against_many_queries_is_shared_by_the_threads() -> None:
+    """Few rows are cut over the queries; what the parts find is merged with ties to the lower query."""
+    vectors = np.tile(clustered(1, 500, 32), (4, 1))
+    queries = Queries(vectors, ("a",), np.array([0, 2000]), None)
+    scores = ExactScanner(queries, ScanOptions(threads=4)).scan(vectors[700:701])
+    assert scores.nearest.tolist() == [[200]]
+
+
+def test_a_bad_row_is_named_wherever_it_is() -> None:
+    samples = clustered(2, 3000, 32)
+    samples[2345, 31] = np.nan
+    with pytest.raises(DataError, match="sample 2345 has norm nan"):
+        ExactScanner(packed((9,), clustered(1, 9, 32), True), ScanOptions(threads=2)).scan(samples)
+
+
+def test_importing_the_package_loads_no_heavy_library() -> None:
+    code = (
+        "import sys, indexes.search, indexes.canonical, indexes.storage, indexes.brute, indexes.backends.exact\n"
+        "print([m for m in ('torch', 'numba', 'faiss', 'triton') if m in sys.modules])"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "[]"
