@@ -1,0 +1,55 @@
+"""Functions that the executor tests send to workers; importable there because the folder is on their path."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+from indexes.errors import DataError, UnknownNameError
+
+
+def double(x: int) -> int:
+    return 2 * x
+
+
+def whereabouts() -> dict[str, Any]:
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+    return {"pid": os.getpid(), "host": socket.gethostname(), "threads": [os.environ.get(name) for name in names]}
+
+
+def reject(x: int) -> None:
+    raise DataError(f"shard {x} is damaged; fetch it again")
+
+
+def misname() -> None:
+    raise UnknownNameError("rule", "neer", ["near", "far"])
+
+
+def divide(x: int) -> float:
+    return x / 0
+
+
+def exhaust() -> None:
+    raise MemoryError("too much")
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_at_first(mark: str) -> str:
+    path = Path(mark)
+    if not path.exists():
+        path.write_text("died")
+        die()
+    return "survived"
+
+
+def nap(seconds: float, mark: str) -> None:
+    with Path(mark).open("a") as stream:
+        stream.write(f"{os.getpid()}\n")
+    time.sleep(seconds)
