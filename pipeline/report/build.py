@@ -1,0 +1,35 @@
+"""Make the report from the committed files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.report.document import document, dumps, facts
+from pipeline.report.findings import collect
+from pipeline.report.page import render
+from pipeline.report.request import ReportRequest, Writer
+
+HTML = "report/report.html"
+JSON = "report/audit.json"
+
+
+def build_report(request: ReportRequest, attempt: Writer) -> dict[str, Any]:
+    """Write `report/report.html` and `report/audit.json`.
+
+    Args:
+        request: The committed files by role, and how to show them.
+        attempt: Where to write.
+
+    Returns:
+        The verdict per benchmark, for the commit record.
+
+    Raises:
+        DataError: If the queries of a benchmark are not what the run wrote.
+    """
+    findings = collect(request)
+    content = document(findings)
+    attempt.file(JSON).write_bytes(dumps(content))
+    attempt.add(JSON)
+    attempt.file(HTML).write_bytes(render(findings))
+    attempt.add(HTML)
+    return facts(content)

@@ -1,0 +1,108 @@
+"""Each benchmark beside the reference, the pool and the splits; and the pairs that are worth looking at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from curation.audit import FloatArray
+from pipeline.report.answers import (
+    Answers,
+    Queries,
+    answers_of_reference,
+    order_by_similarity,
+    read_answers,
+    read_queries,
+)
+from pipeline.report.request import BenchmarkFiles, ReportRequest
+from pipeline.report.scan import Measured
+
+NEAREST = "nearest"
+ABOVE = "above the threshold"
+BELOW = "at or below the threshold"
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A query beside a pool sample, perhaps beside the reference sample that sets the threshold.
+
+    Attributes:
+        group: `NEAREST`, `ABOVE` or `BELOW`.
+        query: Position of the query.
+        uid: The pool sample.
+        similarity: Their similarity.
+        threshold: The query's threshold, or the soft level where there is no reference.
+    """
+
+    group: str
+    query: int
+    uid: str
+    similarity: float
+    threshold: float
+
+    @property
+    def margin(self) -> float:
+        """Similarity minus threshold; near-pruning drops the sample if it is above 0."""
+        return self.similarity - self.threshold
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One benchmark and what comes near it.
+
+    Attributes:
+        files: The benchmark's files.
+        queries: Its queries.
+        sets: Nearest samples in the reference, the pool and each split, by `set_key`.
+        measured: What the pool's measures say.
+        pairs: The pairs to show.
+    """
+
+    files: BenchmarkFiles
+    queries: Queries
+    sets: Mapping[str, Answers]
+    measured: Measured
+    pairs: tuple[Pair, ...]
+
+
+def set_key(split: str) -> str:
+    """Name a split among the sets; a split may be called "pool" or "reference" itself."""
+    return f"split {split}"
+
+
+def compare(request: ReportRequest, files: BenchmarkFiles, measured: Measured) -> Compared:
+    """Read a benchmark's queries and their nearest samples in every set."""
+    queries = read_queries(request.path(files.queries))
+    sets = _sets(request, files, queries)
+    level = queries.threshold
+    if not request.has_reference:
+        level = np.full(len(queries), request.options.soft)
+    pairs = (*_nearest(sets["pool"], level, request.options.pairs), *_around(measured, level))
+    return Compared(files, queries, sets, measured, pairs)
+
+
+def _sets(request: ReportRequest, files: BenchmarkFiles, queries: Queries) -> dict[str, Answers]:
+    soft, count = request.options.soft, len(queries)
+    found = {"reference": answers_of_reference(queries, soft)} if request.has_reference else {}
+    found["pool"] = read_answers(request.path(files.neighbours), count, soft)
+    for split in request.splits:
+        if files.name in split.neighbours:
+            path = request.path(split.neighbours[files.name])
+            found[set_key(split.name)] = read_answers(path, count, soft)
+    return found
+
+
+def _nearest(pool: Answers, level: FloatArray, limit: int) -> Iterator[Pair]:
+    for at in order_by_similarity(pool.nearest, limit):
+        yield Pair(NEAREST, at, pool.nearest_uid[at], float(pool.nearest[at]), float(level[at]))
+
+
+def _around(measured: Measured, level: FloatArray) -> Iterator[Pair]:
+    for group, closest, sign in ((ABOVE, measured.nearest_over, 1.0), (BELOW, measured.nearest_under, -1.0)):
+        rows = zip(closest.query.tolist(), closest.uid.tolist(), closest.distance.tolist(), strict=True)
+        for query, uid, distance in rows:
+            threshold = float(level[query])
+            # Exact: margin and threshold are multiples of 2**-48, and so is their sum.
+            yield Pair(group, query, uid, threshold + sign * distance, threshold)

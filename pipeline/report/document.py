@@ -1,0 +1,176 @@
+"""`audit.json`: every number of the report, for programs. Its fields are described in `audit.schema.json`.
+
+Version 1. A field may be added without a new version; none is renamed or changes its meaning.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from curation.audit import MARGINS, QUANTILES, SIMILARITIES, STEPS_PER_UNIT, Grid, IntArray, gap, quantiles
+from curation.leakage import MODALITY_NAMES, Leakage
+from pipeline.report.answers import Answers
+from pipeline.report.compare import Compared, Pair, set_key
+from pipeline.report.evidence import Source
+from pipeline.report.findings import Finding, Findings
+from pipeline.report.scan import ALL, Measured
+from pipeline.report.waterfall import waterfall
+
+Json = dict[str, Any]
+VERSION = 1
+
+
+def document(findings: Findings) -> Json:
+    """Put all numbers in one JSON object."""
+    request = findings.request
+    return {
+        "schema": "nearfar audit",
+        "version": VERSION,
+        "plan": request.plan,
+        "command": request.command,
+        "levels": {"hard": request.options.hard, "soft": request.options.soft},
+        "search": asdict(request.search),
+        "rows": {name: asdict(rows) | {"measured": rows.measured} for name, rows in findings.rows.items()},
+        "pool": _measured(findings.measured[ALL]),
+        "benchmarks": {finding.name: _benchmark(findings, finding) for finding in findings.benchmarks},
+        "splits": {name: asdict(waterfall(facts)) for name, facts in findings.splits.items()},
+        "provenance": request.provenance,
+    }
+
+
+def dumps(content: Json) -> bytes:
+    """Write JSON of one form: sorted keys, ASCII, no NaN, a final newline."""
+    text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=True, allow_nan=False)
+    return text.encode("ascii") + b"\n"
+
+
+def _benchmark(findings: Findings, finding: Finding) -> Json:
+    compared = finding.compared
+    splits = [split.name for split in findings.request.splits if set_key(split.name) in compared.sets]
+    return {
+        "dataset": compared.files.rows.dataset,
+        "queries": len(compared.queries),
+        "verdict": asdict(finding.verdict) | {"fraction": finding.verdict.fraction},
+        "reference": _set(findings, compared, "reference"),
+        "pool": _set(findings, compared, "pool"),
+        "splits": {name: _set(findings, compared, set_key(name)) for name in splits},
+        "pool_minus_reference": _gain(findings, compared),
+        "pool_samples": _measured(compared.measured),
+        "leakage": [_source(found, len(compared.queries)) for found in finding.sources],
+        "pairs": [_pair(findings, compared, pair) for pair in compared.pairs],
+    }
+
+
+def _set(findings: Findings, compared: Compared, name: str) -> Json | None:
+    if name not in compared.sets:
+        return None
+    answers = compared.sets[name]
+    found = gap(answers.nearest)
+    return {
+        "answered": found.answered,
+        "mean": found.mean,
+        "quantiles": dict(zip(map(str, QUANTILES), found.quantiles, strict=False)),
+        "histogram": histogram(found.counts, SIMILARITIES),
+        "queries_above": {str(t): int(np.count_nonzero(answers.nearest > t)) for t in findings.thresholds},
+        "queries_above_reference": above_reference(compared, answers),
+        "median_by_rank": list(answers.medians),
+    }
+
+
+def above_reference(compared: Compared, answers: Answers) -> int | None:
+    """Count the queries to which a set comes nearer than the reference does; None without a reference."""
+    if "reference" not in compared.sets:
+        return None
+    return int(np.count_nonzero(answers.nearest > compared.queries.threshold))
+
+
+def _gain(findings: Findings, compared: Compared) -> Json | None:
+    """How much nearer than the reference the pool comes, per query."""
+    if not findings.request.has_reference:
+        return None
+    gain = compared.sets["pool"].nearest - compared.queries.threshold
+    found = quantiles(gain[~np.isnan(gain)])
+    return {
+        "quantiles": dict(zip(map(str, QUANTILES), found, strict=False)),
+        "histogram": histogram(MARGINS.count(gain), MARGINS),
+    }
+
+
+def _measured(measured: Measured) -> Json:
+    return {
+        "measured": measured.samples,
+        "above": {str(threshold): count for threshold, count in measured.above.items()},
+        "margin_above_0": measured.over,
+        "similarity": histogram(measured.similarity, SIMILARITIES),
+        "margin": histogram(measured.margin, MARGINS),
+    }
+
+
+def histogram(counts: IntArray, grid: Grid) -> Json:
+    """Write bin counts without the empty bins at either end; bin j holds `(first + j * step, … + step]`."""
+    filled = np.flatnonzero(counts)
+    if not len(filled):
+        return {"first": 0.0, "step": 1 / STEPS_PER_UNIT, "counts": []}
+    start, stop = int(filled[0]), int(filled[-1]) + 1
+    first = float(grid.edges()[start])
+    return {"first": first, "step": 1 / STEPS_PER_UNIT, "counts": counts[start:stop].tolist()}
+
+
+def _source(found: Source, queries: int) -> Json:
+    return {
+        "source": found.name,
+        "dataset": found.dataset,
+        "coverage": found.coverage,
+        "hard": _leakage(found.hard, queries),
+        "soft": _leakage(found.soft, queries),
+        "identical": asdict(found.identical) | {"fraction": found.identical.queries / max(queries, 1)},
+        "identical_left": dict(found.left),
+        "identical_listed": [{"sha256": s, "uid": uid, "key": key} for s, uid, key in found.listed],
+    }
+
+
+def _leakage(found: Leakage, queries: int) -> Json:
+    return {
+        "above": found.above,
+        "queries": found.queries,
+        "fraction": found.queries / max(queries, 1),
+        "by_modality": dict(zip(MODALITY_NAMES, found.by_modality, strict=True)),
+        "crowded": found.crowded,
+        "confidence": found.confidence,
+    }
+
+
+def _pair(findings: Findings, compared: Compared, pair: Pair) -> Json:
+    queries, withheld = compared.queries, pair.uid in findings.request.withheld
+    sample = findings.samples["pool"].get(pair.uid)
+    return {
+        "group": pair.group,
+        "query": pair.query,
+        "query_key": queries.key[pair.query],
+        "uid": None if withheld else pair.uid,
+        "key": None if withheld or sample is None else sample.key,
+        "similarity": pair.similarity,
+        "threshold": pair.threshold,
+        "margin": pair.margin,
+        "identical": is_identical(findings, compared, pair),
+    }
+
+
+def is_identical(findings: Findings, compared: Compared, pair: Pair) -> bool:
+    """Say whether the two files of a pair have the same sha256."""
+    sample = findings.samples["pool"].get(pair.uid)
+    sha256 = compared.queries.sha256[pair.query]
+    return bool(sha256) and sample is not None and sample.sha256 == sha256
+
+
+def facts(content: Mapping[str, Any]) -> Json:
+    """Give the few numbers that belong into a commit record."""
+    return {
+        "verdicts": {name: found["verdict"] for name, found in content["benchmarks"].items()},
+        "version": content["version"],
+    }

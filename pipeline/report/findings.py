@@ -1,0 +1,102 @@
+"""Everything that a report says, as numbers: read once from the committed files, rendered elsewhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from curation.audit import Exceeded, FailAbove, exceeded
+from curation.leakage import Verdict, verdict
+from pipeline.report.answers import read_answers, read_queries
+from pipeline.report.compare import Compared, compare
+from pipeline.report.evidence import Source, gather, look_up_queries, source
+from pipeline.report.lookup import Sample
+from pipeline.report.request import ReportRequest
+from pipeline.report.rows import Rows, account
+from pipeline.report.scan import Measured, Scan
+
+# Similarities at which shares are given beside the soft and the hard level.
+NAMED_THRESHOLDS = (0.8, 0.9)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found of one benchmark.
+
+    Attributes:
+        compared: The benchmark beside every set.
+        sources: Leakage of the pool, then of the reference where there is one.
+        verdict: The gravest finding about the pool.
+        places: The queries shown, by uid.
+    """
+
+    compared: Compared
+    sources: tuple[Source, ...]
+    verdict: Verdict
+    places: Mapping[str, Sample]
+
+    @property
+    def name(self) -> str:
+        """The benchmark's name."""
+        return self.compared.files.name
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """All of it.
+
+    Attributes:
+        request: What was asked for.
+        thresholds: The named thresholds, ascending.
+        rows: Per set, what became of its rows.
+        measured: Per benchmark, and for their maximum, what the pool's measures say.
+        benchmarks: The findings, in plan order.
+        samples: The pool's and the reference's samples that are shown, by set and uid.
+        splits: Each split's `split.json`.
+    """
+
+    request: ReportRequest
+    thresholds: tuple[float, ...]
+    rows: Mapping[str, Rows]
+    measured: Mapping[str, Measured]
+    benchmarks: tuple[Finding, ...]
+    samples: Mapping[str, Mapping[str, Sample]]
+    splits: Mapping[str, dict[str, Any]]
+
+
+def collect(request: ReportRequest) -> Findings:
+    """Read every committed file once and count."""
+    options = request.options
+    thresholds = tuple(sorted({*NAMED_THRESHOLDS, options.soft, options.hard}))
+    names = [benchmark.name for benchmark in request.benchmarks]
+    around = None if request.has_reference else options.soft
+    scan = Scan(names, thresholds, around, (options.pairs + 1) // 2)
+    measured = scan.run([request.path(part) for part in request.measures])
+    compared = [compare(request, files, measured[files.name]) for files in request.benchmarks]
+    evidence = gather(request, compared)
+    benchmarks = []
+    for at, each in enumerate(compared):
+        sources = tuple(source(request, compared, at, found) for found in evidence.values())
+        pool = sources[0]
+        gravest = verdict(len(each.queries), pool.identical, pool.hard, pool.soft, request.search.exact)
+        benchmarks.append(Finding(each, sources, gravest, look_up_queries(request, each).samples))
+    return Findings(
+        request=request,
+        thresholds=thresholds,
+        rows=account(request),
+        measured=measured,
+        benchmarks=tuple(benchmarks),
+        samples={name: found.matches.samples for name, found in evidence.items()},
+        splits={split.name: json.loads(request.path(split.facts).read_bytes()) for split in request.splits},
+    )
+
+
+def failing(request: ReportRequest, rule: FailAbove) -> tuple[Exceeded, ...]:
+    """List the benchmarks that fail `--fail-above`; reads only queries and neighbours, no report."""
+    nearest = {}
+    for files in request.benchmarks:
+        queries = len(read_queries(request.path(files.queries)))
+        nearest[files.name] = read_answers(request.path(files.neighbours), queries, 2.0).nearest
+    return exceeded(rule, nearest)

@@ -1,0 +1,59 @@
+"""Render `report.html`: one file, no script, nothing loaded from anywhere."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from curation.audit import QUANTILES
+from pipeline.report import text
+from pipeline.report.findings import Findings
+from pipeline.report.sections import flattened, leak_rows, pool_charts, section
+from pipeline.report.statements import HEADLINES, gravest, notes
+from pipeline.report.waterfall import waterfall
+
+FOLDER = Path(__file__).parent
+
+
+def render(findings: Findings) -> bytes:
+    """Give the page as UTF-8.
+
+    Nothing may load or run: the policy allows `data:` pictures and the one style sheet whose hash it names.
+    """
+    # autoescape=True and not a choice by file name: every value is escaped, whatever the template is called.
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "count": text.count,
+        "percent": text.percent,
+        "similarity": text.similarity,
+        "margin": text.margin,
+        "visible": text.visible,
+    }
+    style = (FOLDER / "report.css").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
+    sections = [section(findings, finding, at) for at, finding in enumerate(findings.benchmarks)]
+    page = environment.get_template("report.html.j2").render(
+        policy=f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
+        style=style,
+        request=findings.request,
+        findings=findings,
+        level=gravest(findings.benchmarks),
+        headline=HEADLINES[gravest(findings.benchmarks)],
+        notes=notes(findings),
+        sections=sections,
+        pool_charts=pool_charts(findings),
+        leaks=leak_rows(findings),
+        waterfalls={name: waterfall(facts) for name, facts in findings.splits.items()},
+        provenance={name: list(flattened(value)) for name, value in findings.request.provenance.items()},
+        quantiles=QUANTILES,
+    )
+    return page.encode("utf-8", "replace")

@@ -1,0 +1,87 @@
+"""The sentences of a report. Only equal bytes are called copies; everything else is shown, not asserted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from curation.leakage import LEVELS, Leakage
+from pipeline.report.findings import Finding, Findings
+from pipeline.report.request import Options, Search
+from pipeline.report.text import count, percent
+
+HEADLINES = {
+    "identical": "Byte-identical files found",
+    "hard": "Very near pairs found: probably copies, look at them",
+    "soft": "Near pairs found: possibly copies",
+    "none": "No near pair found",
+}
+
+
+def gravest(findings: Sequence[Finding]) -> str:
+    """Give the gravest level over all benchmarks."""
+    return max((finding.verdict.level for finding in findings), key=LEVELS.index, default="none")
+
+
+def sentence(finding: Finding, options: Options) -> str:
+    """Say what was found of one benchmark, and of how many of its queries."""
+    found = finding.verdict
+    share = f"{count(found.affected)} of {count(found.queries)} queries ({percent(found.fraction)})"
+    if found.level == "identical":
+        hard = finding.sources[0].hard.queries
+        more = f" {count(hard)} have a pool sample above {options.hard:g}, by similarity." if hard else ""
+        return f"{share} have a byte-identical file in the pool.{more}"
+    if found.level == "none":
+        return f"None of {count(found.queries)} queries has a pool sample above {options.soft:g}."
+    level = options.hard if found.level == "hard" else options.soft
+    return f"{share} have a pool sample above {level:g}."
+
+
+def confidence(finding: Finding, search: Search) -> str:
+    """Say how sure the verdict is, and why."""
+    found, pool = finding.verdict, finding.sources[0]
+    if found.level == "identical":
+        return "certain: the files' sha256 are equal"
+    if found.level == "none":
+        if search.exact:
+            return "moderate: every sample was compared, but only as this encoder sees it"
+        return "low: the search was approximate and may miss near samples"
+    leak = pool.hard if found.level == "hard" else pool.soft
+    if found.confidence == "low" and leak.crowded:
+        return f"low: {_crowd(leak)}"
+    return f"{found.confidence}: similarity alone is not identity"
+
+
+def _crowd(leak: Leakage) -> str:
+    return (
+        f"{count(leak.crowded)} of them have a whole crowd of samples above {leak.above:g}, "
+        "as plain backgrounds and common motifs give"
+    )
+
+
+def notes(findings: Findings) -> list[str]:
+    """List what a reader must know to weigh the verdict."""
+    search, options = findings.request.search, findings.request.options
+    found = [_search(search)]
+    if not all(finding.sources[0].identical.checked for finding in findings.benchmarks):
+        found.append(
+            "Byte-identical files could not be looked for where a set brings vectors instead of image files."
+        )
+    for finding in findings.benchmarks:
+        for source in finding.sources[1:]:
+            if source.hard.queries:
+                found.append(
+                    f"The reference itself has a sample above {options.hard:g} for {count(source.hard.queries)} "
+                    f"queries of {finding.name}. Their thresholds lie so high that near-pruning may let copies pass."
+                )
+    return found
+
+
+def _search(search: Search) -> str:
+    if search.exact:
+        return f"Neighbours are exact (backend {search.backend}): every sample was compared with every query."
+    if search.recall is None or search.sampled is None:
+        return f"Neighbours are approximate (backend {search.backend}): near samples may be missing."
+    return (
+        f"Neighbours are approximate (backend {search.backend}): for {percent(search.recall)} of "
+        f"{count(search.sampled)} samples checked exactly, the nearest query was found."
+    )

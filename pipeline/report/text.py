@@ -1,0 +1,66 @@
+"""Text from a pool as it can be shown: cut to a length, every invisible or reordering character made visible.
+
+Escaping is Jinja2's work (autoescape is always on); this only makes sure that what is read is what is there.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+# Joiners and variation selectors hold emoji and several scripts together and cannot reorder text.
+_HARMLESS = frozenset("\u200c\u200d")
+_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+
+def visible(text: str) -> str:
+    """Replace control, format, private and unassigned characters by signs that can be seen.
+
+    C0 controls become Unicode's control pictures (NUL is ␀); others, such as the bidirectional overrides,
+    become their code point in angle brackets (⟨U+202E⟩).
+    """
+    return "".join(_shown(character) for character in text)
+
+
+def _shown(character: str) -> str:
+    if character in _HARMLESS or unicodedata.category(character) not in _INVISIBLE:
+        return character
+    code = ord(character)
+    if code < 0x20:
+        return chr(0x2400 + code)
+    return "\u2421" if code == 0x7F else f"\u27e8U+{code:04X}\u27e9"
+
+
+def shortened(text: str, length: int, limit: int) -> str:
+    """Give at most `limit` characters of a text that is `length` long, and say where some are left out."""
+    shown = visible(text[:limit])
+    return shown if length <= limit else f"{shown}… (cut: {length:,} characters in all)"
+
+
+def count(number: int) -> str:
+    """Write a count with thousands separated."""
+    return f"{number:,}"
+
+
+def percent(share: float) -> str:
+    """Write a share in percent; what is not zero never reads as zero, nor does what is not all read as all."""
+    if 0 < share < 0.001:
+        return "< 0.1 %"
+    if 0.999 < share < 1:
+        return "> 99.9 %"
+    return f"{100 * share:.1f} %"
+
+
+def similarity(value: float | None) -> str:
+    """Write a similarity with four decimals, a dash where there is none."""
+    return "–" if value is None or value != value else _minus(f"{value:.4f}")
+
+
+def margin(value: float) -> str:
+    """Write a margin with its sign; a positive one never reads as zero."""
+    if value == 0 or abs(value) >= 0.00005:
+        return _minus(f"{value:+.4f}") if value else "0.0000"
+    return _minus(f"{value:+.1e}")
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "\u2212")

@@ -1,0 +1,55 @@
+"""Where a pool's rows went on their way into a split, from its `split.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One reason for rows to go: how many were there before, and how many it took."""
+
+    reason: str
+    before: int
+    dropped: int
+
+    @property
+    def after(self) -> int:
+        """Rows that are left."""
+        return self.before - self.dropped
+
+
+@dataclass(frozen=True, slots=True)
+class Waterfall:
+    """From the rows that the pool lists, through losses and rules, to the samples that the split keeps."""
+
+    rows: int
+    steps: tuple[Step, ...]
+    kept: int
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether every row is accounted for."""
+        return self.rows - sum(step.dropped for step in self.steps) == self.kept
+
+
+def waterfall(facts: Mapping[str, Any]) -> Waterfall:
+    """Read the waterfall of a `split.json`."""
+    listed = facts["waterfall"]
+    losses = [
+        (f"{kind}: {reason}", n) for kind in ("failed", "quarantined") for reason, n in listed[kind].items()
+    ]
+    losses += [("repeated uid", listed["duplicates"])] if listed["duplicates"] else []
+    steps, rows = [], int(listed["rows_in"])
+    for reason, dropped in [*losses, *_rules(listed["dropped"])]:
+        steps.append(Step(reason, rows, int(dropped)))
+        rows -= int(dropped)
+    return Waterfall(int(listed["rows_in"]), tuple(steps), int(listed["kept"]))
+
+
+def _rules(dropped: Any) -> list[tuple[str, int]]:
+    if isinstance(dropped, Mapping):
+        return [(str(reason), int(count)) for reason, count in dropped.items()]
+    return [(str(step.get("reason", step.get("rule", "rule"))), int(step["dropped"])) for step in dropped]
