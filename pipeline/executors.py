@@ -11,12 +11,13 @@ import logging
 import os
 import signal
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from typing import Any, TypeAlias
 
 from indexes.errors import BadInputError, RunFailedError
-from pipeline.tasks import LOG, Outcome, Task, perform, unwrap
+from pipeline.dispatch import Dispatch
+from pipeline.tasks import LOG, Task, perform, unwrap
 
 __all__ = ["Executor", "Task", "open_executor", "run_tasks"]
 
@@ -47,7 +48,7 @@ class Executor:
         if self.workers is None and self.scheduler is None:
             yield from _run_here(tasks)
         else:
-            for position, outcome in _Dispatch(self._connected).run(tasks):
+            for position, outcome in Dispatch(self._connected, _wait_for_one).run(tasks):
                 yield position, unwrap(outcome)
 
     def _connected(self) -> Any:
@@ -117,80 +118,9 @@ def _distributed() -> Any:
     return distributed
 
 
-class _Dispatch:
-    """Keeps as many tasks at the cluster as it has threads, so that a worker's death takes few with it."""
-
-    def __init__(self, connect: Callable[[], Any]) -> None:
-        self._connect = connect
-        self._running: dict[Any, tuple[int, Task]] = {}
-        self._suspects: list[tuple[int, Task]] = []
-
-    def run(self, tasks: Iterable[Task]) -> Iterator[tuple[int, Outcome]]:
-        """Yield (position, outcome) as completed; tasks whose workers died come last, each alone."""
-        waiting = enumerate(tasks)
-        try:
-            self._submit(waiting, 1)  # the first task starts the cluster; no tasks start none
-            while self._running:
-                self._submit(waiting, self._room())
-                yield from self._done(alone=False)
-            for position, task in self._suspects:
-                self._send(position, task)
-                yield from self._done(alone=True)
-        finally:
-            for future in self._running:
-                with contextlib.suppress(Exception):  # the cluster may be gone, and is closed next anyway
-                    future.cancel()
-
-    def _submit(self, waiting: Iterator[tuple[int, Task]], room: int) -> None:
-        for _ in range(room):
-            following = next(waiting, None)
-            if following is None:
-                return
-            self._send(*following)
-
-    def _room(self) -> int:
-        threads: dict[str, int] = self._connect().nthreads()
-        return max(1, sum(threads.values())) - len(self._running)
-
-    def _send(self, position: int, task: Task) -> None:
-        key = f"{task.name}-{os.urandom(8).hex()}"
-        future = self._connect().submit(
-            perform, task.function, task.arguments, task.name, key=key, pure=False
-        )
-        self._running[future] = (position, task)
-
-    def _done(self, alone: bool) -> Iterator[tuple[int, Outcome]]:
-        with self._connect().as_current():
-            ended = _distributed().wait(list(self._running), return_when="FIRST_COMPLETED").done
-        for future in ended:
-            position, task = self._running.pop(future)
-            outcome = self._outcome(future, task, alone)
-            if outcome is None:
-                self._suspects.append((position, task))
-            else:
-                yield position, outcome
-
-    def _outcome(self, future: Any, task: Task, alone: bool) -> Outcome | None:
-        if future.status == "finished":
-            outcome: Outcome = future.result()
-            return outcome
-        error = future.exception() if future.status == "error" else None
-        killed = type(error).__name__ == "KilledWorker"
-        return None if killed and not alone else _failure(task, error, killed)
-
-
-def _failure(task: Task, error: BaseException | None, killed: bool) -> Outcome:
-    if killed:
-        why = (
-            "the worker process died each time it was tried (out of memory, or a crash in a library); "
-            "try fewer workers"
-        )
-    elif error is None:
-        why = "the connection to the cluster was lost"
-    else:
-        why = f"{type(error).__name__}: {error}"
-    message = f"unit {task.name} failed: {why}. What was committed stands, so run again to resume"
-    return Outcome(error="RunFailedError", message=message, trace=repr(error))
+def _wait_for_one(client: Any, futures: list[Any]) -> Any:
+    with client.as_current():
+        return _distributed().wait(futures, return_when="FIRST_COMPLETED").done
 
 
 @contextlib.contextmanager
