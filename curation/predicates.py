@@ -47,13 +47,24 @@ def check_predicate(tree: Node, columns: Mapping[str, Fields] | None, where: str
     Raises:
         PlanError: On a subquery, an unlisted function or kind of expression, or an unknown column.
     """
+    for node in _walk(tree, where):
+        if node["class"] == "COLUMN_REF":
+            _check_column(node, columns, where)
+
+
+def named_columns(tree: Node) -> tuple[str, ...]:
+    """Return the columns that a checked predicate names, without their fields, each once."""
+    nodes = _walk(tree, "the predicate")
+    return tuple(sorted({str(node["column_names"][0]) for node in nodes if node["class"] == "COLUMN_REF"}))
+
+
+def _walk(tree: Node, where: str) -> Iterator[Node]:
+    """Yield every node, refusing what is not on the lists; a deep tree needs no deep stack."""
     pending = [tree]
     while pending:
         node = pending.pop()
+        yield node
         kind = str(node.get("class"))
-        if kind == "COLUMN_REF":
-            _check_column(node, columns, where)
-            continue
         step = CHILDREN.get(kind)
         if step is None:
             raise PlanError(
@@ -130,7 +141,7 @@ def _of_case(node: Node, where: str) -> list[Node]:
     return [*checks, node["else_expr"]]
 
 
-def _of_constant(node: Node, where: str) -> list[Node]:
+def _of_leaf(node: Node, where: str) -> list[Node]:
     return []
 
 
@@ -161,9 +172,10 @@ CHILDREN: dict[str, Callable[[Node, str], list[Node]]] = {
     "BETWEEN": _of_between,
     "CASE": _of_case,
     "CAST": _of_cast,
+    "COLUMN_REF": _of_leaf,
     "COMPARISON": _of_comparison,
     "CONJUNCTION": _of_conjunction,
-    "CONSTANT": _of_constant,
+    "CONSTANT": _of_leaf,
     "FUNCTION": _of_function,
     "OPERATOR": _of_operator,
 }

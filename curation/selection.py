@@ -77,9 +77,15 @@ class Amount:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """Drop each sample for which `predicate` is true or NULL."""
+    """Drop each sample for which `predicate` is true or NULL.
+
+    Attributes:
+        predicate: SQL of a boolean.
+        reads: The columns it names, where they may be the pool's own.
+    """
 
     predicate: str
+    reads: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from curation.predicates import check_predicate
+from curation.predicates import check_predicate, named_columns
 from curation.rules._options import Name
 from curation.selection import Drop, Rule, Scope, Selection
 
@@ -31,4 +31,5 @@ class Where(Rule):
 
     def selection(self, scope: Scope) -> Selection:
         """Drop what the predicate does not hold for."""
-        return Drop(f"NOT ({self.predicate})")
+        reads = named_columns(scope.parse(self.predicate).tree) if scope.parse else ()
+        return Drop(f"NOT ({self.predicate})", reads)

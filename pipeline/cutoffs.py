@@ -1,0 +1,130 @@
+"""Exact cutoffs: which key and uid is the n-th, found by counting and then sorting one bucket.
+
+No table of survivors is made: a first scan counts keys in buckets, a second sorts the one bucket that holds the n-th.
+"""
+
+# SQL is put together from quoted identifiers, checked predicates and numbers; paths are bound.
+# ruff: noqa: S608
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import duckdb
+
+from curation.expressions import number
+
+BUCKETS = 1 << 16
+SORTED = 1 << 21
+"""A bucket of more rows than this is counted again in finer buckets, unless all its keys are equal."""
+
+
+class Bucket(NamedTuple):
+    """Keys that fell together: how many, and from where to where. Buckets are in the order of their keys."""
+
+    place: int
+    rows: int
+    low: Any
+    high: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How many rows there are, and the buckets of those that have a key."""
+
+    rows: int
+    buckets: tuple[Bucket, ...]
+
+    @property
+    def keyed(self) -> int:
+        """Rows whose key is not NULL."""
+        return sum(bucket.rows for bucket in self.buckets)
+
+
+@dataclass(frozen=True, slots=True)
+class Cutoff:
+    """The last row that stays: its key and uid. Rows are in the order of key, then uid ascending."""
+
+    key: str
+    highest: bool
+    value: Any
+    uid: UUID
+
+    def keeps(self, inclusive: bool = True) -> str:
+        """Return the SQL that is true for the rows up to this one, NULL where the key is NULL."""
+        before = ">" if self.highest else "<"
+        up_to = "<=" if inclusive else "<"
+        value = number(self.value)
+        tie = f"({self.key} = {value} AND uid {up_to} '{self.uid}'::UUID)"
+        return f"({self.key} {before} {value} OR {tie})"
+
+    def facts(self) -> dict[str, Any]:
+        """Describe the cutoff: the value, its exact bits where it is a float, and the uid."""
+        exact = {"exact": self.value.hex()} if isinstance(self.value, float) else {}
+        return {"key": self.key, "value": self.value, **exact, "uid": self.uid.hex}
+
+
+def bucket_of(key: str, bounds: tuple[float, float]) -> str:
+    """Return the SQL of a key's bucket: monotone, so that rounding moves no key past another."""
+    low, high = bounds
+    scale = (BUCKETS - 1) / (high - low)
+    place = f"(({key})::DOUBLE - {number(low)}) * {number(scale)}"
+    return f"least(greatest({place}, 0), {BUCKETS - 1})::INTEGER"
+
+
+def count(db: duckdb.DuckDBPyConnection, rows: str, bounds: tuple[float, float]) -> Counted:
+    """Count the column `k` of a query in buckets.
+
+    Args:
+        db: The connection.
+        rows: A query with the columns `k` and `uid`.
+        bounds: Where keys are expected; keys beyond fall into the first and last bucket.
+    """
+    found = db.execute(
+        f"SELECT {bucket_of('k', bounds)} AS bucket, count(*), min(k), max(k) FROM ({rows}) GROUP BY bucket "
+        "ORDER BY bucket"
+    ).fetchall()
+    keyed = tuple(Bucket(*row) for row in found if row[0] is not None)
+    return Counted(sum(row[1] for row in found), keyed)
+
+
+def cut_at(
+    db: duckdb.DuckDBPyConnection, rows: str, counted: Counted, n: int, highest: bool
+) -> tuple[Any, UUID]:
+    """Return the key and uid of the `n`-th row, counting from the highest (or lowest) key, ties by lower uid.
+
+    Args:
+        db: The connection.
+        rows: The query that was counted, with the columns `k` and `uid`.
+        counted: What `count` found.
+        n: 1 to `counted.keyed`.
+        highest: Which end comes first.
+    """
+    place, bucket = _holding(counted.buckets, n, highest)
+    inside = f"SELECT k, uid FROM ({rows}) WHERE k BETWEEN {number(bucket.low)} AND {number(bucket.high)}"
+    if bucket.rows > SORTED and bucket.low < bucket.high:
+        finer = count(db, inside, (float(bucket.low), float(bucket.high)))
+        if len(finer.buckets) > 1:
+            return cut_at(db, inside, finer, place, highest)
+    order = "DESC" if highest else "ASC"
+    value, uid = db.execute(f"{inside} ORDER BY k {order}, uid LIMIT 1 OFFSET {place - 1}").fetchall()[0]
+    return value, uid
+
+
+def _holding(buckets: Sequence[Bucket], n: int, highest: bool) -> tuple[int, Bucket]:
+    """Return the bucket of the `n`-th row and the row's place in it, from 1."""
+    for before, bucket in ranked(buckets, highest):
+        if n <= before + bucket.rows:
+            return n - before, bucket
+    raise ValueError(f"there is no row {n} among {sum(bucket.rows for bucket in buckets)}")
+
+
+def ranked(buckets: Sequence[Bucket], highest: bool) -> Iterator[tuple[int, Bucket]]:
+    """Yield the buckets, the first one to stay first, each with the number of rows before it."""
+    before = 0
+    for bucket in reversed(buckets) if highest else buckets:
+        yield before, bucket
+        before += bucket.rows
