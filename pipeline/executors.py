@@ -21,6 +21,7 @@ from pipeline.tasks import LOG, Task, perform, unwrap
 
 __all__ = ["Executor", "Task", "open_executor", "run_tasks"]
 
+_CONNECT_SECONDS = 30
 _JOIN_SECONDS = 120
 _DEATHS = 1
 """How often Dask itself moves a task whose worker died; after that it is tried again alone."""
@@ -166,7 +167,7 @@ def _settings(workers: int) -> dict[str, Any]:
 def _connect(address: str) -> Iterator[Any]:
     with _quiet():
         try:
-            client = _distributed().Client(address, timeout="30s", set_as_default=False)
+            client = _distributed().Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
         except (OSError, ValueError, RuntimeError) as error:
             raise BadInputError(
                 f"no Dask scheduler answers at '{address}': {error}. "
