@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pipeline.report.compare import ABOVE, BELOW, NEAREST, Compared, Pair
 from pipeline.report.document import is_identical
 from pipeline.report.findings import Finding, Findings
 from pipeline.report.lookup import Sample
-from pipeline.report.text import shortened, visible
+from pipeline.report.text import brief, shortened
 from pipeline.report.thumbnails import Thumbnail, thumbnail
 
 WITHHELD = Thumbnail(reason="withheld")
@@ -116,7 +115,7 @@ class _Maker:
         queries = compared.queries
         picture = thumbnail(self.images.get((self.finding.name, queries.key[at])))
         caption = self._text(queries.caption[at], len(queries.caption[at]))
-        return Side("query", visible(queries.key[at]), caption, visible(queries.label[at]), picture)
+        return Side("query", brief(queries.key[at]), caption, brief(queries.label[at]), picture)
 
     def _sample(self, name: str, uid: str) -> Side:
         sample = self.findings.samples[name].get(uid)
@@ -124,13 +123,7 @@ class _Maker:
             return Side(name, uid, "", "", thumbnail(None))
         picture = thumbnail(self.images.get((name, sample.key)))
         caption = self._text(sample.caption, sample.length)
-        return Side(name, visible(sample.key), caption, visible(sample.label), picture)
+        return Side(name, brief(sample.key), caption, brief(sample.label), picture)
 
     def _text(self, caption: str, length: int) -> str:
         return shortened(caption, length, self.findings.request.options.caption_limit)
-
-
-def count_pictures(made: Iterable[Group]) -> int:
-    """Count the pictures of all cards."""
-    sides = (side for group in made for card in group.cards for side in card.sides)
-    return sum(1 for side in sides if side.picture.address)

@@ -61,7 +61,7 @@ def _benchmark(findings: Findings, finding: Finding) -> Json:
         "splits": {name: _set(findings, compared, set_key(name)) for name in splits},
         "pool_minus_reference": _gain(findings, compared),
         "pool_samples": _measured(compared.measured),
-        "leakage": [_source(found, len(compared.queries)) for found in finding.sources],
+        "leakage": [_source(findings, found, len(compared.queries)) for found in finding.sources],
         "pairs": [_pair(findings, compared, pair) for pair in compared.pairs],
     }
 
@@ -121,7 +121,8 @@ def histogram(counts: IntArray, grid: Grid) -> Json:
     return {"first": first, "step": 1 / STEPS_PER_UNIT, "counts": counts[start:stop].tolist()}
 
 
-def _source(found: Source, queries: int) -> Json:
+def _source(findings: Findings, found: Source, queries: int) -> Json:
+    listed = [(sha256, uid, key) for sha256, uid, key in found.listed if uid not in findings.request.withheld]
     return {
         "source": found.name,
         "dataset": found.dataset,
@@ -130,7 +131,7 @@ def _source(found: Source, queries: int) -> Json:
         "soft": _leakage(found.soft, queries),
         "identical": asdict(found.identical) | {"fraction": found.identical.queries / max(queries, 1)},
         "identical_left": dict(found.left),
-        "identical_listed": [{"sha256": s, "uid": uid, "key": key} for s, uid, key in found.listed],
+        "identical_listed": [{"sha256": s, "uid": uid, "key": key} for s, uid, key in listed],
     }
 
 

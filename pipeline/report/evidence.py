@@ -115,7 +115,7 @@ def source(request: ReportRequest, compared: Sequence[Compared], at: int, eviden
     hard, soft = classify(pairs, request.options.hard, request.options.soft)
     identical, left = _identical(compared, at, evidence.matches)
     own = set(benchmark.queries.sha256)
-    listed = tuple(row for row in evidence.matches.listed if row[0] in own)
+    listed = tuple(sorted(row for row in evidence.matches.listed if row[0] in own))
     covers = coverage(files.dataset, benchmark.files.rows.dataset)
     return Source(files.name, files.dataset, covers, hard, soft, identical, left, listed)
 

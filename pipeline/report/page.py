@@ -36,7 +36,7 @@ def render(findings: Findings) -> bytes:
         "percent": text.percent,
         "similarity": text.similarity,
         "margin": text.margin,
-        "visible": text.visible,
+        "visible": text.brief,
     }
     style = (FOLDER / "report.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")

@@ -35,9 +35,11 @@ class Closest:
 
     def add(self, distance: FloatArray, query: IntArray, uids: pa.Array, among: NDArray[np.bool_]) -> None:
         """Consider the rows of a batch that `among` marks."""
+        if self.limit == 0:
+            return
         worst = self.distance[-1] if len(self.distance) == self.limit else np.inf
         rows = np.flatnonzero(among & (distance <= worst))
-        if self.limit == 0 or not len(rows):
+        if not len(rows):
             return
         if len(rows) > 4 * self.limit:  # keeps hex conversion off the rows that cannot win
             bound = np.partition(distance[rows], self.limit - 1)[self.limit - 1]

@@ -19,7 +19,7 @@ from pipeline.report.findings import Finding, Findings
 from pipeline.report.pool_charts import Counted, density, kept
 from pipeline.report.scan import ALL
 from pipeline.report.statements import confidence, sentence
-from pipeline.report.text import visible
+from pipeline.report.text import brief
 
 # Colours and dashes that can be told apart in one chart; more splits go to further charts.
 STYLES = ("s1", "s2", "s3", "s4", "s5", "s6")
@@ -68,7 +68,7 @@ def _series(findings: Findings, finding: Finding) -> list[Series]:
     """Name and style every set: the reference, the pool, then the splits in plan order."""
     styles = {"reference": ("reference", "ref"), "pool": ("pool", "pool")}
     for at, split in enumerate(findings.request.splits):
-        styles[set_key(split.name)] = (visible(split.name), STYLES[at % len(STYLES)])
+        styles[set_key(split.name)] = (brief(split.name), STYLES[at % len(STYLES)])
     return [
         Series(key, name, style, gap(finding.compared.sets[key].nearest), finding.compared.sets[key].medians)
         for key, (name, style) in styles.items()
@@ -166,6 +166,6 @@ def flattened(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
         for name, inner in value.items():
             yield from flattened(inner, f"{path}.{name}" if path else str(name))
     elif isinstance(value, str):
-        yield visible(path), visible(value)
+        yield brief(path), brief(value)
     else:
-        yield visible(path), visible(json.dumps(value, sort_keys=True, default=str))
+        yield brief(path), brief(json.dumps(value, sort_keys=True, default=str))

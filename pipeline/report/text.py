@@ -9,6 +9,8 @@ import unicodedata
 
 # Joiners and variation selectors hold emoji and several scripts together and cannot reorder text.
 _HARMLESS = frozenset("\u200c\u200d")
+# Keys and class names are a pool's own text too; one can be as long as a caption.
+NAME_LIMIT = 400
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
@@ -34,6 +36,11 @@ def shortened(text: str, length: int, limit: int) -> str:
     """Give at most `limit` characters of a text that is `length` long, and say where some are left out."""
     shown = visible(text[:limit])
     return shown if length <= limit else f"{shown}… (cut: {length:,} characters in all)"
+
+
+def brief(text: str) -> str:
+    """Give a name (a key, a class, a reason, a value of the provenance) visibly, and not longer than a name is."""
+    return shortened(text, len(text), NAME_LIMIT)
 
 
 def count(number: int) -> str:
