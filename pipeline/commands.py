@@ -129,8 +129,9 @@ def verify(out: Path, samples: int, seed: int, as_json: bool) -> int:
     else:
         for problem in result.problems:
             print(f"wrong: {problem}")
+        verdict = f"{len(result.problems)} problems" if result.problems else "all well"
         print(
-            f"{'all well' if not result.problems else f'{len(result.problems)} problems'}: {result.files} files hashed, "
+            f"{verdict}: {result.files} files hashed, "
             f"{result.decisions} samples and {result.thresholds} thresholds computed again in float64"
         )
     return 1 if result.problems else 0

@@ -62,6 +62,17 @@ class InputDigests:
         self._remember(str(file), [*before, digest])
         return digest
 
+    def cached(self, path: str | os.PathLike[str]) -> str | None:
+        """Digest of an input file if it is known and the file has not changed since; reads nothing."""
+        file = Path(path).absolute()
+        try:
+            stamp = _stamp(file)
+        except OSError:
+            return None
+        with self._lock:
+            known = self._known.get(str(file))
+        return str(known[-1]) if known is not None and known[:-1] == stamp else None
+
     def save(self) -> None:
         """Write the cache, if there is anything new to write."""
         with self._lock:

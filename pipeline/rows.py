@@ -56,11 +56,7 @@ class Rows:
 
     def named(self) -> dict[str, Fields]:
         """Columns that a predicate may name, each with its fields."""
-        plain: dict[str, Fields] = {column.name: () for column in self.columns}
-        return plain | {
-            name: tuple(kind.field(i).name for i in range(kind.num_fields))
-            for name, kind in self.scores.items()
-        }
+        return _named(self.columns, self.scores)
 
     def without(self, predicate: str, reads: Iterable[str] = ()) -> Rows:
         """Return the rows that also survive `predicate`, which names the columns `reads`."""
@@ -129,6 +125,23 @@ def open_rows(db: duckdb.DuckDBPyConnection, parts: Parts) -> Rows:
         named = [f"{quoted(column.stored)} AS {quoted(column.name)}" for column in columns]
         _view(db, "sampled", ", ".join(["uid", *named]), parts.samples, parts.duplicates)
     return Rows(db, scores, columns)
+
+
+def nameable(samples: Sequence[str], scores: Mapping[str, Any]) -> dict[str, Fields]:
+    """Columns that a predicate may name, before anything is measured.
+
+    Args:
+        samples: `samples/pool/part-*.parquet`.
+        scores: Type of the struct column that each benchmark will have.
+    """
+    return _named(_columns(samples, scores), scores)
+
+
+def _named(columns: Sequence[Column], scores: Mapping[str, Any]) -> dict[str, Fields]:
+    plain: dict[str, Fields] = {column.name: () for column in columns}
+    return plain | {
+        name: tuple(kind.field(i).name for i in range(kind.num_fields)) for name, kind in scores.items()
+    }
 
 
 def restrict(rows: Rows, operation: str, splits: Sequence[Sequence[str]]) -> Rows:

@@ -11,28 +11,33 @@ from pathlib import Path
 from indexes.errors import OutputError
 from pipeline.commit import find, fingerprint, sweep
 from pipeline.digests import InputDigests
-from pipeline.executors import run_tasks
+from pipeline.executors import open_executor, run_tasks
 from pipeline.lock import hold
 from pipeline.plan import Plan, check_sources, dump_lock, load_lock, measuring_part, resolve
 from pipeline.progress import Progress
 from pipeline.stages import STAGES
+from pipeline.stages.split import check_rules
 from pipeline.storage import write_atomic
 from pipeline.work import Json, RunContext, Work, stage_module
 
 LOCK_FILE = "plan.lock.yaml"
 # Files of an output folder that `--overwrite` removes; anything else in the folder is the user's.
 OWNED = (
-    "attempts",
-    "commits",
-    "embeddings",
-    "indexes",
-    "measures",
-    "neighbours",
-    "report",
-    "samples",
-    "splits",
+    *(
+        "attempts",
+        "commits",
+        "embeddings",
+        "indexes",
+        "measures",
+        "neighbours",
+        "report",
+        "samples",
+        "splits",
+    ),
+    *("thresholds", LOCK_FILE, "inputs.json"),
 )
-OWNED += ("thresholds", LOCK_FILE, "inputs.json")
+# What follows is expensive: rules that cannot work are refused before it.
+FIRST_LOOK_AT_VECTORS = "index"
 # DuckDB's share of memory: enough for sorts, which go to disk beyond it.
 DATABASE_MEMORY = "2GB"
 
@@ -99,9 +104,11 @@ def execute(plan: Plan, options: RunOptions, progress: Progress) -> RunContext:
     with hold(run.out):
         prepare_output(run, options.overwrite)
         sweep(run.out)
-        with run.digests:
+        with run.digests, open_executor(options.workers, options.scheduler):
             hash_inputs(run, progress)
             for stage, wave in waves(run):
+                if stage == FIRST_LOOK_AT_VECTORS:
+                    check_rules(run)
                 _do(run, options, progress, stage, wave)
         write_atomic(run.out, LOCK_FILE, dump_lock(run.plan, fingerprints(run)).encode())
     return run

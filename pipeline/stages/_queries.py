@@ -45,7 +45,7 @@ def _packed(folder: str, names: tuple[str, ...], thresholds: bool, digest: str) 
     return Queries(np.concatenate(vectors), names, starts, _thresholds(folder, names) if thresholds else None)
 
 
-def _thresholds(folder: str, names: tuple[str, ...]) -> np.ndarray | None:  # type: ignore[type-arg]
+def _thresholds(folder: str, names: tuple[str, ...]) -> np.ndarray | None:
     columns = [
         read_parquet(Path(folder) / name / "queries.parquet", columns=["threshold"]).column("threshold")
         for name in names

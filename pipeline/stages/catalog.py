@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from indexes.errors import DataError
 from pipeline.commit import Attempt, Record
-from pipeline.database import connect
+from pipeline.database import connect, files
 from pipeline.parquet import write_parquet
 from pipeline.uids import as_hex
 from pipeline.work import Json, RunContext, Work, merged_counts, output_digests, output_paths
@@ -43,7 +43,7 @@ def plan(run: RunContext) -> Iterator[list[Work]]:
     yield works
 
 
-def _one_encoder(name: str, records: list[Record]) -> Any:
+def _one_encoder(name: str, records: list[Record]) -> Json | None:
     found = {
         json.dumps(record.facts["encoder"], sort_keys=True) for record in records if "encoder" in record.facts
     }
@@ -51,19 +51,20 @@ def _one_encoder(name: str, records: list[Record]) -> Any:
         raise DataError(
             f"the parts of {name} were embedded by different encoders: {', '.join(sorted(found))}"
         )
-    return json.loads(found.pop()) if found else None
+    return dict(json.loads(found.pop())) if found else None
 
 
 def perform(work: Work, into: Attempt) -> Json:
     """Check one set; write its repeated rows and, where nearfar embedded it, its encoder's fingerprint."""
-    name, facts = work.identity["set"], work.settings["facts"]
+    name = work.identity["set"]
+    facts: Json = work.settings["facts"]
     where = f"{name} ({work.settings['where']})"
     if facts["rows"] == 0 and name != "pool":
         raise DataError(
             f"{where} has no usable rows{_losses(facts)}; a comparison with nothing would call every sample far, "
             "so the run stops: check the path and the format"
         )
-    parts = work.settings["parts"]
+    parts = files(work.settings["parts"])
     with connect(Path(work.settings["out"]), work.settings["memory_limit"], work.settings["threads"]) as db:
         _check_expected(db, where, work.identity["expect"], parts, facts["rows"])
         repeated = _repeated(db, parts) if name == "pool" else DUPLICATES_SCHEMA.empty_table()
@@ -89,7 +90,7 @@ def _check_expected(db: Any, where: str, expect: Json | None, parts: list[str], 
             continue
         got = rows
         if what == "classes":
-            query = "SELECT count(DISTINCT label) FROM read_parquet($parts)"
+            query = "SELECT count(DISTINCT label) FROM read_parquet($parts, hive_partitioning = false)"
             got = db.execute(query, {"parts": parts}).fetchall()[0][0]
         if got != wanted:
             raise DataError(
@@ -101,9 +102,9 @@ def _repeated(db: Any, parts: list[str]) -> pa.Table:
     """Find the later rows of each repeated uid, ordered by (part, row): `keep_first` keeps the first of each."""
     query = """
         WITH repeated AS (
-            SELECT uid FROM read_parquet($parts) GROUP BY uid HAVING count(*) > 1
+            SELECT uid FROM read_parquet($parts, hive_partitioning = false) GROUP BY uid HAVING count(*) > 1
         )
-        SELECT part, "row", uid FROM read_parquet($parts) SEMI JOIN repeated USING (uid)
+        SELECT part, "row", uid FROM read_parquet($parts, hive_partitioning = false) SEMI JOIN repeated USING (uid)
         QUALIFY row_number() OVER (PARTITION BY uid ORDER BY part, "row") > 1
         ORDER BY part, "row"
     """

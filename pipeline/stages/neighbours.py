@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipeline.commit import Attempt
-from pipeline.database import connect
+from pipeline.database import connect, files
 from pipeline.parquet import read_parquet, write_parquet
 from pipeline.uids import as_hex
 from pipeline.work import Json, RunContext, Work, output_digests, output_paths
@@ -27,7 +27,7 @@ SCHEMA = pa.schema(
 
 
 RESCANNED = """
-    UNION ALL SELECT query, uid, key, similarity FROM read_parquet($rescanned) WHERE split = $split
+    UNION ALL SELECT query, uid, key, similarity FROM read_parquet($rescanned, hive_partitioning = false) WHERE split = $split
 """
 
 
@@ -81,15 +81,15 @@ def _nearest(work: Work, name: str, start: int, stop: int) -> Iterator[pa.Record
     statement = """
         SELECT query - $start AS query, rank, uid, key, similarity FROM (
             SELECT *, row_number() OVER (PARTITION BY query ORDER BY similarity DESC, uid) AS rank
-            FROM (SELECT query, uid, key, similarity FROM read_parquet($parts) {again})
+            FROM (SELECT query, uid, key, similarity FROM read_parquet($parts, hive_partitioning = false) {again})
             WHERE query >= $start AND query < $stop
         )
         WHERE rank <= $k ORDER BY query, rank
     """
-    values = {"parts": work.settings["parts"], "start": start, "stop": stop, "k": work.identity["k"]}
+    values = {"parts": files(work.settings["parts"]), "start": start, "stop": stop, "k": work.identity["k"]}
     rescanned = work.settings.get("rescanned")
     if rescanned:
-        values |= {"rescanned": rescanned, "split": work.identity["split"]}
+        values |= {"rescanned": files(rescanned), "split": work.identity["split"]}
     statement = statement.format(again=RESCANNED if rescanned else "")
     with connect(out, work.settings["memory_limit"], work.settings["threads"]) as db:
         for batch in db.sql(statement, params=values).to_arrow_reader():

@@ -79,7 +79,7 @@ class _Search:
         self.search: Scanner = scanner(work, chosen, work.identity["k"])
         self.seen = Seen()
 
-    def scan(self, samples: pa.Table, vectors: np.ndarray) -> None:  # type: ignore[type-arg]
+    def scan(self, samples: pa.Table, vectors: np.ndarray) -> None:
         uids = as_pairs(samples.column("uid"))
         still = is_member(self.kept, uids)
         self.seen.samples.append(samples.filter(pa.array(still)))

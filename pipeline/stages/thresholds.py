@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from indexes.errors import DataError
 from pipeline.commit import Attempt
-from pipeline.database import connect
+from pipeline.database import connect, files
 from pipeline.parquet import read_parquet, write_parquet
 from pipeline.uids import as_hex
 from pipeline.work import Json, RunContext, Work, output_digests, output_paths
@@ -60,12 +60,12 @@ def _nearest(work: Work, queries: int) -> pa.Table:
     """Take the maximum over the reference parts; ties go to the lower uid."""
     start = work.identity["start"]
     statement = """
-        SELECT query, similarity, uid, key FROM read_parquet($parts)
+        SELECT query, similarity, uid, key FROM read_parquet($parts, hive_partitioning = false)
         WHERE query >= $start AND query < $stop
         QUALIFY row_number() OVER (PARTITION BY query ORDER BY similarity DESC, uid) = 1
         ORDER BY query
     """
-    values = {"parts": work.settings["parts"], "start": start, "stop": start + queries}
+    values = {"parts": files(work.settings["parts"]), "start": start, "stop": start + queries}
     with connect(Path(work.settings["out"]), work.settings["memory_limit"], work.settings["threads"]) as db:
         found = db.sql(statement, params=values).to_arrow_table()
     if len(found) != queries or not np.array_equal(

@@ -163,7 +163,7 @@ def test_plan_touches_nothing_and_knows_what_is_done(tmp_path: Path, cli: Run) -
 def test_plan_says_what_is_missing(cli: Run) -> None:
     code, _, errors = cli("plan", "data_manifests/plans/laion200m_near_pruned.yaml")
     assert code == 2
-    for words in ("imagenet_sketch", "imagenet_train"):
+    for words in ("imagenet_sketch", "reference.path", "data/laion200m"):
         assert words in errors
 
 
