@@ -171,7 +171,7 @@ def ranks(series: Sequence[Series]) -> Chart | None:
     curves, dots = [], []
     for each in series:
         points = [(across(rank), up(value)) for rank, value in enumerate(each.medians, 1)]
-        path = "M" + "L".join(f"{px(x)} {px(y)}" for x, y in points) if points else ""
+        path = "M" + "L".join(f"{px(x)} {px(y)}" for x, y in points) if len(points) > 1 else ""
         curves.append(Curve(path, each.style, each.name))
         for rank, ((x, y), value) in enumerate(zip(points, each.medians, strict=True), 1):
             dots.append(Dot(px(x), px(y), each.style, f"{each.name}, rank {rank}: {similarity(value)}"))
