@@ -1,15 +1,26 @@
-"""The exact engine: every decision equals the float64 brute force."""
+"""The exact engine: every decision equals the float64 brute force; a GPU is used where there is one."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from indexes.queries import Queries
 from indexes.scanner import Scanner, ScanOptions
 
 EXACT = True
+_DRIVER = Path("/proc/driver/nvidia/version")
 
 
 def open_scanner(queries: Queries, options: ScanOptions) -> Scanner:
-    """Open the exact scanner; the engine is imported here because numba takes half a second to load."""
+    """Open the exact scanner: on the device that is named, or under `auto` on a GPU if this machine has one.
+
+    The engines are imported here, since numba takes half a second to load and torch takes four.
+    """
+    if options.device.startswith("cuda") or (options.device == "auto" and _DRIVER.exists()):
+        from indexes.backends.torch import TorchScanner, device_of
+
+        if device_of(options.device) != "cpu":
+            return TorchScanner(queries, options)
     from indexes.engine import ExactScanner
 
     return ExactScanner(queries, options)

@@ -1,0 +1,231 @@
+"""Speed and memory of the exact search against FAISS, as JSON with the machine and the versions.
+
+    python benchmarks/search.py --out search.json [--pool 200000] [--rounds 8] [--only in-memory,shapes,disk,memory]
+
+Rows of the pool go past both engines in turns, a round each, so that whatever else the machine does meets both; the
+ratio of a row is the median over the rounds. FAISS gets the task that is easiest for it: `IndexFlatIP.search(k=1)`,
+one direction, everything in memory, and a quarter of each round's rows. nearfar answers both directions, thresholds
+and k = 10, exactly. `matmul` is a large oneDNN bfloat16 product (float32: BLAS) timed in the same run: operations
+divided by it is the floor that no screen in that format can pass.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexes.canonical import canonical
+from indexes.queries import Queries
+from indexes.search import Scanner, ScanOptions, open_scanner
+
+Row = dict[str, Any]
+BENCHMARKS = 6
+CLUSTERS = 1000
+SHAPES = [(512, 5_000), (512, 200_000), (640, 40_000), (768, 40_000), (1024, 40_000)]
+
+
+def embeddings(seed: int, rows: int, width: int) -> NDArray[np.float16]:
+    """Clustered unit vectors, whose top similarities tie closely as those of real pools do."""
+    centres = np.random.default_rng(7).standard_normal((CLUSTERS, width), np.float32)
+    random = np.random.default_rng(seed)
+    out = np.empty((rows, width), np.float16)
+    for start in range(0, rows, 20_000):
+        size = min(20_000, rows - start)
+        some = centres[random.integers(CLUSTERS, size=size)]
+        some = some + 0.7 * random.standard_normal((size, width), np.float32)
+        out[start : start + size] = some / np.linalg.norm(some, axis=1, keepdims=True)
+    return out
+
+
+def benchmark_queries(count: int, width: int) -> Queries:
+    """Queries of six benchmarks, with thresholds from a reference of 20,000 rows."""
+    vectors = embeddings(2, count, width)
+    starts = np.linspace(0, count, BENCHMARKS + 1).astype(np.int64)
+    names = tuple(f"benchmark_{number}" for number in range(BENCHMARKS))
+    reference = open_scanner(
+        Queries(vectors, names, starts, None), options=ScanOptions(k=1, memory_limit=4 << 30)
+    )
+    reference.scan(embeddings(3, 20_000, width))
+    return Queries(vectors, names, starts, reference.neighbours().similarity[:, 0])
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Wall time of one call."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def matmul_rates(width: int) -> dict[str, float]:
+    """GFLOP/s of large products on this machine now, the best of a few."""
+    import torch
+
+    rates = {}
+    for name, kind in (("bfloat16", torch.bfloat16), ("float32", torch.float32)):
+        left, right = torch.ones((4096, width), dtype=kind), torch.ones((width, 2048), dtype=kind)
+        out = torch.empty((4096, 2048), dtype=kind)
+        best = min(seconds(lambda a=left, b=right, c=out: torch.mm(a, b, out=c)) for _ in range(20))
+        rates[name] = 2 * 4096 * 2048 * width / best / 1e9
+    return rates
+
+
+def in_memory(pool: int, count: int, width: int, rounds: int) -> Row:
+    """Both engines in turns over one pool in memory."""
+    import faiss
+
+    queries = benchmark_queries(count, width)
+    samples = embeddings(1, pool, width)
+    flat = faiss.IndexFlatIP(width)
+    flat.add(queries.vectors.astype(np.float32))
+    scanners = {
+        "nearfar": open_scanner(queries, options=ScanOptions(memory_limit=4 << 30)),
+        "nearfar_float32": open_scanner(queries, options=ScanOptions(memory_limit=4 << 30, bfloat16=False)),
+    }
+    times: dict[str, list[float]] = {name: [] for name in (*scanners, "faiss")}
+    for rows in np.array_split(samples, rounds):
+        for name, scanner in scanners.items():
+            times[name].append(seconds(lambda s=scanner, r=rows: s.scan(r)) / len(rows))
+        some = rows[: max(1, len(rows) // 4)].astype(np.float32)
+        times["faiss"].append(seconds(lambda s=some: flat.search(s, 1)) / len(some))
+    return summary(times, {"pool": pool, "queries": count, "width": width, "rounds": rounds})
+
+
+def summary(times: dict[str, list[float]], row: Row) -> Row:
+    """Rates, ratios and the distance to the floor."""
+    operations = 2.0 * row["queries"] * row["width"]
+    rates = {name: operations / np.array(per_row) / 1e9 for name, per_row in times.items()}
+    matmul = matmul_rates(row["width"])
+    found: Row = {"gflops": {name: round(float(np.median(rate))) for name, rate in rates.items()}}
+    found["gflops_best_round"] = {name: round(float(rate.max())) for name, rate in rates.items()}
+    for name in ("nearfar", "nearfar_float32"):
+        found[f"{name}_to_faiss"] = round(float(np.median(rates[name] / rates["faiss"])), 2)
+        found[f"{name}_seconds"] = round(float(np.median(times[name])) * row["pool"], 2)
+    found["faiss_seconds"] = round(float(np.median(times["faiss"])) * row["pool"], 2)
+    found["matmul_gflops"] = {name: round(rate) for name, rate in matmul.items()}
+    found["floor_seconds"] = round(operations * row["pool"] / matmul["bfloat16"] / 1e9, 2)
+    found["share_of_matmul"] = round(float(rates["nearfar"].max()) / matmul["bfloat16"], 2)
+    found["load_average"] = round(os.getloadavg()[0], 1)
+    return row | found
+
+
+def file_blocks(path: Path, rows: int = 8192) -> Iterator[NDArray[Any]]:
+    """The project's own reader, one block ahead."""
+    from pipeline.vectors import blocks, inspect
+
+    return blocks(inspect(path), rows)
+
+
+def scan_file(path: Path, scanner: Scanner) -> None:
+    """What a run does with a vector file: read, make canonical, scan."""
+    for block in file_blocks(path):
+        scanner.scan(canonical(block).vectors)
+
+
+def write_pool(path: Path, rows: int, width: int) -> None:
+    """Write a pool of clustered vectors, part by part."""
+    out = np.lib.format.open_memmap(path, "w+", np.float16, (rows, width))
+    for number, start in enumerate(range(0, rows, 50_000)):
+        size = min(50_000, rows - start)
+        out[start : start + size] = embeddings(100 + number, size, width)
+    out.flush()
+
+
+def from_disk(pool: int, count: int, width: int) -> Row:
+    """Wall time of a pool on disk against the larger of reading alone and computing alone."""
+    queries = benchmark_queries(count, width)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "img_emb_0.npy"
+        write_pool(path, pool, width)
+        read = seconds(lambda: [None for _ in file_blocks(path)])
+        both = seconds(lambda: scan_file(path, open_scanner(queries)))
+        blocks = list(file_blocks(path))
+        scanner = open_scanner(queries)
+        compute = seconds(lambda: [scanner.scan(block) for block in blocks])
+    row = {"pool": pool, "queries": count, "width": width, "read_seconds": round(read, 2)}
+    row |= {"compute_seconds": round(compute, 2), "from_disk_seconds": round(both, 2)}
+    return row | {"to_larger_of_both": round(both / max(read, compute), 3)}
+
+
+def memory_of(pool: int, count: int, width: int) -> Row:
+    """Peak resident memory of a process that does nothing but scan a pool on disk."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "img_emb_0.npy"
+        write_pool(path, pool, width)
+        command = [sys.executable, __file__, "--child", str(path), str(count)]
+        environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    return {"pool": pool, "queries": count, "width": width, "peak_resident_mb": int(done.stdout)}
+
+
+def child(path: Path, count: int) -> None:
+    """Scan a file and print this process's peak resident memory in MB."""
+    width = next(file_blocks(path)).shape[1]
+    vectors = embeddings(2, count, width)
+    starts = np.array([0, count], np.int64)
+    scan_file(path, open_scanner(Queries(vectors, ("benchmark",), starts, np.full(count, 0.8))))
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+
+
+def machine() -> Row:
+    """Where the numbers come from."""
+    cpus = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    models = [line.partition(":")[2].strip() for line in cpus if line.startswith("model name")]
+    names = ("torch", "faiss-cpu", "numba", "numpy")
+    return {
+        "processor": models[0] if models else platform.processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in names},
+        "gpu": "none on this machine; GPU rows were not run",
+    }
+
+
+def main() -> None:
+    """Run the rows that were asked for and write them."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--pool", type=int, default=200_000)
+    parser.add_argument("--disk-pool", type=int, default=2_000_000)
+    parser.add_argument("--queries", type=int, default=40_000)
+    parser.add_argument("--width", type=int, default=512)
+    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--only", default="in-memory,shapes,disk,memory")
+    parser.add_argument("--child", nargs=2)
+    given = parser.parse_args()
+    if given.child:
+        child(Path(given.child[0]), int(given.child[1]))
+        return
+    only, found = set(given.only.split(",")), {"machine": machine()}
+    if "in-memory" in only:
+        found["in_memory"] = [in_memory(given.pool, given.queries, given.width, given.rounds)]
+    if "shapes" in only:
+        shapes = ((max(8000, int(given.pool * 40_000 / count / 5)), count, width) for width, count in SHAPES)
+        found["shapes"] = [in_memory(min(rows, given.pool), c, w, given.rounds) for rows, c, w in shapes]
+    if "disk" in only:
+        found["from_disk"] = from_disk(given.disk_pool, given.queries, given.width)
+    if "memory" in only:
+        found["memory"] = [memory_of(pool, 5_000, given.width) for pool in (50_000, 200_000, 800_000)]
+    text = json.dumps(found, indent=2)
+    print(text)
+    if given.out:
+        given.out.write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""Decisions from exact products of candidate pairs, for the backends whose screens hand over lists."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexes.queries import Queries
+from indexes.scores import Scores
+
+_NUMBERS = 1 << 22
+
+
+def exact_pairs(
+    samples: NDArray[np.float16],
+    vectors: NDArray[np.float16],
+    rows: NDArray[np.int64],
+    queries: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """Exact similarities of pairs `(rows[i], queries[i])`, a bounded number at a time."""
+    found = np.empty(len(rows))
+    step = max(1, _NUMBERS // samples.shape[1])
+    for start in range(0, len(rows), step):
+        some = slice(start, start + step)
+        left = samples[rows[some]].astype(np.float64)
+        found[some] = np.einsum("ij,ij->i", left, vectors[queries[some]].astype(np.float64))
+    return found + 0.0
+
+
+class Maxima:
+    """Largest exact value per row and segment, with its packed query; ties go to the lower query."""
+
+    def __init__(self, rows: int, segments: int) -> None:
+        self.value = np.full((rows, segments), -np.inf)
+        self.query = np.full((rows, segments), np.iinfo(np.int64).max)
+
+    def offer(
+        self,
+        rows: NDArray[np.int64],
+        segment: NDArray[np.int64],
+        query: NDArray[np.int64],
+        value: NDArray[np.float64],
+    ) -> None:
+        """Take over pairs that are better than what is held."""
+        order = np.lexsort((query, -value, segment, rows))
+        place = rows[order] * self.value.shape[1] + segment[order]
+        first = order[np.flatnonzero(np.diff(place, prepend=-1))]
+        at = (rows[first], segment[first])
+        better = (value[first] > self.value[at]) | (
+            (value[first] == self.value[at]) & (query[first] < self.query[at])
+        )
+        at = (at[0][better], at[1][better])
+        self.value[at], self.query[at] = value[first][better], query[first][better]
+
+
+def as_scores(queries: Queries, similarity: Maxima, margin: Maxima | None) -> Scores:
+    """Maxima as a scan's answer, with positions inside the segments."""
+    nearest = queries.positions(similarity.query)
+    if margin is None:
+        return Scores(similarity.value, nearest, None, None)
+    return Scores(similarity.value, nearest, margin.value, queries.positions(margin.query))
