@@ -13,15 +13,16 @@ import errno
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from indexes.errors import OutputError, RunFailedError
+from pipeline.digests import sha256_of
 from pipeline.failpoints import failpoint
 from pipeline.lock import epoch
-from pipeline.records import Record, Unit, commit_folder, dump_record, find, parse_record, record_file
-from pipeline.storage import entries, open_folder, relative_parts, write_atomic, write_new
+from pipeline.records import Output, Record, Unit, commit_folder, dump_record, find, parse_record, record_file
+from pipeline.storage import entries, file_size, open_folder, relative_parts, write_atomic, write_new
 
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EINVAL}
@@ -108,8 +109,9 @@ def _fence(publication: Publication) -> None:
 def _write_journal(publication: Publication, folder: int) -> None:
     out, record = publication.out, publication.record
     stale = _read_record(folder, record_file(record.name))
-    places = _places(out, stale) if stale else set()
-    places |= _places(out / publication.source, record) | _read_journal(folder, record)
+    places = _read_journal(folder, record)
+    places |= _places(out / publication.source, record.outputs)
+    places |= _places(out, _left_over(out, stale, record)) if stale else set()
     content = json.dumps(sorted(places), indent=0).encode()
     write_atomic(out, f"{commit_folder(record.stage)}/{_journal_file(record)}", content)
     failpoint("commit.journalled")
@@ -176,11 +178,10 @@ def _link(temporary: str, name: str, content: bytes, folder: int) -> None:
 
 def _rival(publication: Publication) -> Record:
     standing = find(publication.out, publication.unit)
-    if standing is None:
-        raise RunFailedError(
-            f"unit {publication.record.label} was committed by another run at the same moment; run again"
-        )
-    return standing
+    if standing:
+        return standing
+    label = publication.record.label
+    raise RunFailedError(f"unit {label} was committed by another run at the same moment; run again")
 
 
 def _clean(out: Path, folder: int, record: Record) -> None:
@@ -200,8 +201,19 @@ def _remove(out: Path, path: str) -> None:
         os.fsync(folder)
 
 
-def _places(root: Path, record: Record) -> Places:
-    return {(output.path, _inode(root / output.path)) for output in record.outputs}
+def _left_over(out: Path, stale: Record, record: Record) -> list[Output]:
+    # Only files that are still what the stale record says: any other has become another unit's.
+    kept = {output.path for output in record.outputs}
+    gone = (output for output in stale.outputs if output.path not in kept)
+    return [output for output in gone if _is(out, output)]
+
+
+def _is(out: Path, output: Output) -> bool:
+    return file_size(out, output.path) == output.bytes and sha256_of(out / output.path) == output.sha256
+
+
+def _places(root: Path, outputs: Iterable[Output]) -> Places:
+    return {(output.path, _inode(root / output.path)) for output in outputs}
 
 
 def _inode(path: Path) -> int:
@@ -227,10 +239,9 @@ def _read_journal(folder: int, record: Record) -> Places:
 
 
 def _read_record(folder: int, name: str) -> Record | None:
-    try:
+    with contextlib.suppress(FileNotFoundError):
         return parse_record(_read(name, folder))
-    except FileNotFoundError:
-        return None
+    return None
 
 
 def _read(name: str, folder: int) -> bytes:
