@@ -11,7 +11,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, NoReturn
 
-import click
 import typer
 
 from indexes.errors import NearfarError
@@ -28,6 +27,9 @@ Scheduler = Annotated[str | None, typer.Option(help="Address of a Dask scheduler
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON lines instead of text.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Remove the output of another plan first.")]
+
+# What typer raises for a wrong command line; it brings its own copy of click, so only its bases are public.
+USAGE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]
 
 app = typer.Typer(
     help="Prune and audit image-text pools by their similarity to benchmarks.",
@@ -152,10 +154,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         code = app(args=None if arguments is None else list(arguments), standalone_mode=False)
     except NearfarError as error:
         _leave(f"nearfar: {error}", error.exit_code)
-    except click.ClickException as error:
-        error.show()
+    except USAGE_ERROR as error:
+        error.show()  # type: ignore[attr-defined]
         sys.exit(2)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         _leave("nearfar: interrupted; run the same command again to go on where it stopped", 130)
     except _TerminatedError:
         _leave("nearfar: terminated; run the same command again to go on where it stopped", 143)

@@ -72,7 +72,8 @@ def bucket_of(key: str, bounds: tuple[float, float]) -> str:
     low, high = bounds
     scale = (BUCKETS - 1) / (high - low)
     place = f"(({key})::DOUBLE - {number(low)}) * {number(scale)}"
-    return f"least(greatest({place}, 0), {BUCKETS - 1})::INTEGER"
+    # `least` and `greatest` pass over NULL; a row without a key belongs to no bucket.
+    return f"CASE WHEN ({key}) IS NOT NULL THEN least(greatest({place}, 0), {BUCKETS - 1})::INTEGER END"
 
 
 def count(db: duckdb.DuckDBPyConnection, rows: str, bounds: tuple[float, float]) -> Counted:

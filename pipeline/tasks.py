@@ -12,9 +12,9 @@ import indexes.errors
 from indexes.errors import NearfarError
 
 LOG = logging.getLogger("nearfar")
-LOG.addHandler(
-    logging.NullHandler()
-)  # without a run's log, tracebacks go nowhere rather than to the terminal
+# Without a run's log, tracebacks go nowhere rather than to the terminal, whatever a library does to the root logger.
+LOG.addHandler(logging.NullHandler())
+LOG.propagate = False
 
 
 @dataclass(frozen=True, slots=True)

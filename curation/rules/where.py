@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 from curation.predicates import check_predicate, named_columns
 from curation.rules._options import Name
 from curation.selection import Drop, Rule, Scope, Selection
+from indexes.errors import PlanError
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,10 @@ class Where(Rule):
         """Check the predicate, where the parser is at hand, and write it as the parser reads it."""
         if scope.parse is None:
             return self
-        parsed = scope.parse(self.predicate)
+        try:
+            parsed = scope.parse(self.predicate)
+        except PlanError as error:
+            raise PlanError(f"{scope.where}: {error}") from error
         check_predicate(parsed.tree, scope.columns, scope.where)
         return replace(self, predicate=parsed.sql)
 

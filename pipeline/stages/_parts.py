@@ -23,7 +23,7 @@ def parts_of(run: RunContext, name: str) -> list[tuple[str, Part, Json]]:
         if "encoder" in record.facts:
             embedded = f"embeddings/{name}/img_emb/img_emb_{shard.number:04d}.npy"
             width = record.facts["width"]
-            vectors = VectorFile(run.path(embedded), None, record.facts["rows"], width, "float16")
+            vectors = VectorFile(run.path(embedded), None, record.facts["rows"], width, "<f2")
             digests = output_digests([record], embedded)
         skip = repeated.get(shard.number, ())
         identity: Json = {"rows": output_digests([record], relative), "vectors": digests, "skip": list(skip)}

@@ -108,3 +108,20 @@ def test_cuda_where_there_is_none() -> None:
     vectors = clustered(1, 3, 8)
     with pytest.raises(BadInputError, match="torch sees no CUDA device"):
         open_scanner(Queries(vectors, ("a",), np.array([0, 3]), None), "torch", ScanOptions(device="cuda:0"))
+
+
+def test_exact_goes_to_the_gpu_only_where_there_is_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import torch
+
+    from indexes.backends import exact
+    from indexes.engine import ExactScanner
+
+    queries = packed((5,), clustered(1, 5, 16), False)
+    assert isinstance(open_scanner(queries, "exact"), ExactScanner)
+    monkeypatch.setattr(exact, "_DRIVER", tmp_path)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert isinstance(open_scanner(queries, "exact"), ExactScanner)
+    with pytest.raises(BadInputError, match="torch sees no CUDA device"):
+        open_scanner(queries, "exact", ScanOptions(device="cuda"))

@@ -64,8 +64,8 @@ def uid_of(row: dict[str, str]) -> str:
 
 
 def random_rank(uid: str) -> int:
-    """DuckDB's md5_number_lower of '<dashed uid>:<seed>': the low 64 bits, as it reads them."""
-    return int.from_bytes(hashlib.md5(f"{uuid.UUID(uid)}:{SEED}".encode()).digest()[:8], "little")
+    """DuckDB's md5_number_lower of '<dashed uid>:<seed>': the last eight bytes, little-endian."""
+    return int.from_bytes(hashlib.md5(f"{uuid.UUID(uid)}:{SEED}".encode()).digest()[8:], "little")
 
 
 @pytest.fixture(scope="module")
@@ -183,14 +183,15 @@ def test_images_become_splits_through_the_small_encoder(real_data: Path, tmp_pat
         folder = tmp_path / half / image.parent.name
         folder.mkdir(parents=True, exist_ok=True)
         (folder / image.name).write_bytes(image.read_bytes())
-    weights = next(Path("data_manifests/encoders/tiny").glob("*.safetensors"))
+    tiny = Path(__file__).resolve().parents[2] / "data_manifests" / "encoders" / "tiny"
+    weights = next(tiny.glob("*.safetensors"))
     out = run_plan(
         tmp_path,
         "out",
         {"path": str(real_data / "flickr8k"), "format": "img2dataset"},
         reference={"path": str(tmp_path / "reference"), "format": "image-folder"},
         benchmarks={"imagenet": {"path": str(tmp_path / "benchmark"), "format": "image-folder"}},
-        encoder={"model": "data_manifests/encoders/tiny", "pretrained": str(weights)},
+        encoder={"model": str(tiny), "pretrained": str(weights)},
     )
     folders = {name: out / "embeddings" / name / "img_emb" for name in ("pool", "reference", "imagenet")}
     stored = {
