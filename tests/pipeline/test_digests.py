@@ -73,3 +73,16 @@ def test_file_that_changes_while_read_is_refused(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(digests, "sha256_of", grows)
     with pytest.raises(DataError, match="changed while it was read"):
         InputDigests(tmp_path).sha256(file)
+
+
+def test_cached_digest_reads_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "x"
+    file.write_bytes(b"abc")
+    inputs = InputDigests(tmp_path / "out")
+    assert inputs.cached(file) is None
+    known = inputs.sha256(file)
+    monkeypatch.setattr(digests, "sha256_of", lambda _: pytest.fail("read again"))
+    assert inputs.cached(file) == known
+    file.write_bytes(b"longer")
+    assert inputs.cached(file) is None
+    assert inputs.cached(tmp_path / "absent") is None

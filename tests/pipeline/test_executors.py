@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import subprocess
@@ -15,6 +14,7 @@ import pytest
 from indexes.errors import BadInputError, DataError, NearfarError, RunFailedError, UnknownNameError
 from pipeline import executors
 from pipeline.executors import Executor, Task, open_executor, run_tasks
+from pipeline.tasks import LOG
 
 
 def task(name: str, **arguments: object) -> Task:
@@ -69,15 +69,13 @@ def test_errors_of_the_tree_come_back_as_themselves(
 def test_other_exceptions_name_the_unit_and_log_the_traceback(
     executor: Executor, caplog: pytest.LogCaptureFixture, name: str, reason: str
 ) -> None:
-    with (
-        caplog.at_level(logging.ERROR),
-        pytest.raises(RunFailedError, match=rf"unit test/{name} failed: {reason}"),
-    ):
-        list(
-            executor.run(
-                [Task(f"executor_tasks:{name}", {"x": 1} if name == "divide" else {}, f"test/{name}")]
-            )
-        )
+    unit = Task(f"executor_tasks:{name}", {"x": 1} if name == "divide" else {}, f"test/{name}")
+    LOG.addHandler(caplog.handler)  # it does not propagate to the root logger, where caplog listens
+    try:
+        with pytest.raises(RunFailedError, match=rf"unit test/{name} failed: {reason}"):
+            list(executor.run([unit]))
+    finally:
+        LOG.removeHandler(caplog.handler)
     (record,) = caplog.records
     assert "executor_tasks.py" in record.__dict__["traceback"]
     assert "Traceback" not in record.getMessage()
