@@ -33,6 +33,11 @@ class Column:
     name: str
     type: Any
 
+    @property
+    def raw(self) -> str:
+        """The column as it is stored, beside the one that predicates see."""
+        return f"(raw) {self.name}" if pa.types.is_floating(self.type) else self.name
+
 
 @dataclass(frozen=True, slots=True)
 class Rows:
@@ -122,7 +127,7 @@ def open_rows(db: duckdb.DuckDBPyConnection, parts: Parts) -> Rows:
         names = ", ".join(quoted(name) for name in ("uid", *scores))
         _view(db, "measured", names, parts.measures)
     if parts.samples:
-        named = [f"{quoted(column.stored)} AS {quoted(column.name)}" for column in columns]
+        named = [text for column in columns for text in _both(column)]
         _view(db, "sampled", ", ".join(["uid", *named]), parts.samples, parts.duplicates)
     return Rows(db, scores, columns)
 
@@ -174,6 +179,14 @@ def _view(
         repeated = f'(SELECT part, "row" FROM {_parquet("duplicates")})'
         source = f'{source} ANTI JOIN {repeated} USING (part, "row")'
     db.execute(f"CREATE TEMP VIEW {name} AS SELECT {columns} FROM {source}")
+
+
+def _both(column: Column) -> tuple[str, ...]:
+    """Name a column for predicates, which take NaN for NULL, and as it is stored, for the files."""
+    stored, name = quoted(column.stored), quoted(column.name)
+    if not pa.types.is_floating(column.type):
+        return (f"{stored} AS {name}",)
+    return f"nullif({stored}, 'nan') AS {name}", f"{stored} AS {quoted(column.raw)}"
 
 
 def _remember(db: duckdb.DuckDBPyConnection, name: str, paths: Sequence[str]) -> None:

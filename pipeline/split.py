@@ -19,7 +19,7 @@ from pipeline.parquet import parquet_rows
 from pipeline.rows import Parts, Rows, open_rows, restrict
 from pipeline.selecting import Decision, decide
 from pipeline.split_files import Outcome, write_split
-from pipeline.waterfall import count_losses
+from pipeline.waterfall import count_losses, require_all
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,11 @@ def cut(request: SplitRequest, out: Path, attempt: Attempt) -> dict[str, Any]:
         PlanError: If a rule names what is not there, or a predicate cannot be evaluated.
         RunFailedError: If samples are unaccounted for.
     """
+    losses = count_losses(
+        request.samples or request.measures, request.lost, request.quarantined, request.duplicates
+    )
+    if request.measures:
+        require_all(losses, sum(map(parquet_rows, request.measures)), "measured")
     with ExitStack() as stack:
         db = stack.enter_context(connect(out, request.memory_limit, request.threads, attempt.scratch()))
         rows = open_rows(db, Parts(request.samples, request.measures, request.duplicates))
@@ -106,9 +111,6 @@ def cut(request: SplitRequest, out: Path, attempt: Attempt) -> dict[str, Any]:
             decision = decide(rule.selection(scope), rows, _sizes(request, rule))
             rows = rows.without(decision.predicate, decision.reads)
             decisions.append((rule, decision))
-        losses = count_losses(
-            request.samples or request.measures, request.lost, request.quarantined, request.duplicates
-        )
         outcome = Outcome(request.name, rows, tuple(_described(*pair) for pair in decisions), losses)
         return write_split(outcome, attempt, request.threads, _facts(request))
 

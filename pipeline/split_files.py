@@ -94,7 +94,8 @@ def _write_kept(outcome: Outcome, attempt: Attempt, writers: int) -> tuple[int, 
     schema = pa.schema(
         [("uid", pa.string()), *((column.name, column.type) for column in carried), *rows.scores.items()]
     )
-    names = ", ".join(quoted(name) for name in schema.names)
+    columns = [f"{quoted(column.raw)} AS {quoted(column.name)}" for column in carried]
+    names = ", ".join(["uid", *columns, *map(quoted, rows.scores)])
     query = f"{rows.surviving(names, wide=bool(carried))} ORDER BY uid"
     uids, keys = f"{folder}/uids.npy", f"{folder}/keys.txt"
     with KeptNames(attempt.file(uids), attempt.file(keys) if carried else None) as kept:

@@ -50,6 +50,19 @@ def count_losses(
     return Losses(rows, dict(sorted(failed.items())), dict(sorted(set_aside.items())), repeated)
 
 
+def require_all(losses: Losses, rows: int, what: str) -> None:
+    """Refuse to go on unless `rows`, those measured or those kept or dropped, are all that rules see.
+
+    Raises:
+        RunFailedError: If a row is unaccounted for.
+    """
+    if rows != losses.healthy():
+        raise RunFailedError(
+            f"rows are unaccounted for: {losses.healthy():,} samples can be chosen from, but {rows:,} were "
+            f"{what}; files of the pool and its measures are out of step. Run `nearfar verify`, then measure again"
+        )
+
+
 def waterfall(losses: Losses, dropped: Sequence[dict[str, Any]], kept: int) -> dict[str, Any]:
     """Return the waterfall of a split: from all rows of the pool down to those kept.
 
@@ -61,12 +74,7 @@ def waterfall(losses: Losses, dropped: Sequence[dict[str, Any]], kept: int) -> d
     Raises:
         RunFailedError: If a row is unaccounted for.
     """
-    total = kept + sum(int(step["dropped"]) for step in dropped)
-    if total != losses.healthy():
-        raise RunFailedError(
-            f"rows are unaccounted for: {losses.healthy():,} samples can be chosen from, but {total:,} were kept or "
-            "dropped; files of the pool and its measures are out of step. Run `nearfar verify`, then measure again"
-        )
+    require_all(losses, kept + sum(int(step["dropped"]) for step in dropped), "kept or dropped")
     return {
         "rows_in": losses.rows_in,
         "failed": losses.failed,
