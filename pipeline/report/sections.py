@@ -84,8 +84,9 @@ def _charts(findings: Findings, finding: Finding, series: list[Series]) -> Itera
     fixed = [each for each in series if each.style in ("ref", "pool")]
     splits = [each for each in series if each.style not in ("ref", "pool")]
     charts = max(1, -(-len(splits) // len(STYLES)))
-    for at in range(charts):
-        yield curve([*fixed, *splits[at::charts]], bounds, levels)
+    size = max(1, -(-len(splits) // charts))
+    for at in range(charts):  # neighbours in plan order, so that no style occurs twice in a chart
+        yield curve([*fixed, *splits[at * size : (at + 1) * size]], bounds, levels)
     measured = finding.compared.measured
     if findings.request.has_reference:
         chart = density(Counted(finding.name, "pool", measured.margin, measured.samples))
