@@ -1,6 +1,6 @@
 """Speed and memory of the exact search against FAISS, as JSON with the machine and the versions.
 
-    python benchmarks/search.py --out search.json [--pool 200000] [--rounds 8] [--only in-memory,shapes,disk,memory]
+    python benchmarks/search.py --out search.json [--pool 200000] [--rounds 8] [--only in-memory,shapes,kmeans,disk,memory]
 
 Rows of the pool go past both engines in turns, a round each, so that whatever else the machine does meets both; the
 ratio of a row is the median over the rounds. FAISS gets the task that is easiest for it: `IndexFlatIP.search(k=1)`,
@@ -15,7 +15,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
@@ -122,6 +121,31 @@ def summary(times: dict[str, list[float]], row: Row) -> Row:
     return row | found
 
 
+def kmeans_assignment(rows: int, centroids: int, width: int) -> Row:
+    """Assignment to centroids against the search that `faiss.Kmeans` itself does, in turns."""
+    import faiss
+
+    from indexes.kmeans import Assigner, Training
+
+    vectors = embeddings(4, centroids, width)
+    assigner = Assigner(
+        Training(vectors.astype(np.float32), True, 0, 0), ScanOptions(k=1, memory_limit=4 << 30)
+    )
+    flat = faiss.IndexFlatIP(width)
+    flat.add(vectors.astype(np.float32))
+    ratios = []
+    for part in np.array_split(embeddings(1, rows, width), 6):
+        ours = seconds(lambda p=part: assigner.assign(p)) / len(part)
+        some = part[: len(part) // 4].astype(np.float32)
+        ratios.append(seconds(lambda s=some: flat.search(s, 1)) / len(some) / ours)
+    return {
+        "rows": rows,
+        "centroids": centroids,
+        "width": width,
+        "to_faiss": round(float(np.median(ratios)), 2),
+    }
+
+
 def file_blocks(path: Path, rows: int = 8192) -> Iterator[NDArray[Any]]:
     """The project's own reader, one block ahead."""
     from pipeline.vectors import blocks, inspect
@@ -177,7 +201,8 @@ def child(path: Path, count: int) -> None:
     vectors = embeddings(2, count, width)
     starts = np.array([0, count], np.int64)
     scan_file(path, open_scanner(Queries(vectors, ("benchmark",), starts, np.full(count, 0.8))))
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    status = Path("/proc/self/status").read_text().splitlines()
+    print(next(int(line.split()[1]) // 1024 for line in status if line.startswith("VmHWM")))
 
 
 def machine() -> Row:
@@ -205,7 +230,7 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=40_000)
     parser.add_argument("--width", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=8)
-    parser.add_argument("--only", default="in-memory,shapes,disk,memory")
+    parser.add_argument("--only", default="in-memory,shapes,kmeans,disk,memory")
     parser.add_argument("--child", nargs=2)
     given = parser.parse_args()
     if given.child:
@@ -217,6 +242,8 @@ def main() -> None:
     if "shapes" in only:
         shapes = ((max(8000, int(given.pool * 40_000 / count / 5)), count, width) for width, count in SHAPES)
         found["shapes"] = [in_memory(min(rows, given.pool), c, w, given.rounds) for rows, c, w in shapes]
+    if "kmeans" in only:
+        found["kmeans"] = kmeans_assignment(max(12_000, given.pool // 5), 50_000, given.width)
     if "disk" in only:
         found["from_disk"] = from_disk(given.disk_pool, given.queries, given.width)
     if "memory" in only:

@@ -46,6 +46,7 @@ class Block(NamedTuple):
         cut: `(m, 2, ROWS)` float32; a score below it cannot be the row's maximum. Kind 0 is similarity, 1 margin.
         rows: `(2, m * ROWS)` of `ROW`.
         tile: `(ROWS, COLUMNS)` float32 products of the tile at hand.
+        nothing: `(COLUMNS,)` float32 zeros, the levels of similarities.
         offers: `(capacity,)` of `OFFER`.
     """
 
@@ -53,6 +54,7 @@ class Block(NamedTuple):
     cut: NDArray[np.float32]
     rows: NDArray[Any]
     tile: NDArray[np.float32]
+    nothing: NDArray[np.float32]
     offers: NDArray[Any]
 
 

@@ -167,6 +167,7 @@ class ExactScanner:
             cut=np.zeros((rows // ROWS, 2, ROWS), np.float32),
             rows=np.zeros((2, rows), ROW),
             tile=aligned((ROWS, COLUMNS)).view(np.float32),
+            nothing=np.zeros(COLUMNS, np.float32),
             offers=np.zeros(offers, OFFER),
         )
 

@@ -3,6 +3,8 @@
 One call multiplies `ROWS` samples by `COLUMNS` queries, keeps all products in registers over the whole width, and
 compares them there with what is known already, so that the score matrix never reaches memory unless something in
 the tile may matter. Operands are packed in units of four bytes: one float32, or two neighbouring bfloat16.
+
+What is marked `no cover` here runs only while numba compiles, and so not when its cache is warm.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ _VF = ir.VectorType(_FLOAT, LANES)
 _VI = ir.VectorType(_I32, LANES)
 
 
-class _BFloat(ir.Type):  # type: ignore[misc]
+class _BFloat(ir.Type):  # type: ignore[misc]  # pragma: no cover
     """LLVM's bfloat, which llvmlite's own list of types lacks."""
 
     def _to_string(self) -> str:
@@ -60,34 +62,43 @@ def inlined(function: Function) -> Function:
     return cast("Function", compiler(forceinline=True, **options)(function))
 
 
-def _declare(module: ir.Module, name: str, result: ir.Type, arguments: list[ir.Type]) -> ir.Function:
+def _declare(
+    module: ir.Module, name: str, result: ir.Type, arguments: list[ir.Type]
+) -> ir.Function:  # pragma: no cover
     insert: Any = cgutils.get_or_insert_function
     return insert(module, ir.FunctionType(result, arguments), name)
 
 
-class _Emitter:
+class Emitter:  # pragma: no cover
     """Emits address arithmetic, loads and products into one function body."""
 
     def __init__(self, builder: ir.IRBuilder) -> None:
         self.builder = builder
 
     def at(self, address: ir.Value, offset: int, kind: ir.Type) -> ir.Value:
+        """Pointer to a place some bytes after an address."""
         moved = self.builder.add(address, ir.Constant(_I64, offset))
         return self.builder.inttoptr(moved, kind.as_pointer())
 
     def load(self, address: ir.Value, offset: int, kind: ir.Type, align: int = 4) -> ir.Value:
+        """Load a value from there."""
         return self.builder.load(self.at(address, offset, kind), align=align)
 
     def splat(self, value: ir.Value, kind: ir.VectorType) -> ir.Value:
+        """The same number in every lane."""
         undefined = ir.Constant(kind, ir.Undefined)
         first = self.builder.insert_element(undefined, value, ir.Constant(_I32, 0))
         return self.builder.shuffle_vector(first, undefined, ir.Constant(_VI, [0] * LANES))
 
-    def call(self, name: str, kind: ir.Type, operands: list[ir.Value]) -> ir.Value:
+    def call(
+        self, name: str, kind: ir.Type, operands: list[ir.Value], flags: tuple[str, ...] = ()
+    ) -> ir.Value:
+        """Call one of LLVM's own functions."""
         function = _declare(self.builder.module, name, kind, [operand.type for operand in operands])
-        return self.builder.call(function, operands)
+        return self.builder.call(function, operands, fastmath=flags)
 
     def multiply_add(self, total: ir.Value, left: ir.Value, right: ir.Value, bfloat16: bool) -> ir.Value:
+        """Add products of one unit per lane: a float32, or two bfloat16."""
         cast_to = self.builder.bitcast
         if bfloat16:
             operands = [total, cast_to(left, _VB), cast_to(right, _VB)]
@@ -96,6 +107,7 @@ class _Emitter:
         return self.call(f"llvm.fma.v{LANES}f32", _VF, operands)
 
     def largest(self, values: list[ir.Value]) -> ir.Value:
+        """Lane by lane, the largest of several vectors."""
         result = values[0]
         for value in values[1:]:
             above = self.builder.fcmp_ordered(">", value, result)
@@ -109,8 +121,8 @@ class _Emitter:
 
 
 def _products(
-    emit: _Emitter, left: ir.Value, right: ir.Value, units: ir.Value, bfloat16: bool
-) -> list[list[ir.Value]]:
+    emit: Emitter, left: ir.Value, right: ir.Value, units: ir.Value, bfloat16: bool
+) -> list[list[ir.Value]]:  # pragma: no cover
     """Loop over the width with all accumulators in registers."""
     builder = emit.builder
     entry = builder.block
@@ -139,7 +151,9 @@ def _products(
     return sums
 
 
-def _row_hits(emit: _Emitter, sums: list[list[ir.Value]], cuts: ir.Value, levels: list[ir.Value]) -> ir.Value:
+def _row_hits(
+    emit: Emitter, sums: list[list[ir.Value]], cuts: ir.Value, levels: list[ir.Value]
+) -> ir.Value:  # pragma: no cover
     """Bits of the rows that reach their cut for the maximum, and for the margin."""
     builder = emit.builder
     answer: ir.Value = ir.Constant(_I64, 0)
@@ -153,7 +167,9 @@ def _row_hits(emit: _Emitter, sums: list[list[ir.Value]], cuts: ir.Value, levels
     return answer
 
 
-def _column_hits(emit: _Emitter, sums: list[list[ir.Value]], floors: ir.Value, error: ir.Value) -> ir.Value:
+def _column_hits(
+    emit: Emitter, sums: list[list[ir.Value]], floors: ir.Value, error: ir.Value
+) -> ir.Value:  # pragma: no cover
     """One bit: whether a column holds a value that may be among its query's nearest."""
     builder = emit.builder
     slack = emit.splat(error, _VF)
@@ -165,12 +181,12 @@ def _column_hits(emit: _Emitter, sums: list[list[ir.Value]], floors: ir.Value, e
     return builder.shl(builder.zext(hit, _I64), ir.Constant(_I64, COLUMN_BIT))
 
 
-def _define_tile(function: ir.Function, bfloat16: bool) -> None:
+def _define_tile(function: ir.Function, bfloat16: bool) -> None:  # pragma: no cover
     """Body of the tile: products, comparisons, and a store of the products where something was found."""
     function.linkage = "internal"
     function.attributes.add("noinline")
     left, right, units, cuts, levels, floors, out, error = function.args
-    emit = _Emitter(ir.IRBuilder(function.append_basic_block("entry")))
+    emit = Emitter(ir.IRBuilder(function.append_basic_block("entry")))
     sums = _products(emit, left, right, units, bfloat16)
     thresholds = [emit.load(levels, 4 * LANES * column, _VF) for column in range(VECTORS)]
     answer = _row_hits(emit, sums, cuts, thresholds)
@@ -185,7 +201,9 @@ def _define_tile(function: ir.Function, bfloat16: bool) -> None:
 def _tile(bfloat16: bool) -> Any:
     name = "nearfar_tile_bfloat16" if bfloat16 else "nearfar_tile_float32"
 
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+    def generate(  # pragma: no cover
+        context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any
+    ) -> ir.Value:
         if bfloat16 and not HAS_BFLOAT16:
             return ir.Constant(_I64, 0)
         function = _declare(builder.module, name, _I64, [_I64] * 7 + [_FLOAT])

@@ -107,8 +107,8 @@ def _step(
     )
     kmeans.train(sample, init_centroids=centroids)
     moved = np.asarray(kmeans.centroids, np.float32)
-    lost = ~np.isfinite(moved).all(axis=1)
-    return np.where(lost[:, None], centroids, moved)
+    kept = np.isfinite(moved).all(axis=1, keepdims=True)
+    return np.where(kept, moved, centroids)
 
 
 class Assigner:

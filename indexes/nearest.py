@@ -20,7 +20,9 @@ ENTRY = np.dtype(
 """An entry of a query's list, which is sorted by similarity descending, uid ascending, position ascending; where
 there is room, the similarity is -inf and the position -1."""
 
+ENTRY_BYTES: Final = ENTRY.itemsize
 _AHEAD: Final = 6
+_MOST_LINES: Final = 16
 
 
 def no_neighbours(queries: int, k: int) -> NDArray[Any]:
@@ -81,7 +83,11 @@ def insert(
 ) -> None:  # pragma: no cover - machine code
     """Insert evaluated offers; `stream` is their number and the stream position of the block's first row."""
     columns, floors, last = held.column, held.floor, nearest.shape[1] - 1
+    lines, start = nearest.shape[1] * ENTRY_BYTES // 64 + 1, nearest.ctypes.data
     for index in range(stream[0]):
+        ahead = columns[offers[min(index + _AHEAD, stream[0] - 1)].column]
+        for line in range(min(lines, _MOST_LINES)):
+            prefetch(np.int64(start + ahead * nearest.shape[1] * ENTRY_BYTES + 64 * line))
         offer = offers[index]
         entries = nearest[columns[offer.column]]
         value, high, low = offer.exact, uids[offer.row, 0], uids[offer.row, 1]

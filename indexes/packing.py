@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -102,29 +102,32 @@ def hold(queries: Queries, bfloat16: bool) -> tuple[Held, Sizes]:
     return Held(panels, segment, column, level, floor, exact, thresholds), packed
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
-def _pack_row(
-    bits: NDArray[np.uint32], wide: NDArray[np.float32], out: NDArray[np.int32], lane: int, bfloat16: bool
-) -> tuple[float, float, float]:  # pragma: no cover - runs as machine code
-    """Write one float32 row as column `lane` of `out`; gives squared norms of whole, packed and residual."""
-    units, width = out.shape[0], wide.shape[0]
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True, fastmath={"reassoc", "contract"})
+def _rounded(
+    wide: NDArray[np.float32], bits: NDArray[np.uint32], narrow: NDArray[np.float32], out: NDArray[np.uint32]
+) -> tuple[Any, Any, Any]:  # pragma: no cover - runs as machine code
+    """Round float32 to bfloat16; gives squared norms of whole, packed and residual.
+
+    `bits` and `out` are views of `wide` and `narrow`; source and target apart, so that the loops become vectors.
+    """
     whole, packed, residual = np.float32(0), np.float32(0), np.float32(0)
-    for i in range(width):
-        whole += wide[i] * wide[i]
-    if not bfloat16:
-        for i in range(units):
-            out[i, lane] = np.int32(bits[i])
-        return float(whole), float(whole), float(residual)
-    for i in range(width):
-        before = wide[i]
+    for i in range(bits.shape[0]):
         even = (bits[i] >> np.uint32(16)) & np.uint32(1)
-        bits[i] = (bits[i] + np.uint32(0x7FFF) + even) & np.uint32(0xFFFF0000)
-        lost = before - wide[i]
-        packed += wide[i] * wide[i]
+        out[i] = (bits[i] + np.uint32(0x7FFF) + even) & np.uint32(0xFFFF0000)
+    for i in range(bits.shape[0]):
+        lost = wide[i] - narrow[i]
+        whole += wide[i] * wide[i]
+        packed += narrow[i] * narrow[i]
         residual += lost * lost
-    for i in range(units):
-        out[i, lane] = np.int32((bits[2 * i] >> np.uint32(16)) | bits[2 * i + 1])
-    return float(whole), float(packed), float(residual)
+    return whole, packed, residual
+
+
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True, fastmath={"reassoc", "contract"})
+def _square(wide: NDArray[np.float32]) -> Any:  # pragma: no cover - runs as machine code
+    whole = np.float32(0)
+    for i in range(wide.shape[0]):
+        whole += wide[i] * wide[i]
+    return whole
 
 
 @compiled
@@ -136,19 +139,28 @@ def pack(
     The sums of squares are taken in float32 in any order: d terms lose less than d · 2^-23 of the sum, so a
     factor of 1 + 2^-8 makes the square root an upper bound for every width below 2^14 (and d · 2^-22 beyond).
     """
-    lanes = out.shape[2]
-    wide = np.empty(exact.shape[1], np.float32)
-    bits = wide.view(np.uint32)
-    chunks = np.int64(exact.shape[1] // CHUNK)
-    largest = np.zeros(3, np.float64)
-    bad = -1
+    units, lanes, width = out.shape[1], out.shape[2], exact.shape[1]
+    wide, narrow = np.empty(width, np.float32), np.empty(width, np.float32)
+    bits, short = wide.view(np.uint32), narrow.view(np.uint32)
+    start, target = np.int64(exact.ctypes.data), np.int64(wide.ctypes.data)
+    largest, bad = np.zeros(3, np.float64), -1
     for index in range(rows.shape[0]):
-        widen(np.int64(exact[rows[index] :].ctypes.data), np.int64(wide.ctypes.data), chunks)
-        found = _pack_row(bits, wide, out[index // lanes], index % lanes, bfloat16)
-        if bad < 0 and not found[0] < MAX_NORM * MAX_NORM:
+        widen(start + 2 * width * rows[index], target, np.int64(width // CHUNK))
+        panel, lane = index // lanes, index % lanes
+        if bfloat16:
+            whole, packed, residual = _rounded(wide, bits, narrow, short)
+            for i in range(units):
+                out[panel, i, lane] = np.int32((short[2 * i] >> np.uint32(16)) | short[2 * i + 1])
+        else:
+            whole, residual = _square(wide), np.float32(0)
+            packed = whole
+            for i in range(units):
+                out[panel, i, lane] = np.int32(bits[i])
+        if bad < 0 and not whole < MAX_NORM * MAX_NORM:
             bad = index
-        for part in range(3):
-            largest[part] = max(largest[part], found[part])
+        largest[0] = max(largest[0], whole)
+        largest[1] = max(largest[1], packed)
+        largest[2] = max(largest[2], residual)
     if rows.shape[0] % lanes:
         out[rows.shape[0] // lanes, :, rows.shape[0] % lanes :] = 0
     largest = np.sqrt(largest * (1.0 + max(2.0**-8, exact.shape[1] * 2.0**-22)))

@@ -1,4 +1,7 @@
-"""Small pieces of machine code for the CPU engine: exact inner products, widening and prefetching."""
+"""Small pieces of machine code for the CPU engine: exact inner products, widening and prefetching.
+
+What is marked `no cover` here runs only while numba compiles, and so not when its cache is warm.
+"""
 
 from __future__ import annotations
 
@@ -21,14 +24,16 @@ _FLOATS = ir.VectorType(ir.FloatType(), CHUNK)
 _DOUBLES = ir.VectorType(ir.DoubleType(), CHUNK)
 
 
-def _chunk(builder: ir.IRBuilder, address: ir.Value, index: ir.Value) -> ir.Value:
+def _chunk(builder: ir.IRBuilder, address: ir.Value, index: ir.Value) -> ir.Value:  # pragma: no cover
     """Load chunk `index` of a float16 row as float32."""
     place = builder.add(address, builder.mul(index, ir.Constant(_I64, 2 * CHUNK)))
     halves = builder.load(builder.inttoptr(place, _HALVES.as_pointer()), align=2)
     return builder.fpext(halves, _FLOATS)
 
 
-def _exact(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+def _exact(
+    context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any
+) -> ir.Value:  # pragma: no cover
     left, right, chunks = arguments
     total = _variable(builder, ir.Constant(_DOUBLES, [0.0] * CHUNK))
     with cgutils.for_range(builder, chunks, intp=_I64) as loop:
@@ -42,12 +47,14 @@ def _exact(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) 
     )
 
 
-def _type_exact_product(typing_context: Any, left: Any, right: Any, chunks: Any) -> Any:
+def _type_exact_product(typing_context: Any, left: Any, right: Any, chunks: Any) -> Any:  # pragma: no cover
     """Inner product in float64 of two float16 rows, given by address; no term and no sum of it rounds."""
     return types.float64(types.int64, types.int64, types.int64), _exact
 
 
-def _widen(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+def _widen(
+    context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any
+) -> ir.Value:  # pragma: no cover
     source, target, chunks = arguments
     with cgutils.for_range(builder, chunks, intp=_I64) as loop:
         place = builder.add(target, builder.mul(loop.index, ir.Constant(_I64, 4 * CHUNK)))
@@ -56,12 +63,14 @@ def _widen(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) 
     return context.get_dummy_value()
 
 
-def _type_widen(typing_context: Any, source: Any, target: Any, chunks: Any) -> Any:
+def _type_widen(typing_context: Any, source: Any, target: Any, chunks: Any) -> Any:  # pragma: no cover
     """Write a float16 row as float32; both by address."""
     return types.void(types.int64, types.int64, types.int64), _widen
 
 
-def _prefetch(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+def _prefetch(
+    context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any
+) -> ir.Value:  # pragma: no cover
     pointer = builder.inttoptr(arguments[0], ir.IntType(8).as_pointer())
     kind = ir.FunctionType(ir.VoidType(), [pointer.type, _I32, _I32, _I32])
     function = _function(builder.module, kind, "llvm.prefetch.p0")
@@ -69,7 +78,7 @@ def _prefetch(context: Any, builder: ir.IRBuilder, signature: Any, arguments: An
     return context.get_dummy_value()
 
 
-def _type_prefetch(typing_context: Any, address: Any) -> Any:
+def _type_prefetch(typing_context: Any, address: Any) -> Any:  # pragma: no cover
     """Ask for the cache line at an address to be brought to the second-level cache."""
     return types.void(types.int64), _prefetch
 

@@ -6,7 +6,7 @@ which is as much as a tile.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,10 @@ from indexes.kernel import (
 )
 from indexes.packing import Held
 from indexes.primitives import exact_product, prefetch
+from indexes.tile_rows import first_bit, float_at, reaching, top_of
+
+_AHEAD: Final = 4
+_EVERY: Final = np.int64(2**COLUMNS - 1)
 
 
 @inlined
@@ -66,60 +70,51 @@ def _resolve(
 
 @inlined
 def _note_row(
-    tile: NDArray[np.float32],
-    level: NDArray[np.float32],
-    rows: NDArray[Any],
+    at: tuple[Any, Any],
+    known: Any,
     cut: NDArray[np.float32],
     place: tuple[int, int, int, int],
     error: float,
-) -> int:  # pragma: no cover - machine code
-    """Note a row's candidates from column `place[3]` of the tile on.
+    bits: Any,
+) -> Any:  # pragma: no cover - machine code
+    """Note a row's candidates of a tile: the columns among `bits` that are at or above the cut.
 
     Returns:
-        The column to go on with once the waiting candidates are resolved; `COLUMNS` when all are noted.
+        Bits of the columns that found no room, to be noted once the waiting candidates are resolved.
     """
     panel, kind, lane, first = place
-    scores, known = tile[lane], rows[kind, panel * ROWS + lane]
-    top = known.top
-    for column in range(COLUMNS):
-        score = scores[column] - level[column] if kind == 1 else scores[column]
-        top = score if score > top else top
+    top = max(known.top, top_of(at[0], at[1]))
     known.top = top
     limit = max(cut[panel, kind, lane], np.float32(top - 2 * error))
     cut[panel, kind, lane] = limit
-    count = known.count
-    for column in range(first % COLUMNS, COLUMNS):
-        score = scores[column] - level[column] if kind == 1 else scores[column]
-        if score >= limit:
-            if count == KEPT:
-                known.count = count
-                return column
-            known.column[count] = first - first % COLUMNS + column
-            known.score[count] = score
-            count += 1
+    count, bits = known.count, bits & reaching(at[0], at[1], limit)
+    while bits and count < KEPT:
+        column = first_bit(bits)
+        known.column[count] = first + column
+        known.score[count] = float_at(at[0], column) - float_at(at[1], column)
+        bits &= bits - 1
+        count += 1
     known.count = count
-    return COLUMNS
+    return bits
 
 
 @inlined
 def _note_columns(
-    tile: NDArray[np.float32],
-    floor: NDArray[np.float32],
-    offers: NDArray[Any],
-    place: tuple[int, int, int],
-    count: int,
-    error: float,
+    tile: Any, floor: Any, offers: NDArray[Any], place: tuple[int, int, int], count: int, error: float
 ) -> int:  # pragma: no cover - machine code
     """Note pairs of the tile that may be among a query's nearest; gives the number of offers."""
     row, lanes, first = place
     for lane in range(lanes):
-        for column in range(COLUMNS):
-            if tile[lane, column] >= floor[column] - np.float32(error):
-                offer = offers[count]
-                offer.row = row + lane
-                offer.column = first + column
-                offer.score = tile[lane, column]
-                count += 1
+        scores = np.int64(tile + 4 * COLUMNS * lane)
+        bits = reaching(scores, np.int64(floor), np.float32(-error))
+        while bits:
+            column = first_bit(bits)
+            offer = offers[count]
+            offer.row = row + lane
+            offer.column = first + column
+            offer.score = float_at(scores, column)
+            bits &= bits - 1
+            count += 1
     return count
 
 
@@ -137,16 +132,30 @@ def _begin(
 
 
 @inlined
+def _announce(
+    exact: Exact, column: NDArray[np.int32], known: Any, cut: float
+) -> None:  # pragma: no cover - machine code
+    """Bring the queries that a row's candidates need into the cache."""
+    for turn in range(known.count):
+        if known.score[turn] >= cut:
+            start = exact.queries + column[known.column[turn]] * exact.stride
+            for line in range(exact.stride // 64):
+                prefetch(np.int64(start + 64 * line))
+
+
+@compiled
 def _finish(
     held: Held, exact: Exact, block: Block, work: Work, found: Found, segment: int
 ) -> None:  # pragma: no cover - machine code
     """Resolve all rows and write the segment's exact maxima."""
+    column, thresholds, rows, cut = held.column, held.thresholds, block.rows, block.cut
     for kind in range(1 + work.margins):
         for row in range(work.rows):
-            place = (row // ROWS, kind, row % ROWS)
-            _resolve(exact, held.column, held.thresholds, block.rows, block.cut, place)
-            found.value[kind, row, segment] = block.rows[kind, row].best
-            found.query[kind, row, segment] = block.rows[kind, row].query
+            ahead = min(row + _AHEAD, work.rows - 1)
+            _announce(exact, column, rows[kind, ahead], cut[ahead // ROWS, kind, ahead % ROWS])
+            _resolve(exact, column, thresholds, rows, cut, (row // ROWS, kind, row % ROWS))
+            found.value[kind, row, segment] = rows[kind, row].best
+            found.query[kind, row, segment] = rows[kind, row].query
 
 
 @inlined
@@ -155,34 +164,34 @@ def _sweep(
 ) -> int:  # pragma: no cover - machine code
     """Take one panel of queries past all samples of the block; gives the number of offers."""
     columns, thresholds, first = held.column, held.thresholds, queries * COLUMNS
-    level, floor = held.level[first : first + COLUMNS], held.floor[first : first + COLUMNS]
-    cut, rows, tile, offers = block.cut, block.rows, block.tile, block.offers
+    cut, rows, offers = block.cut, block.rows, block.offers
     units, micro = np.int64(held.panels.shape[1]), -(-work.rows // ROWS)
-    lines, error, out = units * COLUMNS // 16, np.float32(work.error), np.int64(tile.ctypes.data)
+    lines, error, tile = units * COLUMNS // 16, np.float32(work.error), np.int64(block.tile.ctypes.data)
     right, left = np.int64(held.panels[queries:].ctypes.data), np.int64(block.panels.ctypes.data)
-    at_cut, at_level = np.int64(cut.ctypes.data), np.int64(level.ctypes.data)
-    at_floor = np.int64(floor.ctypes.data)
+    level, floor = np.int64(held.level[first:].ctypes.data), np.int64(held.floor[first:].ctypes.data)
+    at_cut, nothing = np.int64(cut.ctypes.data), np.int64(block.nothing.ctypes.data)
     for panel in range(micro):
         for line in range(panel * lines // micro, (panel + 1) * lines // micro):
             prefetch(right + 64 * (lines + line))
         a, at = left + 4 * ROWS * units * panel, at_cut + 8 * ROWS * panel
         if work.bfloat16:
-            hits = tile_bfloat16(a, right, units, at, at_level, at_floor, out, error)
+            hits = tile_bfloat16(a, right, units, at, level, floor, tile, error)
         else:
-            hits = tile_float32(a, right, units, at, at_level, at_floor, out, error)
+            hits = tile_float32(a, right, units, at, level, floor, tile, error)
         if hits >> COLUMN_BIT:
             place = (panel * ROWS, min(ROWS, work.rows - panel * ROWS), first)
             count = _note_columns(tile, floor, offers, place, count, work.error)
-        for kind in range(2):
-            bits = hits >> (MARGIN_BIT * kind) & (2**ROWS - 1)
-            for lane in range(ROWS if bits else 0):
-                column = 0 if bits >> lane & 1 else COLUMNS
-                while column < COLUMNS:
-                    column = _note_row(
-                        tile, level, rows, cut, (panel, kind, lane, first + column), work.error
-                    )
-                    if column < COLUMNS:
-                        _resolve(exact, columns, thresholds, rows, cut, (panel, kind, lane))
+        bits = hits & (2**COLUMN_BIT - 1)
+        while bits:
+            code = first_bit(bits)
+            bits &= bits - 1
+            kind, lane = code // MARGIN_BIT, code % MARGIN_BIT
+            known, waiting = rows[kind, panel * ROWS + lane], _EVERY
+            while waiting:
+                where = (tile + 4 * COLUMNS * lane, level if kind else nothing)
+                waiting = _note_row(where, known, cut, (panel, kind, lane, first), work.error, waiting)
+                if waiting:
+                    _resolve(exact, columns, thresholds, rows, cut, (panel, kind, lane))
     return count
 
 
