@@ -53,10 +53,10 @@ def truth(queries: Queries, samples: NDArray[np.float16], uids: NDArray[np.uint6
     margin = margin_query = None
     if queries.thresholds is not None:
         margin, margin_query = _maxima(scores - queries.thresholds, queries)
-    ranked = [
-        sorted((-scores[row, query], int(uids[row, 0]), int(uids[row, 1])) for row in range(len(samples)))[:k]
-        for query in range(len(queries.vectors))
-    ]
+    ranked = []
+    for query in range(len(queries.vectors)):
+        order = np.lexsort((uids[:, 1], uids[:, 0], -scores[:, query]))[:k]
+        ranked.append([(-float(scores[row, query]), int(uids[row, 0]), int(uids[row, 1])) for row in order])
     return Truth(similarity, nearest, margin, margin_query, ranked)
 
 
