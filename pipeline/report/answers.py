@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from curation.audit import FloatArray, IntArray, rank_medians
 from indexes.errors import DataError
+from pipeline.parquet import read_parquet
 from pipeline.report.scan import batches, numbers
 
 # Ranks that a report looks at; a plan may list more.
@@ -52,7 +52,7 @@ def read_queries(path: Path) -> Queries:
     Raises:
         DataError: If the rows are not the queries 0, 1, 2, ….
     """
-    table = pq.read_table(path, page_checksum_verification=True)
+    table = read_parquet(path)
     if table.column("query").to_pylist() != list(range(len(table))):
         raise DataError(f"{path} does not list its queries in order; run the plan again into an empty folder")
     names = ("key", "uid", "label", "caption", "image_sha256")

@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from curation.audit import FloatArray, IntArray
 from curation.leakage import Text, modality
+from pipeline.parquet import read_parquet
 from pipeline.report.request import ReportRequest, SetFiles
+from pipeline.report.scan import opened
 from pipeline.uids import as_hex
 
 TEXT = ["uid", "part", "row", "key", "caption", "label", "image_sha256"]
@@ -156,7 +157,7 @@ def hits(path: Path, uids: Sequence[str], hashes: Sequence[str]) -> Iterator[tup
     """
     binary = pa.array([bytes.fromhex(uid) for uid in uids], pa.binary(16))
     texts = pa.array(hashes, pa.string())
-    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+    with opened(path) as file:
         for group in range(file.num_row_groups):
             table = file.read_row_group(group, columns=["uid", "image_sha256"])
             sha256 = table.column("image_sha256")
@@ -178,7 +179,7 @@ def repeated(request: ReportRequest, files: SetFiles) -> set[tuple[int, int]]:
     """Give the (part, row) of every row that repeats a uid and takes no part."""
     if files.duplicates is None:
         return set()
-    table = pq.read_table(request.path(files.duplicates), columns=["part", "row"])
+    table = read_parquet(request.path(files.duplicates), columns=["part", "row"])
     return set(zip(table.column("part").to_pylist(), table.column("row").to_pylist(), strict=True))
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from pipeline.parquet import parquet_rows
 from pipeline.report.request import ReportRequest, SetFiles
 from pipeline.report.scan import batches
 
@@ -60,9 +59,9 @@ def _rows(request: ReportRequest, files: SetFiles) -> Rows:
     for path in files.quarantined:
         for batch in batches(request.path(path), ["reason"]):
             lost["quarantined"].update(_counted(batch.column("reason")))
-    readable = sum(_length(request.path(path)) for path in files.samples)
-    repeated = _length(request.path(files.duplicates)) if files.duplicates else 0
-    listed = readable + sum(_length(request.path(path)) for path in files.lost)
+    readable = sum(parquet_rows(request.path(path)) for path in files.samples)
+    repeated = parquet_rows(request.path(files.duplicates)) if files.duplicates else 0
+    listed = readable + sum(parquet_rows(request.path(path)) for path in files.lost)
     return Rows(files.dataset, listed, _first(lost["failed"]), _first(lost["quarantined"]), repeated)
 
 
@@ -78,8 +77,3 @@ def _first(count: Counter[str]) -> dict[str, int]:
     ranked = sorted(count.items(), key=lambda pair: (-pair[1], pair[0]))
     rest = sum(number for _, number in ranked[REASONS:])
     return dict(ranked[:REASONS]) | ({"other reasons": rest} if rest else {})
-
-
-def _length(path: Path) -> int:
-    with pq.ParquetFile(path) as file:
-        return int(file.metadata.num_rows)

@@ -7,6 +7,7 @@ closest to their threshold are remembered.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from curation.audit import MARGINS, SIMILARITIES, FloatArray, IntArray
+from indexes.errors import DataError
 from pipeline.uids import as_hex
 
 BATCH_ROWS = 131_072
@@ -146,6 +148,27 @@ def numbers(column: pa.Array) -> FloatArray:
 
 
 def batches(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    """Stream columns of a Parquet file, its page checksums verified."""
-    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+    """Stream columns of a Parquet file; a dotted name is a field of a struct.
+
+    Raises:
+        DataError: If the file is missing or damaged.
+    """
+    with opened(path) as file:
         yield from file.iter_batches(BATCH_ROWS, columns=columns)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[pq.ParquetFile]:
+    """Open a committed Parquet file, its page checksums verified; damage met while reading is said too.
+
+    Raises:
+        DataError: If the file is missing or damaged.
+    """
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            yield file
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(
+            f"'{path}' was committed by the run but cannot be read now ({error}); run `nearfar verify` on its folder "
+            "to see what else is damaged, remove it, and run the plan again"
+        ) from error

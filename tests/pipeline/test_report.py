@@ -257,3 +257,29 @@ def test_the_scan_remembers_the_same_samples_for_any_batch_size(
             assert one.uid.tolist() == other.uid.tolist()
             assert one.distance.tolist() == other.distance.tolist()
         assert whole[name].similarity.tolist() == pieces[name].similarity.tolist()
+
+
+@pytest.mark.parametrize(
+    "relative",
+    [
+        "measures/similarity/part-0001.parquet",
+        "samples/pool/part-0001.parquet",
+        "indexes/photo/queries.parquet",
+        "neighbours/photo.parquet",
+        "samples/pool/lost-0000.parquet",
+    ],
+)
+@pytest.mark.parametrize("damage", ["gone", "cut", "flipped"])
+def test_damage_is_named(tmp_path: Path, relative: str, damage: str) -> None:
+    world = build_world(tmp_path, images=False)
+    path = tmp_path / relative
+    content = bytearray(path.read_bytes())
+    path.unlink()
+    if damage == "cut":
+        path.write_bytes(content[:-20])
+    if damage == "flipped":
+        footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+        content[24:footer] = bytes(footer - 24)
+        path.write_bytes(content)
+    with pytest.raises(DataError, match=path.name):
+        build_report(world.request, Folder(tmp_path))
