@@ -95,12 +95,14 @@ class Rank:
     Attributes:
         key: SQL of a number.
         bounds: Where keys are expected; only the speed depends on it.
+        uniform: Whether keys are whole numbers spread evenly over `bounds`, as hashes are; again for speed.
     """
 
     key: str
     amount: Amount
     highest: bool
     bounds: tuple[float, float] = (-1.0, 1.0)
+    uniform: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ No table of survivors is made: a first scan counts keys in buckets, a second sor
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -20,6 +21,9 @@ from curation.expressions import number
 BUCKETS = 1 << 16
 SORTED = 1 << 21
 """A bucket of more rows than this is counted again in finer buckets, unless all its keys are equal."""
+
+SIGMAS = 8
+"""Standard deviations that a hash's rank may be off its expected place before it is searched for everywhere."""
 
 
 class Bucket(NamedTuple):
@@ -46,18 +50,24 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class Cutoff:
-    """The last row that stays: its key and uid. Rows are in the order of key, then uid ascending."""
+    """The last row that stays: its key and uid. Rows are in the order of key, then uid ascending.
+
+    `alone` says that no row after it has its key, so that the key alone decides.
+    """
 
     key: str
     highest: bool
     value: Any
     uid: UUID
+    alone: bool = False
 
     def keeps(self, inclusive: bool = True) -> str:
         """Return the SQL that is true for the rows up to this one, NULL where the key is NULL."""
         before = ">" if self.highest else "<"
         up_to = "<=" if inclusive else "<"
         value = number(self.value)
+        if self.alone:  # one look at the key, which may be dear
+            return f"{self.key} {before}{'=' if inclusive else ''} {value}"
         tie = f"({self.key} = {value} AND uid {up_to} '{self.uid}'::UUID)"
         return f"({self.key} {before} {value} OR {tie})"
 
@@ -94,8 +104,10 @@ def count(db: duckdb.DuckDBPyConnection, rows: str, bounds: tuple[float, float])
 
 def cut_at(
     db: duckdb.DuckDBPyConnection, rows: str, counted: Counted, n: int, highest: bool
-) -> tuple[Any, UUID]:
-    """Return the key and uid of the `n`-th row, counting from the highest (or lowest) key, ties by lower uid.
+) -> tuple[Any, UUID, bool]:
+    """Return key and uid of the `n`-th row, counting from the highest (or lowest) key, ties by lower uid.
+
+    The third value says whether no row after it has its key, so that the key alone decides.
 
     Args:
         db: The connection.
@@ -111,8 +123,9 @@ def cut_at(
         if len(finer.buckets) > 1:
             return cut_at(db, inside, finer, place, highest)
     order = "DESC" if highest else "ASC"
-    value, uid = db.execute(f"{inside} ORDER BY k {order}, uid LIMIT 1 OFFSET {place - 1}").fetchall()[0]
-    return value, uid
+    found = db.execute(f"{inside} ORDER BY k {order}, uid LIMIT 2 OFFSET {place - 1}").fetchall()
+    value, uid = found[0]
+    return value, uid, len(found) == 1 or found[1][0] != value
 
 
 def _holding(buckets: Sequence[Bucket], n: int, highest: bool) -> tuple[int, Bucket]:
@@ -129,3 +142,30 @@ def ranked(buckets: Sequence[Bucket], highest: bool) -> Iterator[tuple[int, Buck
     for bucket in reversed(buckets) if highest else buckets:
         yield before, bucket
         before += bucket.rows
+
+
+def cut_evenly(
+    db: duckdb.DuckDBPyConnection, rows: str, held: int, n: int, bounds: tuple[float, float]
+) -> tuple[Any, UUID, bool] | None:
+    """Do what `count` and `cut_at` do from the lowest key, in one scan, where keys are spread evenly.
+
+    The `n`-th of `held` such keys lies within a few standard deviations of its expected place: only the rows there
+    are looked at one by one. None if it does not.
+    """
+    share = n / held
+    reach = SIGMAS * math.sqrt(share * (1 - share) / held) + SIGMAS / held
+    low, high = (
+        int(min(max(edge, bounds[0]), bounds[1] - 1))
+        for edge in (bounds[0] + (share + sign * reach) * (bounds[1] - bounds[0]) for sign in (-1, 1))
+    )
+    near = f"k >= {number(low)}"
+    found = db.execute(
+        f"SELECT CASE WHEN {near} THEN k END AS v, CASE WHEN {near} THEN uid END AS u, count(*) FROM ({rows}) "
+        f"WHERE k <= {number(high)} GROUP BY v, u ORDER BY v NULLS FIRST, u"
+    ).fetchall()
+    before = found.pop(0)[2] if found and found[0][0] is None else 0
+    place = n - before - 1
+    if not 0 <= place < len(found):
+        return None
+    value, uid, _ = found[place]
+    return value, uid, place + 1 == len(found) or found[place + 1][0] != value

@@ -78,12 +78,13 @@ class Rows:
 
     def lost(self) -> str:
         """Return the query of `uid` and `step` of the rows that do not stay: 0 not in `from`, else the rule."""
-        failed = [f"({predicate}) IS DISTINCT FROM false" for predicate in self.dropped]
-        steps = " ".join(f"WHEN {test} THEN {step}" for step, test in enumerate(failed, 1))
+        # One scan a rule, for a key may be dear (a hash), and is so looked at once.
         parts = []
-        if failed:
-            source = self._source(self.wide, "SEMI")
-            parts.append(f"SELECT uid, CASE {steps} END AS step FROM {source} WHERE {' OR '.join(failed)}")
+        for step, predicate in enumerate(self.dropped, 1):
+            reached = replace(self, dropped=self.dropped[: step - 1])
+            parts.append(
+                reached.surviving(f"uid, {step} AS step", where=f"({predicate}) IS DISTINCT FROM false")
+            )
         if self.member:
             parts.append(f"SELECT uid, 0 AS step FROM {self._source(False, 'ANTI')}")
         return " UNION ALL ".join(parts) or "SELECT NULL::UUID AS uid, 0 AS step WHERE false"

@@ -8,7 +8,7 @@ from typing import Any
 
 from curation.selection import BestRank, Drop, Quota, Rank, Selection
 from pipeline.best_rank import best_ranks
-from pipeline.cutoffs import Cutoff, count, cut_at
+from pipeline.cutoffs import Cutoff, count, cut_at, cut_evenly
 from pipeline.rows import Rows
 
 SIMILARITY = (-1.0, 1.0)
@@ -48,14 +48,20 @@ def decide(selection: Selection, rows: Rows, sizes: Mapping[str, int]) -> Decisi
 
 def _rank(selection: Rank, rows: Rows, sizes: Mapping[str, int]) -> Decision:
     query = rows.surviving(f"{selection.key} AS k, uid")
+    if selection.uniform and not selection.highest:
+        held = _held(rows)
+        wanted = selection.amount.of(held, sizes)
+        if 0 < wanted < held and (even := cut_evenly(rows.db, query, held, wanted, selection.bounds)):
+            cutoff = Cutoff(selection.key, selection.highest, *even)
+            return Decision(f"NOT {cutoff.keeps()}", facts=_facts(wanted, wanted, [cutoff]))
     counted = count(rows.db, query, selection.bounds)
     wanted = selection.amount.of(counted.rows, sizes)
     if wanted == 0:
         return Decision("true", facts=_facts(wanted, 0, []))
     if wanted >= counted.keyed:
         return Decision(f"{selection.key} IS NULL", facts=_facts(wanted, counted.keyed, []))
-    value, uid = cut_at(rows.db, query, counted, wanted, selection.highest)
-    cutoff = Cutoff(selection.key, selection.highest, value, uid)
+    found = cut_at(rows.db, query, counted, wanted, selection.highest)
+    cutoff = Cutoff(selection.key, selection.highest, *found)
     return Decision(f"NOT {cutoff.keeps()}", facts=_facts(wanted, wanted, [cutoff]))
 
 
@@ -87,7 +93,7 @@ def _best_rank(selection: BestRank, rows: Rows, sizes: Mapping[str, int]) -> Dec
     unknown = _any_null(selection.keys)
     known = rows.without(unknown)
     wanted = _wanted(selection, rows, sizes)
-    held = int(rows.db.execute(known.surviving("count(*)")).fetchall()[0][0])
+    held = _held(known)
     if wanted == 0:
         return Decision("true", facts=_facts(wanted, 0, []))
     if wanted >= held:
@@ -105,8 +111,11 @@ def _any_null(keys: tuple[str, ...]) -> str:
 
 
 def _wanted(selection: Quota | BestRank, rows: Rows, sizes: Mapping[str, int]) -> int:
-    reached = int(rows.db.execute(rows.surviving("count(*)")).fetchall()[0][0])
-    return selection.amount.of(reached, sizes)
+    return selection.amount.of(_held(rows), sizes)
+
+
+def _held(rows: Rows) -> int:
+    return int(rows.db.execute(rows.surviving("count(*)")).fetchall()[0][0])
 
 
 def _facts(wanted: int, kept: int, cutoffs: list[Cutoff]) -> dict[str, Any]:

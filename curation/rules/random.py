@@ -38,4 +38,5 @@ class Random(Rule):
             amount=Amount(self.keep, self.fraction, self.like),
             highest=False,
             bounds=(0.0, 2.0**64),
+            uniform=True,
         )
