@@ -2,12 +2,13 @@
 
     python benchmarks/search.py --out search.json [--pool 200000] [--rounds 8] [--only in-memory,shapes]
 
-Rows of the pool go past both engines in turns, a round each, so that whatever else the machine does meets both; the
-ratio of a row is the median over the rounds, and over the quiet ones alone, in which other processes took less than a
-twentieth of the processor (on a busy machine FAISS's barriers suffer more than nearfar's queue of blocks). FAISS gets the task that is easiest for it: `IndexFlatIP.search(k=1)`,
-one direction, everything in memory, and a quarter of each round's rows. nearfar answers both directions, thresholds
-and k = 10, exactly. `matmul` is a large oneDNN bfloat16 product (float32: BLAS) timed in the same run: operations
-divided by it is the floor that no screen in that format can pass.
+Rows of the pool go past both engines in turns, a round each, so that whatever else the machine does meets both. The
+ratio of a row is the median over the rounds, and over the quiet ones alone: those in which other processes took less
+than a twentieth of the processor (on a busy machine FAISS's barriers suffer more than nearfar's queue of blocks).
+
+FAISS gets the task that is easiest for it: `IndexFlatIP.search(k=1)`, one direction, everything in memory, and a
+quarter of each round's rows. nearfar answers both directions, thresholds and k = 10, exactly. `matmul` is a large
+oneDNN product timed in the same run: operations divided by its rate is the floor of a screen in that format.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from numpy.typing import NDArray
 from indexes.canonical import canonical
 from indexes.queries import Queries
 from indexes.search import Scanner, ScanOptions, open_scanner
+from indexes.stream import ahead
 
 Row = dict[str, Any]
 BENCHMARKS = 6
@@ -183,8 +185,8 @@ def file_blocks(path: Path, rows: int = 8192) -> Iterator[NDArray[Any]]:
 
 def scan_file(path: Path, scanner: Scanner) -> None:
     """What a run does with a vector file: read, make canonical, scan."""
-    for block in file_blocks(path):
-        scanner.scan(canonical(block).vectors)
+    for block in ahead(canonical(block) for block in file_blocks(path)):
+        scanner.scan(block.vectors)
 
 
 def write_pool(path: Path, rows: int, width: int) -> None:
