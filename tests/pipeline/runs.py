@@ -12,19 +12,21 @@ ROOT = Path(__file__).resolve().parents[2]
 QUICKSTART = ROOT / "data_manifests" / "plans" / "quickstart.yaml"
 
 
-def arguments(world: Path, out: Path, *more: str) -> list[str]:
-    """The quickstart's plan on another world and output."""
-    sets = {"pool.path": world / "pool", "reference.path": world / "reference", "output": out}
+def arguments(world: Path, *more: str) -> list[str]:
+    """The quickstart's plan on another world; its output is `out` in the current folder, wherever that is."""
+    tiny = ROOT / "data_manifests" / "encoders" / "tiny"
+    sets = {"pool.path": world / "pool", "reference.path": world / "reference", "output": "out"}
     sets |= {f"benchmarks.{b}.path": world / "benchmarks" / b for b in ("photo", "sketch", "rendition")}
+    sets |= {"encoder.model": tiny, "encoder.pretrained": tiny / "open_clip_model.safetensors"}
     overrides = [item for key, value in sets.items() for item in ("--set", f"{key}={json.dumps(str(value))}")]
     return ["run", str(QUICKSTART), *overrides, *more]
 
 
-def start(command: list[str], **environment: str) -> subprocess.Popen[str]:
+def start(command: list[str], cwd: Path = ROOT, **environment: str) -> subprocess.Popen[str]:
     """Start the command line in a process of its own, as a user would."""
     return subprocess.Popen(
         [sys.executable, "-m", "pipeline.cli", *command],
-        cwd=ROOT,
+        cwd=cwd,
         env=os.environ | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -33,9 +35,9 @@ def start(command: list[str], **environment: str) -> subprocess.Popen[str]:
     )
 
 
-def finish(command: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
+def finish(command: list[str], cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the command line to its end."""
-    process = start(command, **environment)
+    process = start(command, cwd, **environment)
     stdout, stderr = process.communicate(timeout=300)
     return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
 

@@ -152,8 +152,8 @@ def test_a_truncated_tar(small_world: Path, tmp_path: Path, cli: Run) -> None:
         (pool / file.name).write_bytes(file.read_bytes())
     tar = pool / "00001.tar"
     tar.write_bytes(tar.read_bytes()[: tar.stat().st_size // 2 // 512 * 512])
-    command = runs.arguments(small_world, tmp_path / "out", "--set", f"pool.path={json.dumps(str(pool))}")
-    code, _, errors = cli(*command)
+    sets = (f"pool.path={json.dumps(str(pool))}", f"output={json.dumps(str(tmp_path / 'out'))}")
+    code, _, errors = cli(*runs.arguments(small_world), "--set", sets[0], "--set", sets[1])
     assert code == 2
     assert "00001.tar" in errors
 

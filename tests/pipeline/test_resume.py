@@ -15,9 +15,10 @@ import runs
 
 @pytest.fixture(scope="module")
 def undisturbed(small_world: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, str], float]:
-    out = tmp_path_factory.mktemp("undisturbed") / "out"
+    folder = tmp_path_factory.mktemp("undisturbed")
+    out = folder / "out"
     began = time.monotonic()
-    result = runs.finish(runs.arguments(small_world, out))
+    result = runs.finish(runs.arguments(small_world), folder)
     assert result.returncode == 0, result.stderr
     digests = runs.committed(out)
     for path, digest in digests.items():
@@ -27,15 +28,15 @@ def undisturbed(small_world: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return digests, time.monotonic() - began
 
 
-def kill_and_finish(world: Path, out: Path, delay: float) -> bool:
+def kill_and_finish(world: Path, folder: Path, delay: float) -> bool:
     """Kill -9 the whole process group after `delay` seconds, then run to the end; False if it was done by then."""
-    process = runs.start(runs.arguments(world, out))
+    process = runs.start(runs.arguments(world), folder)
     time.sleep(delay)
     alive = process.poll() is None
     if alive:
         os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    result = runs.finish(runs.arguments(world, out))
+    result = runs.finish(runs.arguments(world), folder)
     assert result.returncode == 0, result.stderr
     return alive
 
@@ -46,7 +47,7 @@ def test_kill_and_rerun_give_the_same_bytes(
     small_world: Path, tmp_path: Path, undisturbed: tuple[dict[str, str], float], moment: float
 ) -> None:
     digests, seconds = undisturbed
-    assert kill_and_finish(small_world, tmp_path / "out", seconds * moment)
+    assert kill_and_finish(small_world, tmp_path, seconds * moment)
     assert runs.committed(tmp_path / "out") == digests
     assert not list((tmp_path / "out" / "attempts").glob("*"))
 
@@ -58,7 +59,7 @@ def test_kill_at_a_random_moment(
 ) -> None:
     digests, seconds = undisturbed
     moment = random.Random(seed).uniform(0.2, 1.0)
-    alive = kill_and_finish(small_world, tmp_path / "out", seconds * moment)
+    alive = kill_and_finish(small_world, tmp_path, seconds * moment)
     print(
         f"seed {seed}: {'killed' if alive else 'was done'} after {seconds * moment:.2f} s of {seconds:.2f} s"
     )
@@ -70,19 +71,19 @@ def test_kill_at_a_random_moment(
 def test_workers_change_no_byte(
     small_world: Path, tmp_path: Path, undisturbed: tuple[dict[str, str], float], workers: str
 ) -> None:
-    result = runs.finish(runs.arguments(small_world, tmp_path / "out", "--workers", workers))
+    result = runs.finish(runs.arguments(small_world, "--workers", workers), tmp_path)
     assert result.returncode == 0, result.stderr
     assert runs.committed(tmp_path / "out") == undisturbed[0]
 
 
 @pytest.mark.slow
 def test_a_second_run_at_once_is_told_so(small_world: Path, tmp_path: Path) -> None:
-    command = runs.arguments(small_world, tmp_path / "out")
-    first = runs.start(command, NEARFAR_FAILPOINT="commit.begin=sleep:6")
+    command = runs.arguments(small_world)
+    first = runs.start(command, tmp_path, NEARFAR_FAILPOINT="commit.begin=sleep:8@1")
     deadline = time.monotonic() + 60
     while not (tmp_path / "out" / "plan.lock.yaml").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
-    second = runs.finish(command)
+    second = runs.finish(command, tmp_path)
     _, errors = first.communicate(timeout=300)
     assert first.returncode == 0, errors
     assert second.returncode == 2
@@ -93,7 +94,7 @@ def test_a_second_run_at_once_is_told_so(small_world: Path, tmp_path: Path) -> N
 @pytest.mark.slow
 def test_terminated_runs_say_that_they_resume(small_world: Path, tmp_path: Path) -> None:
     process = runs.start(
-        runs.arguments(small_world, tmp_path / "out"), NEARFAR_FAILPOINT="commit.begin=sleep:30"
+        runs.arguments(small_world), tmp_path, NEARFAR_FAILPOINT="commit.begin=sleep:30@1"
     )
     deadline = time.monotonic() + 60
     while not (tmp_path / "out" / "plan.lock.yaml").exists() and time.monotonic() < deadline:

@@ -160,6 +160,12 @@ def test_random_samples_are_nested_and_seeds_differ(tied: Pool) -> None:
     assert tied.cut([("random", {"fraction": 1.0})]).facts["kept"] == 3000
 
 
+def test_a_hash_beyond_its_likely_bound_is_still_found(tied: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = tied.cut([("random", {"keep": 300})])
+    monkeypatch.setattr("pipeline.selecting.likely_bound", lambda *_: 5)
+    assert tied.cut([("random", {"keep": 300})]).files == before.files
+
+
 def test_like_takes_the_size_of_another_split(tied: Pool) -> None:
     folder = tied.out / "like"
     folder.mkdir()
