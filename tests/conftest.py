@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import whole_runs
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """The quickstart's plan, run on the small world as a user would run it."""
+
+    out: Path
+    seconds: float
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +26,19 @@ def small_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("world") / "small"
     render_world(out, seed=0, samples=200)
     return out
+
+
+@pytest.fixture(scope="session")
+def finished_run(small_world: Path, tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    """One undisturbed run in a process of its own, and how long it took."""
+    folder = tmp_path_factory.mktemp("quickstart")
+    began = time.monotonic()
+    result = whole_runs.finish(whole_runs.arguments(small_world), folder)
+    assert result.returncode == 0, result.stderr
+    return FinishedRun(folder / "out", time.monotonic() - began)
+
+
+@pytest.fixture(scope="session")
+def quickstart_output(finished_run: FinishedRun) -> Path:
+    """The output folder of that run; read it, change nothing in it."""
+    return finished_run.out

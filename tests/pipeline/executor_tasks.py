@@ -18,7 +18,11 @@ def double(x: int) -> int:
 
 def whereabouts() -> dict[str, Any]:
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-    return {"pid": os.getpid(), "host": socket.gethostname(), "threads": [os.environ.get(name) for name in names]}
+    return {
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "threads": [os.environ.get(name) for name in names],
+    }
 
 
 def reject(x: int) -> None:

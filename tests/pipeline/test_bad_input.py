@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import runs
+import whole_runs
 import yaml
 from small_sets import WIDTH, plan_of, rows_of, unit, write_part, write_plan, write_sets
 
@@ -153,7 +153,7 @@ def test_a_truncated_tar(small_world: Path, tmp_path: Path, cli: Run) -> None:
     tar = pool / "00001.tar"
     tar.write_bytes(tar.read_bytes()[: tar.stat().st_size // 2 // 512 * 512])
     sets = (f"pool.path={json.dumps(str(pool))}", f"output={json.dumps(str(tmp_path / 'out'))}")
-    code, _, errors = cli(*runs.arguments(small_world), "--set", sets[0], "--set", sets[1])
+    code, _, errors = cli(*whole_runs.arguments(small_world), "--set", sets[0], "--set", sets[1])
     assert code == 2
     assert "00001.tar" in errors
 
@@ -289,7 +289,7 @@ def test_a_full_disk_is_said_and_the_run_resumes(sets: Path) -> None:
     plan = write_plan(sets)
     limited = subprocess.run(
         [sys.executable, "-m", "pipeline.cli", "run", str(plan)],
-        cwd=runs.ROOT,
+        cwd=whole_runs.ROOT,
         capture_output=True,
         text=True,
         timeout=120,
@@ -298,14 +298,14 @@ def test_a_full_disk_is_said_and_the_run_resumes(sets: Path) -> None:
     assert limited.returncode == 2, limited.stderr
     assert "Traceback" not in limited.stderr
     assert str(sets / "out") in limited.stderr
-    whole = runs.finish(["run", str(plan)])
+    whole = whole_runs.finish(["run", str(plan)])
     assert whole.returncode == 0, whole.stderr
-    again = runs.finish(["run", str(plan), "--set", f"output={sets / 'fresh'}"])
+    again = whole_runs.finish(["run", str(plan), "--set", f"output={sets / 'fresh'}"])
     assert again.returncode == 0, again.stderr
-    assert runs.committed(sets / "out") | {
+    assert whole_runs.committed(sets / "out") | {
         "report/report.html": "",
         "report/audit.json": "",
-    } == runs.committed(sets / "fresh") | {"report/report.html": "", "report/audit.json": ""}
+    } == whole_runs.committed(sets / "fresh") | {"report/report.html": "", "report/audit.json": ""}
 
 
 def test_an_unknown_command_and_a_missing_plan(cli: Run, tmp_path: Path) -> None:

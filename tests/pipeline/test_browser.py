@@ -227,3 +227,16 @@ def test_the_probe_notices_what_goes_wrong(tmp_path: Path) -> None:
     bad = look(page, tmp_path / "profile")
     assert [wide for wide, *_ in bad.facts["images"]] == [0, 0]
     assert any(event.get("method") == "Log.entryAdded" for event in bad.events)
+
+
+def test_the_report_of_a_real_run(quickstart_output: Path, tmp_path: Path) -> None:
+    browser()
+    real = look(quickstart_output / "report" / "report.html", tmp_path / "profile")
+    images = real.facts["images"]
+    assert len(images) > 3 * 24 * 2
+    assert all(complete and wide > 0 and tall > 0 for wide, tall, complete, _ in images)
+    assert len(real.facts["charts"]) >= 3 * 4
+    assert all(length > 0 for chart in real.facts["charts"] for length, _ in chart["curves"])
+    failed = {"Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown"}
+    assert [event for event in real.events if event.get("method") in failed] == []
+    assert real.facts["scripts"] == 0

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from pipeline.progress import Progress
 
 from pipeline.plan import load_plan
+from pipeline.progress import Progress
 from pipeline.run import RunOptions, execute
 
 pytestmark = pytest.mark.real_data
