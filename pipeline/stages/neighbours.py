@@ -27,7 +27,8 @@ SCHEMA = pa.schema(
 
 
 RESCANNED = """
-    UNION ALL SELECT query, uid, key, similarity FROM read_parquet($rescanned, hive_partitioning = false) WHERE split = $split
+    UNION ALL SELECT query, uid, key, similarity
+    FROM read_parquet($rescanned, hive_partitioning = false) WHERE split = $split
 """
 
 
