@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -106,3 +108,19 @@ def test_constraints_name_no_host_and_cover_the_dependencies() -> None:
         name = re.match(r"[A-Za-z0-9_-]+", requirement)
         assert name is not None
         assert name.group().lower().replace("_", "-") in pinned
+
+
+def test_every_module_can_be_imported_first() -> None:
+    """No import circle: each module is imported in an interpreter that has imported nothing of ours."""
+    names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in FILES]
+    ours = [name.removesuffix(".__init__") for name in names if not name.endswith("__main__")]
+    script = (
+        "import importlib, sys\n"
+        "for name in sys.argv[1:]:\n"
+        "    for loaded in [m for m in sys.modules if m.partition('.')[0] in ('indexes', 'curation', 'pipeline')]:\n"
+        "        del sys.modules[loaded]\n"
+        "    importlib.import_module(name)\n"
+    )
+    light = [name for name in ours if not name.startswith("indexes.")]
+    done = subprocess.run([sys.executable, "-c", script, *light], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -13,8 +13,8 @@ from pipeline.manifests import with_expected_counts
 from pipeline.plan.checks import check, rule_scope, split_order
 from pipeline.plan.model import EncoderChoice, Plan
 from pipeline.plan.overrides import apply_overrides
-from pipeline.plan.problems import explain
 from pipeline.plan.splits import parse_splits
+from pipeline.problems import explain
 from pipeline.source import Source
 from pipeline.yaml_safe import Document, load_yaml
 

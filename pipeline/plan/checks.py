@@ -11,8 +11,8 @@ from curation.selection import Rule, Scope
 from indexes import registry
 from indexes.errors import BadInputError, PlanError
 from pipeline.plan.model import Plan
-from pipeline.plan.problems import closest, mark_named_in, place_text
 from pipeline.plan.splits import Split
+from pipeline.problems import closest, mark_named_in, place_text
 from pipeline.yaml_safe import Document, Place
 
 

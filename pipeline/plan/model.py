@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from pipeline.plan.names import BenchmarkName, PlanName
+from pipeline.names import BenchmarkName, PlanName
 from pipeline.plan.splits import Split
 from pipeline.source import PathText, Source
 

@@ -9,8 +9,8 @@ from typing import Any, Literal, NoReturn
 import curation.rules as rules_package
 from curation.selection import Rule, Scope
 from indexes.errors import BadInputError, PlanError
-from pipeline.plan.names import SPLIT_RESERVED, name_problem
-from pipeline.plan.problems import closest, mark_named_in, place_text
+from pipeline.names import SPLIT_RESERVED, name_problem
+from pipeline.problems import closest, mark_named_in, place_text
 from pipeline.yaml_safe import Document, Place
 
 Operation = Literal["union", "intersect", "minus"]
