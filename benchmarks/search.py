@@ -7,8 +7,9 @@ ratio of a row is the median over the rounds, and over the quiet ones alone: tho
 than a twentieth of the processor (on a busy machine FAISS's barriers suffer more than nearfar's queue of blocks).
 
 FAISS gets the task that is easiest for it: `IndexFlatIP.search(k=1)`, one direction, everything in memory, and a
-quarter of each round's rows. nearfar answers both directions, thresholds and k = 10, exactly. `matmul` is a large
-oneDNN product timed in the same run: operations divided by its rate is the floor of a screen in that format.
+quarter of each round's rows, 2,000 at least (smaller batches slow it down). nearfar answers both directions,
+thresholds and k = 10, exactly. `matmul` is a large oneDNN product timed in the same run: operations divided by its
+rate is the floor of a screen in that format.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from indexes.stream import ahead
 Row = dict[str, Any]
 BENCHMARKS = 6
 CLUSTERS = 1000
+FAISS_ROWS = 2000
 SHAPES = [(512, 5_000), (512, 200_000), (640, 40_000), (768, 40_000), (1024, 40_000)]
 
 
@@ -103,7 +105,7 @@ def in_memory(pool: int, count: int, width: int, rounds: int) -> Row:
         before = processor_time()
         for name, scanner in scanners.items():
             times[name].append(seconds(lambda s=scanner, r=rows: s.scan(r)) / len(rows))
-        some = rows[: max(1, len(rows) // 4)].astype(np.float32)
+        some = rows[: max(FAISS_ROWS, len(rows) // 4)].astype(np.float32)
         times["faiss"].append(seconds(lambda s=some: flat.search(s, 1)) / len(some))
         shares.append(share_of_others(before))
     quiet = np.array(shares) < 0.05
@@ -270,8 +272,12 @@ def main() -> None:
     if "in-memory" in only:
         found["in_memory"] = [in_memory(given.pool, given.queries, given.width, given.rounds)]
     if "shapes" in only:
-        shapes = ((max(8000, int(given.pool * 40_000 / count / 5)), count, width) for width, count in SHAPES)
-        found["shapes"] = [in_memory(min(rows, given.pool), c, w, given.rounds) for rows, c, w in shapes]
+        shapes = [
+            (count, width, max(2000 * given.rounds, given.pool * 8000 // count)) for width, count in SHAPES
+        ]
+        found["shapes"] = [
+            in_memory(min(rows, given.pool), count, width, given.rounds) for count, width, rows in shapes
+        ]
     if "kmeans" in only:
         found["kmeans"] = kmeans_assignment(max(12_000, given.pool // 5), 50_000, given.width)
     if "disk" in only:

@@ -26,6 +26,10 @@ from indexes.screen import screen
 WARM_ROWS = 2 * ROWS
 """First rows of a stream: with nothing known yet, each of their pairs is computed exactly."""
 
+TURNS = 4
+FEW_ROWS = 14 * ROWS
+"""Blocks per thread to aim for, so that threads end together, in blocks of no fewer rows than this."""
+
 MOST_BYTES = 1 << 19
 """Packed samples of a block; half of a second-level cache of 1 MB."""
 
@@ -117,7 +121,8 @@ class ExactScanner:
         threads, panels = self._layout.threads, len(self._held.segment)
         blocks = -(-(high - low) // self._layout.rows)
         if blocks > threads // 2:
-            blocks = -(-blocks // threads) * threads
+            enough = min(TURNS * threads, -(-(high - low) // FEW_ROWS))
+            blocks = -(-max(blocks, enough) // threads) * threads
         rows = -(-(high - low) // (blocks * ROWS)) * ROWS
         splits = min(panels, -(-threads // -(-(high - low) // rows)))
         edges = np.linspace(0, panels, splits + 1).astype(int).tolist()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 EXACT = True
-MOST_ROWS = 16_384
+MOST_ROWS = 1 << 16
 
 
 class TorchScanner:
@@ -33,7 +33,7 @@ class TorchScanner:
         self._device = device_of(options.device)
         size, width = queries.vectors.shape
         held = size * (2 * width + 32 * options.k + 12)
-        per_row = 2 * width + 8 * size
+        per_row = 2 * width + (12 * size // GROUP if self._device != "cpu" else 8 * size)
         check_memory(held + GROUP * per_row, options.memory_limit, f"{size} queries of width {width}")
         self._rows = int(np.clip((options.memory_limit - held) // per_row, GROUP, MOST_ROWS))
         self._queries, self._columns = queries, columns_of(queries, self._device)
