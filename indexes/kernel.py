@@ -16,12 +16,21 @@ from typing import Any, Final, TypeVar, cast
 import llvmlite.binding as llvm  # type: ignore[import-untyped]
 from llvmlite import ir
 from numba import njit, types
-from numba.core import cgutils
+from numba.core import cgutils, config
 from numba.extending import intrinsic
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-_FEATURES = dict(llvm.get_host_cpu_features())
+
+def features_compiled_for() -> dict[str, bool]:
+    """Features of the processor that numba compiles for: this one, unless NUMBA_CPU_FEATURES says otherwise."""
+    named: str | None = getattr(config, "CPU_FEATURES", None)
+    if named is None:
+        return dict(llvm.get_host_cpu_features())
+    return {feature[1:]: feature[0] == "+" for feature in named.split(",") if feature}
+
+
+_FEATURES: Final = features_compiled_for()
 HAS_BFLOAT16: Final = bool(_FEATURES.get("avx512bf16") and _FEATURES.get("avx512f"))
 _WIDE: Final = bool(_FEATURES.get("avx512f"))
 LANES: Final = 16 if _WIDE else 8

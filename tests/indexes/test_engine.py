@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
+import llvmlite.binding as llvm
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -120,12 +123,17 @@ def test_smaller_memory_means_smaller_blocks_and_the_same_answer(limit: int, bfl
 
 def test_layout_takes_fewer_threads_before_it_gives_up() -> None:
     queries = packed((200,), clustered(1, 200, 64), True)
-    wide = fit_layout(queries, ScanOptions(threads=4), True)
-    tight = fit_layout(queries, ScanOptions(threads=4, memory_limit=150_000), True)
-    assert wide.threads == 4
-    assert (tight.threads, tight.rows % ROWS) == (min(tight.threads, 3), 0)
+    options = [ScanOptions(threads=4, memory_limit=limit) for limit in range(1_000_000, 200_000, -50_000)]
+    layouts = [
+        fit_layout(queries, some, True) for some in [*options, ScanOptions(threads=4, memory_limit=130_000)]
+    ]
     with pytest.raises(BadInputError, match="too small"):
-        fit_layout(queries, ScanOptions(memory_limit=30_000), True)
+        fit_layout(queries, ScanOptions(memory_limit=50_000), True)
+    threads = [layout.threads for layout in layouts]
+    assert threads[0] == 4
+    assert threads[-1] < 4
+    assert threads == sorted(threads, reverse=True)
+    assert all(layout.rows % ROWS == 0 < layout.rows for layout in layouts)
 
 
 def test_one_row_against_many_queries_is_shared_by_the_threads() -> None:
@@ -150,3 +158,39 @@ def test_importing_the_package_loads_no_heavy_library() -> None:
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
+
+
+OLDER = """
+import numpy as np
+from vector_worlds import clustered, packed, truth, uids_of
+from indexes.engine import ExactScanner
+from indexes.kernel import HAS_BFLOAT16, LANES
+from indexes.scanner import ScanOptions
+
+assert (HAS_BFLOAT16, LANES) == (False, 8)
+queries, samples, uids = packed((90, 5), clustered(1, 95, 77), True), clustered(2, 800, 77), uids_of(1, 800)
+scanner = ExactScanner(queries, ScanOptions(k=4, threads=2))
+scores, right = scanner.scan(samples, uids), truth(queries, samples, uids, 4)
+for name in ("similarity", "nearest", "margin", "margin_query"):
+    np.testing.assert_array_equal(getattr(scores, name), getattr(right, name))
+expected = [[-s for s, _, _ in ranked] for ranked in right.neighbours]
+np.testing.assert_array_equal(scanner.neighbours().similarity, expected)
+print("equal")
+"""
+
+
+@pytest.mark.slow
+def test_a_processor_without_avx512_gives_the_same_answers(tmp_path: Path) -> None:
+    """Compiled for Haswell by numba's own switches, in a process and a cache of its own."""
+    here = dict(llvm.get_host_cpu_features())
+    features = ["avx", "avx2", "fma", "f16c", "bmi", "bmi2", "popcnt", "lzcnt", "sse4.2", "ssse3"]
+    if not all(here.get(feature) for feature in features):
+        pytest.skip("this processor has no AVX2")
+    path = os.pathsep.join([str(Path(__file__).parents[2]), str(Path(__file__).parent)])
+    older = {
+        "NUMBA_CPU_NAME": "haswell",
+        "NUMBA_CPU_FEATURES": ",".join(f"+{feature}" for feature in features),
+    }
+    environment = os.environ | older | {"NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": path}
+    done = subprocess.run([sys.executable, "-c", OLDER], capture_output=True, text=True, env=environment)
+    assert done.stdout.strip() == "equal", done.stderr
