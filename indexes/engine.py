@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -27,7 +28,7 @@ WARM_ROWS = 2 * ROWS
 """First rows of a stream: with nothing known yet, each of their pairs is computed exactly."""
 
 TURNS = 4
-FEW_ROWS = 14 * ROWS
+FEW_ROWS = 28 * ROWS
 """Blocks per thread to aim for, so that threads end together, in blocks of no fewer rows than this."""
 
 MOST_BYTES = 1 << 19
@@ -58,12 +59,16 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A piece of work: samples `low` to `high` against panels `first` to `last`."""
+    """A piece of work: samples `low` to `high` against panels `first` to `last`.
+
+    `alone` says that no other item in work has the same queries, so that their lists need no lock.
+    """
 
     low: int
     high: int
     first: int
     last: int
+    alone: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +132,7 @@ class ExactScanner:
         splits = min(panels, -(-threads // -(-(high - low) // rows)))
         edges = np.linspace(0, panels, splits + 1).astype(int).tolist()
         return [
-            Item(start, min(start + rows, high), first, last)
+            Item(start, min(start + rows, high), first, last, high - low <= rows)
             for start in range(low, high, rows)
             for first, last in pairwise(edges)
         ]
@@ -158,7 +163,7 @@ class ExactScanner:
         while work.first < item.last:
             following, offers = screen(self._held, exact, block, work, found)
             offers = evaluate(self._held, exact, block.offers, offers, error)
-            with self._lock:
+            with nullcontext() if item.alone else self._lock:
                 uids = stream.uids[item.low : item.high]
                 insert(self._held, self._nearest, block.offers, uids, (offers, stream.position + item.low))
             work = work._replace(first=following)
