@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from indexes.canonical import canonical
 from indexes.errors import OutputError
-from pipeline.commit import Record, find
+from pipeline.commit import Record, read_record
 from pipeline.digests import sha256_of
 from pipeline.membership import is_member
 from pipeline.parquet import read_parquet
@@ -61,11 +61,8 @@ def verify(out: Path, samples: int = 256, seed: int = 0) -> Verification:
     """
     if not (out / LOCK_FILE).is_file():
         raise OutputError(f"{out} holds no run (no {LOCK_FILE}); name the `output` folder of a plan")
-    run = replay(out)
     result = Verification()
-    for stage in run.done.values():
-        for record in stage.values():
-            _check_files(run.out, record, result)
+    run = replay(out, result)
     if not result.problems:
         rng = np.random.default_rng(seed)
         _check_decisions(run, rng, samples, result)
@@ -73,23 +70,24 @@ def verify(out: Path, samples: int = 256, seed: int = 0) -> Verification:
     return result
 
 
-def replay(out: Path) -> RunContext:
-    """Walk through a finished run's records without doing anything.
+def replay(out: Path, result: Verification) -> RunContext:
+    """Walk through a finished run's records, hashing what they name, without doing anything.
 
     Raises:
-        OutputError: If some unit is not done.
+        OutputError: If some unit is not done, or its inputs changed.
     """
     lock = load_lock(out / LOCK_FILE)
     plan = lock.plan.model_copy(update={"output": str(out)})
     run = open_run(plan, RunOptions(command=lock.fingerprints["command"]))
     for stage, wave in waves(run):
         for work in wave:
-            record = find(run.out, work.unit())
-            if record is None:
+            record = read_record(run.out, stage, work.name)
+            if record is None or record.fingerprint != work.unit().fingerprint:
                 raise OutputError(
                     f"{stage}/{work.name} is not done in {out}, or its inputs changed; run the plan again to finish it"
                 )
             run.done[stage][work.name] = record
+            _check_files(run.out, record, result)
     return run
 
 
@@ -123,6 +121,8 @@ def _check_decisions(run: RunContext, rng: np.random.Generator, samples: int, re
     shares = rng.multinomial(samples, np.full(len(parts), 1 / len(parts)))
     for (number, part, _), share in zip(parts, shares, strict=True):
         measured = read_parquet(run.out / f"measures/similarity/part-{number}.parquet")
+        if not len(measured):  # an empty shard, or one whose every vector is in quarantine
+            continue
         chosen = np.sort(rng.choice(len(measured), min(int(share), len(measured)), replace=False))
         sample = measured.take(pa.array(chosen))
         vectors = _vectors_of(part, sample.column("uid"))

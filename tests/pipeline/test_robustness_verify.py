@@ -1,0 +1,48 @@
+"""`nearfar verify` on odd runs: shards that nothing could be measured on, and outputs that went away."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_sets import WIDTH, rows_of, unit, write_part, write_plan, write_sets
+
+from pipeline.cli import main
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    return int(stopped.value.code or 0)
+
+
+def test_parts_without_a_measured_row_are_verified(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_sets(tmp_path)
+    write_part(tmp_path / "pool", 1, np.full((120, WIDTH), np.nan, np.float16), rows_of("p", 120, 120))
+    write_part(tmp_path / "pool", 2, unit(12, 120), rows_of("p", 0, 120))  # uids of part 0 again
+    pool = {"path": str(tmp_path / "pool"), "format": "clip-retrieval", "duplicates": "keep_first"}
+    assert run("run", str(write_plan(tmp_path, pool=pool))) == 0
+    assert run("verify", str(tmp_path / "out")) == 0
+    assert "all well" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("keep", [0, 10])
+def test_outputs_that_are_gone_or_cut_short_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], keep: int
+) -> None:
+    write_sets(tmp_path)
+    assert run("run", str(write_plan(tmp_path))) == 0
+    names = ["samples/one/part-0000.parquet", "splits/core/keys.txt", "report/audit.json"]
+    for name in names:
+        path = tmp_path / "out" / name
+        content = path.read_bytes()[:keep]
+        path.unlink()
+        if keep:
+            path.write_bytes(content)
+    assert run("verify", str(tmp_path / "out")) == 1
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in names), printed
+    assert "3 problems" in printed
