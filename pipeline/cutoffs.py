@@ -23,7 +23,7 @@ SORTED = 1 << 21
 """A bucket of more rows than this is counted again in finer buckets, unless all its keys are equal."""
 
 SIGMAS = 8
-"""Standard deviations that a hash's rank may be off its expected place before it is searched for everywhere."""
+"""Standard deviations that the n-th hash may lie beyond its expected place before all of them are looked at."""
 
 
 class Bucket(NamedTuple):
@@ -144,28 +144,9 @@ def ranked(buckets: Sequence[Bucket], highest: bool) -> Iterator[tuple[int, Buck
         before += bucket.rows
 
 
-def cut_evenly(
-    db: duckdb.DuckDBPyConnection, rows: str, held: int, n: int, bounds: tuple[float, float]
-) -> tuple[Any, UUID, bool] | None:
-    """Do what `count` and `cut_at` do from the lowest key, in one scan, where keys are spread evenly.
-
-    The `n`-th of `held` such keys lies within a few standard deviations of its expected place: only the rows there
-    are looked at one by one. None if it does not.
-    """
+def likely_bound(held: int, n: int, bounds: tuple[float, float]) -> int:
+    """Return a key that the `n`-th lowest of `held` evenly spread keys will not exceed, but for a miracle."""
     share = n / held
     reach = SIGMAS * math.sqrt(share * (1 - share) / held) + SIGMAS / held
-    low, high = (
-        int(min(max(edge, bounds[0]), bounds[1] - 1))
-        for edge in (bounds[0] + (share + sign * reach) * (bounds[1] - bounds[0]) for sign in (-1, 1))
-    )
-    near = f"k >= {number(low)}"
-    found = db.execute(
-        f"SELECT CASE WHEN {near} THEN k END AS v, CASE WHEN {near} THEN uid END AS u, count(*) FROM ({rows}) "
-        f"WHERE k <= {number(high)} GROUP BY v, u ORDER BY v NULLS FIRST, u"
-    ).fetchall()
-    before = found.pop(0)[2] if found and found[0][0] is None else 0
-    place = n - before - 1
-    if not 0 <= place < len(found):
-        return None
-    value, uid, _ = found[place]
-    return value, uid, place + 1 == len(found) or found[place + 1][0] != value
+    low, high = bounds
+    return int(min(low + (share + reach) * (high - low), high - 1))

@@ -1,5 +1,8 @@
 """From a rule's selection to one predicate that is true or NULL for what the rule drops."""
 
+# SQL is put together from quoted identifiers, checked predicates and numbers.
+# ruff: noqa: S608
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -8,7 +11,7 @@ from typing import Any
 
 from curation.selection import BestRank, Drop, Quota, Rank, Selection
 from pipeline.best_rank import best_ranks
-from pipeline.cutoffs import Cutoff, count, cut_at, cut_evenly
+from pipeline.cutoffs import Cutoff, count, cut_at, likely_bound
 from pipeline.rows import Rows
 
 SIMILARITY = (-1.0, 1.0)
@@ -49,11 +52,7 @@ def decide(selection: Selection, rows: Rows, sizes: Mapping[str, int]) -> Decisi
 def _rank(selection: Rank, rows: Rows, sizes: Mapping[str, int]) -> Decision:
     query = rows.surviving(f"{selection.key} AS k, uid")
     if selection.uniform and not selection.highest:
-        held = _held(rows)
-        wanted = selection.amount.of(held, sizes)
-        if 0 < wanted < held and (even := cut_evenly(rows.db, query, held, wanted, selection.bounds)):
-            cutoff = Cutoff(selection.key, selection.highest, *even)
-            return Decision(f"NOT {cutoff.keeps()}", facts=_facts(wanted, wanted, [cutoff]))
+        return _draw(selection, rows, sizes)
     counted = count(rows.db, query, selection.bounds)
     wanted = selection.amount.of(counted.rows, sizes)
     if wanted == 0:
@@ -63,6 +62,27 @@ def _rank(selection: Rank, rows: Rows, sizes: Mapping[str, int]) -> Decision:
     found = cut_at(rows.db, query, counted, wanted, selection.highest)
     cutoff = Cutoff(selection.key, selection.highest, *found)
     return Decision(f"NOT {cutoff.keeps()}", facts=_facts(wanted, wanted, [cutoff]))
+
+
+def _draw(selection: Rank, rows: Rows, sizes: Mapping[str, int]) -> Decision:
+    """Keep the lowest hashes. A hash is dear, so each is computed once: those that may stay go into a table."""
+    held = _held(rows)
+    wanted = selection.amount.of(held, sizes)
+    if wanted == 0 or wanted >= held:
+        return Decision("false" if wanted else "true", facts=_facts(wanted, min(wanted, held), []))
+    table = f"drawn_{len(rows.dropped)}"
+    query = rows.surviving(f"{selection.key} AS k, uid")
+    create = f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT k, uid FROM ({query})"
+    rows.db.execute(f"{create} WHERE k <= {likely_bound(held, wanted, selection.bounds)}")
+    drawn = f"SELECT k, uid FROM {table}"
+    counted = count(rows.db, drawn, selection.bounds)
+    if counted.keyed < wanted:
+        rows.db.execute(create)
+        counted = count(rows.db, drawn, selection.bounds)
+    found = cut_at(rows.db, drawn, counted, wanted, highest=False)
+    facts = _facts(wanted, wanted, [Cutoff(selection.key, False, *found)])
+    stays = Cutoff("k", False, *found).keeps()
+    return Decision(f"NOT (uid IN (SELECT uid FROM {table} WHERE {stays}))", facts=facts)
 
 
 def _quota(selection: Quota, rows: Rows, sizes: Mapping[str, int]) -> Decision:
