@@ -13,6 +13,7 @@ import json
 import os
 import secrets
 import socket
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from pipeline.storage import open_folder, output_errors
 
 LOCK_NAME = ".lock"
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
+_PATIENCE = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ def hold(out: Path) -> Iterator[Holder]:
     """
     with _opened(out, os.O_RDWR | os.O_CREAT) as descriptor:
         if not _try_lock(descriptor, fcntl.LOCK_EX, out):
-            raise OutputError(_in_use(out, _read(descriptor)))
+            raise OutputError(_in_use(out, _named(descriptor)))
         mine = Holder(os.getpid(), socket.gethostname(), secrets.token_hex(16))
         with output_errors(out / LOCK_NAME):
             content = json.dumps(asdict(mine)).encode()
@@ -108,6 +110,16 @@ def _try_lock(descriptor: int, kind: int, out: Path) -> bool:
             "mount it with locks (Lustre: -o flock), or name an output on another file system"
         ) from error
     return True
+
+
+def _named(descriptor: int) -> Holder | None:
+    """Read who holds the lock; a run that has only just taken it may need a moment to write that down."""
+    for _ in range(_PATIENCE):
+        found = _read(descriptor)
+        if found is not None:
+            return found
+        time.sleep(0.05)
+    return None
 
 
 def _read(descriptor: int) -> Holder | None:

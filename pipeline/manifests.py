@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from indexes.errors import PlanError, UnknownNameError
-from pipeline.plan.names import PlanName
-from pipeline.plan.problems import explain
+from pipeline.names import PlanName
+from pipeline.problems import explain
 from pipeline.source import Expect, Source
 from pipeline.yaml_safe import load_yaml
 

@@ -111,7 +111,7 @@ def _write_journal(publication: Publication, folder: int) -> None:
     stale = _read_record(folder, record_file(record.name))
     places = _read_journal(folder, record)
     places |= _places(out / publication.source, record.outputs)
-    places |= _places(out, _left_over(out, stale, record)) if stale else set()
+    places |= _places(out, _left_over(out, stale)) if stale else set()
     content = json.dumps(sorted(places), indent=0).encode()
     write_atomic(out, f"{commit_folder(record.stage)}/{_journal_file(record)}", content)
     failpoint("commit.journalled")
@@ -201,11 +201,10 @@ def _remove(out: Path, path: str) -> None:
         os.fsync(folder)
 
 
-def _left_over(out: Path, stale: Record, record: Record) -> list[Output]:
-    # Only files that are still what the stale record says: any other has become another unit's.
-    kept = {output.path for output in record.outputs}
-    gone = (output for output in stale.outputs if output.path not in kept)
-    return [output for output in gone if _is(out, output)]
+def _left_over(out: Path, stale: Record) -> list[Output]:
+    # Only files that are still what the stale record says: any other has become another unit's. Those that the new
+    # record names too are noted as well, since a crash may come before they are replaced, and a third record after it.
+    return [output for output in stale.outputs if _is(out, output)]
 
 
 def _is(out: Path, output: Output) -> bool:
