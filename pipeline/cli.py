@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -178,11 +177,6 @@ def _terminate(signum: int, frame: FrameType | None) -> None:
 def _leave(message: str, code: int) -> NoReturn:
     print(message, file=sys.stderr)
     sys.exit(code)
-
-
-def echo_json(value: Any) -> None:
-    """Print one JSON line."""
-    typer.echo(json.dumps(value, sort_keys=True))
 
 
 if __name__ == "__main__":

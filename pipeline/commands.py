@@ -73,7 +73,7 @@ def _summary(run: RunContext, as_json: bool) -> None:
             share = f"{facts['kept'] / rows:.1%}" if rows else "-"
             table.add_row(name, f"{facts['kept']:,}", f"{rows:,}", share)
         console.print(table)
-    print(f"splits: {run.plan.output}/splits")
+        print(f"splits: {run.plan.output}/splits")
     print(f"report: {run.plan.output}/report/report.html")
 
 
@@ -111,8 +111,9 @@ def status(out: Path, as_json: bool) -> None:
     if not (out / LOCK_FILE).is_file():
         raise OutputError(f"{out} holds no run (no {LOCK_FILE}); name the `output` folder of a plan")
     counts = {stage: len(records(out, stage)) for stage in STAGES}
-    name = load_lock(out / LOCK_FILE).plan.name
-    finished = bool(counts["report"])
+    lock = load_lock(out / LOCK_FILE)
+    name = lock.plan.name
+    finished = "sets" in lock.fingerprints  # written at the end of a run
     if as_json:
         print(json.dumps({"plan": name, "committed": counts, "finished": finished}, sort_keys=True))
         return

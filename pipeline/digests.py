@@ -31,10 +31,11 @@ class InputDigests:
     the `with` block (or call `save`) to write it. One object may be shared by threads.
     """
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, anew: bool = False) -> None:
+        """Open the cache of an output folder; `anew` trusts nothing that is in it."""
         self._out = out
         self._lock = threading.Lock()
-        self._known: dict[str, list[object]] = _load(out / CACHE_NAME)
+        self._known: dict[str, list[object]] = {} if anew else _load(out / CACHE_NAME)
         self._unsaved = 0
 
     def sha256(self, path: str | os.PathLike[str]) -> str:

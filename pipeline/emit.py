@@ -16,7 +16,7 @@ from pipeline.digests import sha256_of
 from pipeline.parquet import write_parquet
 
 FILE_ROWS = 1_000_000
-IN_FLIGHT = 256 << 20
+IN_FLIGHT = 512 << 20
 """Bytes of rows that may wait for the writers."""
 
 # pyarrow ships no types.

@@ -15,6 +15,7 @@ from pipeline.executors import open_executor, run_tasks
 from pipeline.lock import hold
 from pipeline.plan import Plan, check_sources, dump_lock, load_lock, measuring_part, resolve
 from pipeline.progress import Progress
+from pipeline.source import Source
 from pipeline.stages import STAGES
 from pipeline.stages.split import check_rules
 from pipeline.storage import write_atomic
@@ -65,16 +66,43 @@ class RunOptions:
 
 def open_run(plan: Plan, options: RunOptions) -> RunContext:
     """Put together what planning needs; touches nothing."""
-    out = Path(plan.output)
+    out = Path(plan.output).absolute()
     settings: Json = {
-        "out": str(out.absolute()),
+        "out": str(out),
         "device": options.device,
         "threads": options.threads,
         "memory_limit": DATABASE_MEMORY,
         "engine_memory": plan.engine.memory_bytes,
         "backend": plan.engine.backend,
     }
-    return RunContext(resolve(plan), out.absolute(), InputDigests(out.absolute()), settings, options.command)
+    return RunContext(with_absolute_paths(resolve(plan)), out, InputDigests(out), settings, options.command)
+
+
+def with_absolute_paths(plan: Plan) -> Plan:
+    """Make the paths of a plan hold from any folder, as its lock file must.
+
+    A name of open_clip stays a name unless there is a file of that name.
+    """
+
+    def absolute(source: Source) -> Source:
+        given = {key: getattr(source, key) for key in ("path", "metadata", "embeddings")}
+        found = {
+            key: str(Path(value).absolute())
+            for key, value in given.items()
+            if value is not None and (key != "metadata" or Path(value).exists())
+        }
+        return source.model_copy(update=found)
+
+    changed: Json = {
+        "pool": absolute(plan.pool),
+        "reference": None if plan.reference is None else absolute(plan.reference),
+        "benchmarks": {name: absolute(source) for name, source in plan.benchmarks.items()},
+    }
+    if plan.encoder is not None:
+        names = {key: value for key, value in plan.encoder.model_dump().items() if value is not None}
+        local = {key: str(Path(value).absolute()) for key, value in names.items() if Path(value).exists()}
+        changed["encoder"] = plan.encoder.model_copy(update=local)
+    return plan.model_copy(update=changed)
 
 
 def waves(run: RunContext) -> Iterator[tuple[str, list[Work]]]:
@@ -119,6 +147,7 @@ def prepare_output(run: RunContext, overwrite: bool) -> None:
 
     Splits may change from run to run: that is what measuring once is for.
     """
+    _keep_inputs_apart(run)
     lock = run.out / LOCK_FILE
     if lock.exists():
         before, now = measuring_part(load_lock(lock).plan), measuring_part(run.plan)
@@ -132,6 +161,20 @@ def prepare_output(run: RunContext, overwrite: bool) -> None:
             for name in OWNED:
                 _remove(run.out / name)
     write_atomic(run.out, LOCK_FILE, dump_lock(run.plan, {"command": run.command}).encode())
+
+
+def _keep_inputs_apart(run: RunContext) -> None:
+    """Refuse an output folder whose own files would be, or lie beside, somebody's input."""
+    out = run.out.resolve()
+    if out == out.parent:
+        raise OutputError(f"the output is {out}, the root of the file system; name a folder of its own")
+    for name, source in run.sets().items():
+        place = Path(source.path).resolve()
+        owned = [folder for folder in OWNED if place.is_relative_to(out / folder)]
+        if owned:
+            raise OutputError(
+                f"{name} ({source.path}) lies in {out / owned[0]}, which this run writes to; name another output folder"
+            )
 
 
 def _remove(path: Path) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from indexes.canonical import canonical
 from indexes.errors import OutputError
 from pipeline.commit import Record, read_record
-from pipeline.digests import sha256_of
+from pipeline.digests import InputDigests, sha256_of
 from pipeline.membership import is_member
 from pipeline.parquet import read_parquet
 from pipeline.plan import load_lock
@@ -79,6 +79,7 @@ def replay(out: Path, result: Verification) -> RunContext:
     lock = load_lock(out / LOCK_FILE)
     plan = lock.plan.model_copy(update={"output": str(out)})
     run = open_run(plan, RunOptions(command=lock.fingerprints["command"]))
+    run.digests = InputDigests(run.out, anew=True)
     for stage, wave in waves(run):
         for work in wave:
             record = read_record(run.out, stage, work.name)
@@ -146,10 +147,11 @@ def _committed_thresholds(run: RunContext, name: str) -> Float64 | None:
 def _vectors_of(part: Part, uids: pa.ChunkedArray) -> Float64:
     """Look the samples up by uid, never by position."""
     wanted = as_hex(uids).to_pylist()
+    sought = set(wanted)
     found: dict[str, Float64] = {}
     for table, vectors in _vectors(part, ["uid"]):
         for uid, vector in zip(as_hex(table.column("uid")).to_pylist(), vectors, strict=True):
-            if uid in wanted:
+            if uid in sought:
                 found[uid] = vector
     return np.array([found[uid] for uid in wanted]).reshape(len(wanted), -1)
 

@@ -320,3 +320,28 @@ def test_usage_is_printed_without_arguments(cli: Run) -> None:
     assert code == 0
     for command in ("run", "plan", "status", "verify", "audit", "doctor", "report", "schema"):
         assert command in output + errors
+
+
+def test_an_output_that_would_write_over_an_input(sets: Path, cli: Run) -> None:
+    (sets / "pool").rename(sets / "embeddings")
+    pool = {"path": str(sets / "embeddings"), "format": "clip-retrieval"}
+    refuse(cli, write_plan(sets, pool=pool, output=str(sets)), "pool", "embeddings", "another output")
+    assert len(list((sets / "embeddings" / "img_emb").iterdir())) == 3
+    refuse(cli, write_plan(sets, pool=pool, output="/"), "root of the file system")
+
+
+def test_a_run_is_known_from_any_folder(sets: Path, cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(sets)
+    plan = plan_of(sets)
+    relative = yaml.safe_dump(plan, sort_keys=False).replace(f"{sets}/", "")
+    (sets / "plan.yaml").write_text(relative)
+    assert cli("run", "plan.yaml")[0] == 0
+    monkeypatch.chdir("/")
+    assert cli("verify", str(sets / "out"))[0] == 0
+    assert cli("run", str(write_plan(sets)))[0] == 0
+
+
+def test_a_home_folder_is_expanded(sets: Path, cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(sets))
+    assert cli("run", str(write_plan(sets, output="~/home-out")))[0] == 0
+    assert (sets / "home-out" / "report" / "report.html").is_file()
