@@ -196,6 +196,8 @@ def hash_inputs(run: RunContext, progress: Progress) -> None:
 
 
 def _do(run: RunContext, options: RunOptions, progress: Progress, stage: str, wave: list[Work]) -> None:
+    if not wave:
+        return
     found = {work.name: find(run.out, work.unit()) for work in wave}
     todo = [work for work in wave if found[work.name] is None]
     rows = sum(work.rows for work in todo)

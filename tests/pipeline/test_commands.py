@@ -11,6 +11,7 @@ import faiss
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import whole_runs
 from small_sets import plan_of, rows_of, unit, write_part, write_plan, write_sets
 
 from pipeline.cli import main
@@ -280,3 +281,19 @@ def test_workers_give_the_same_splits(finished: Path, cli: Run) -> None:
     code, _, errors = cli("run", str(plan), "--workers", "2")
     assert code == 0, errors
     assert split_bytes(finished / "workers") == split_bytes(finished / "out")
+
+
+def test_plan_measures_embedding_where_a_pool_brings_images(
+    small_world: Path, tmp_path: Path, cli: Run
+) -> None:
+    command = whole_runs.arguments(
+        small_world, "--set", f"output={json.dumps(str(tmp_path / 'out'))}", "--json"
+    )
+    code, output, errors = cli("plan", *command[1:])
+    assert code == 0, errors
+    found = json.loads(output)
+    stages = {stage["stage"]: stage for stage in found["stages"]}
+    assert found["rates"]["images"] > 10
+    assert stages["read"]["seconds"] > 0
+    assert stages["measure"]["reads"] == 200 * 128 * 2
+    assert not (tmp_path / "out").exists()
