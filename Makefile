@@ -28,7 +28,7 @@ format: $(STAMP)
 
 # Kills the quickstart at 25 random moments; minutes, not seconds.
 soak: $(STAMP)
-	$(BIN)/python -m pytest -m soak --override-ini "addopts=--strict-markers -ra -s"
+	$(BIN)/python -m pytest -m soak -s
 
 notebook: $(STAMP)
 	$(BIN)/python notebooks/execute.py
