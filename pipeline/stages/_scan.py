@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,13 +49,18 @@ class Seen:
         return {"compared": compared, "quarantined": counts, "normalised": self.normalised}
 
 
-def healthy_blocks(part: Part, seen: Seen) -> Iterator[tuple[pa.Table, NDArray[np.float16]]]:
-    """Stream a part's comparable samples (`uid`, `key`) with their canonical vectors, noting the others in `seen`."""
-    for table, block in part_blocks(part, ["uid", "key"], BLOCK):
+def healthy_blocks(
+    part: Part, seen: Seen, columns: Sequence[str] = ("uid", "key")
+) -> Iterator[tuple[pa.Table, NDArray[np.float16]]]:
+    """Stream a part's comparable samples with their canonical vectors, noting them and the others in `seen`.
+
+    `columns` are those of `samples/` to give for each; `uid` and `key` are among them.
+    """
+    for table, block in part_blocks(part, list(columns), BLOCK):
         result = canonical(block)
         seen.quarantined.append(quarantined(table, result.healthy, result.reasons))
         seen.normalised += result.normalised
-        samples = table.select(["uid", "key"])
+        samples = table.select(list(columns))
         if len(result.vectors) < len(samples):
             samples = samples.filter(pa.array(result.healthy))
         seen.samples.append(samples)

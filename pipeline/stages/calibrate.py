@@ -15,7 +15,7 @@ from pipeline.work import Json, RunContext, Work
 
 def plan(run: RunContext) -> Iterator[list[Work]]:
     """List one unit per reference part, where there is a reference."""
-    if run.plan.reference is None or not run.plan.benchmarks:
+    if run.plan.reference is None:
         return
     shared: Json = {"queries": query_identity(run, thresholds=False), "backend": run.plan.engine.backend}
     settings = run.settings | query_settings(run)

@@ -9,14 +9,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from indexes.canonical import REASONS, canonical
 from indexes.errors import DataError
 from indexes.storage import save_index
 from pipeline.commit import Attempt
 from pipeline.parquet import write_parquet
-from pipeline.samples import Part, part_blocks
+from pipeline.samples import Part
 from pipeline.stages._parts import parts_of
-from pipeline.stages._scan import BLOCK, quarantined
+from pipeline.stages._scan import Seen, healthy_blocks
 from pipeline.stages.catalog import check_encoders, encoder_of
 from pipeline.uids import as_hex
 from pipeline.work import Json, RunContext, Work
@@ -26,8 +25,7 @@ COLUMNS = ["uid", "key", "label", "caption", "image_sha256"]
 
 def plan(run: RunContext) -> Iterator[list[Work]]:
     """List one unit per benchmark."""
-    if run.plan.benchmarks:
-        check_encoders(run)
+    check_encoders(run)
     works = []
     for name, source in run.plan.benchmarks.items():
         parts = parts_of(run, name)
@@ -45,13 +43,14 @@ def plan(run: RunContext) -> Iterator[list[Work]]:
 def perform(work: Work, into: Attempt) -> Json:
     """Gather a benchmark's healthy vectors, in the order of its rows, and save them with their images' rows."""
     name = work.identity["benchmark"]
-    vectors, images, lost, normalised = _gather([Part.from_json(part) for part in work.settings["parts"]])
+    seen = Seen()
+    vectors, images = _gather([Part.from_json(part) for part in work.settings["parts"]], seen)
     if not len(vectors):
         raise DataError(
             f"benchmark '{name}' ({work.settings['where']}) has no usable vector; a comparison with nothing would call "
             "every sample far, so the run stops: check its files"
         )
-    folder = f"indexes/{name}"
+    folder, lost = f"indexes/{name}", pa.concat_tables(seen.quarantined)
     save_index(vectors, into.file(f"{folder}/index.faiss"))
     into.add(f"{folder}/index.faiss", rows=len(vectors))
     for relative, table in ((f"{folder}/images.parquet", images), (f"{folder}/quarantined.parquet", lost)):
@@ -66,30 +65,20 @@ def perform(work: Work, into: Attempt) -> Json:
     }
     into.file(f"{folder}/index.json").write_text(json.dumps(described, indent=2, sort_keys=True) + "\n")
     into.add(f"{folder}/index.json")
-    counts = {REASONS[code]: 0 for code in (1, 2, 3)}
-    for reason in lost.column("reason").to_pylist():
-        counts[reason] += 1
+    facts = seen.facts()
     return {
         "queries": len(vectors),
         "width": vectors.shape[1],
-        "quarantined": counts,
-        "normalised": normalised,
+        "quarantined": facts["quarantined"],
+        "normalised": facts["normalised"],
     }
 
 
-def _gather(parts: list[Part]) -> tuple[NDArray[np.float16], pa.Table, pa.Table, int]:
-    vectors, images, lost, normalised = [], [], [], 0
-    for part in parts:
-        for table, block in part_blocks(part, COLUMNS, BLOCK):
-            result = canonical(block)
-            healthy = pa.array(result.healthy)
-            vectors.append(result.vectors)
-            images.append(table.select(COLUMNS).filter(healthy))
-            lost.append(quarantined(table, result.healthy, result.reasons))
-            normalised += result.normalised
-    if not images:
+def _gather(parts: list[Part], seen: Seen) -> tuple[NDArray[np.float16], pa.Table]:
+    vectors = [block for part in parts for _, block in healthy_blocks(part, seen, COLUMNS)]
+    if not vectors:
         raise DataError("a benchmark has no vectors at all; check its files")
-    table = pa.concat_tables(images)
+    table = pa.concat_tables(seen.samples)
     table = table.set_column(0, "uid", as_hex(table.column("uid")))
     table = table.add_column(0, "query", pa.array(np.arange(len(table), dtype=np.int32)))
-    return np.concatenate(vectors), table, pa.concat_tables(lost), normalised
+    return np.concatenate(vectors), table

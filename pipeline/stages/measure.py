@@ -33,9 +33,7 @@ def measure_schema(benchmarks: list[str]) -> pa.Schema:
 
 
 def plan(run: RunContext) -> Iterator[list[Work]]:
-    """List one unit per pool part, where there are benchmarks."""
-    if not run.plan.benchmarks:
-        return
+    """List one unit per pool part."""
     shared: Json = {
         "queries": query_identity(run, thresholds=True),
         "backend": run.plan.engine.backend,

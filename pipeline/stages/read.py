@@ -24,9 +24,6 @@ from pipeline.storage import output_errors
 from pipeline.uids import as_hex, resolve
 from pipeline.work import Json, RunContext, Work
 
-# Fixed, because the composition of a batch may show in the last bit of an embedding.
-EMBED_BATCH = 64
-
 
 def plan(run: RunContext) -> Iterator[list[Work]]:
     """List one unit per shard of every set."""
@@ -38,7 +35,7 @@ def plan(run: RunContext) -> Iterator[list[Work]]:
 
 
 def _work(run: RunContext, name: str, source: Source, shard: Shard) -> Work:
-    embeds = shard.vectors is None and bool(run.plan.benchmarks)
+    embeds = shard.vectors is None
     if embeds and (run.plan.encoder is None or not shard.has_images):
         raise DataError(_no_vectors(name, source, shard))
     identity: Json = {
@@ -157,7 +154,7 @@ def embed_images(
     encoder: Encoder, images: Iterable[tuple[str, bytes]], threads: int | None
 ) -> list[Embedded]:
     """Embed `(key, file bytes)` pairs, in order."""
-    return list(embed_stream(encoder, images, EMBED_BATCH, threads))
+    return list(embed_stream(encoder, images, threads=threads))
 
 
 def _hashed(source: Source, shard: Shard, hashes: list[str]) -> Iterator[tuple[str, bytes]]:

@@ -21,8 +21,6 @@ EXHAUSTED_SCHEMA = pa.schema([("query", pa.int32())])
 
 def plan(run: RunContext) -> Iterator[list[Work]]:
     """List one unit per split."""
-    if not run.plan.benchmarks:
-        return
     shared: Json = {"segments": segments(run), "neighbours": output_digests(run.records("neighbours"))}
     works = []
     for name in run.plan.splits:
