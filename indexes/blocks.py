@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 KEPT: Final = 12
 """Candidates that a row may collect before they are resolved."""
 
+MOST_RANKS: Final = 64
+"""Up to this k, offers are thinned out by their screened scores before any exact product."""
+
 NO_QUERY: Final = np.int32(2**31 - 1)
 
 ROW = np.dtype(
@@ -48,6 +51,8 @@ class Block(NamedTuple):
         tile: `(ROWS, COLUMNS)` float32 products of the tile at hand.
         nothing: `(COLUMNS,)` float32 zeros, the levels of similarities.
         offers: `(capacity,)` of `OFFER`.
+        ranks: `(COLUMNS, min(k, MOST_RANKS))` float32, room to find each query's k-th best offer.
+        crowd: As many offers as k for each query of a panel; a few times as many are worth thinning out.
     """
 
     panels: NDArray[np.int32]
@@ -56,6 +61,8 @@ class Block(NamedTuple):
     tile: NDArray[np.float32]
     nothing: NDArray[np.float32]
     offers: NDArray[Any]
+    ranks: NDArray[np.float32]
+    crowd: int
 
 
 class Work(NamedTuple):

@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.blocks import NO_QUERY, OFFER, ROW, Block, Exact, Found, Work
+from indexes.blocks import MOST_RANKS, NO_QUERY, OFFER, ROW, Block, Exact, Found, Work
 from indexes.bound import error_bound
 from indexes.errors import DataError
 from indexes.kernel import COLUMNS, HAS_BFLOAT16, ROWS
@@ -24,12 +24,8 @@ from indexes.scanner import ScanOptions, check_memory, check_samples, check_uids
 from indexes.scores import Neighbours, Scores
 from indexes.screen import screen
 
-WARM_ROWS = 2 * ROWS
-"""First rows of a stream: with nothing known yet, each of their pairs is computed exactly."""
-
-TURNS = 4
-FEW_ROWS = 28 * ROWS
-"""Blocks per thread to aim for, so that threads end together, in blocks of no fewer rows than this."""
+PARTS = 4
+"""Pieces over the queries that a block is cut into where it is among the last ones."""
 
 MOST_BYTES = 1 << 19
 """Packed samples of a block; half of a second-level cache of 1 MB."""
@@ -89,8 +85,9 @@ class ExactScanner:
         self._layout = fit_layout(queries, options, self._bfloat16)
         self._held, self._sizes = hold(queries, self._bfloat16)
         self._nearest = no_neighbours(len(queries.vectors), options.k)
-        self._free = [self._scratch() for _ in range(self._layout.threads)]
+        self._blocks = [self._scratch() for _ in range(self._layout.threads)]
         self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(self._layout.threads, "nearfar-search")
         self._steepest = float(np.abs(self._held.thresholds).max())
         self._seen = 0
 
@@ -101,10 +98,9 @@ class ExactScanner:
         shape = (2, len(samples), len(self._queries.names))
         found = Found(np.full(shape, -np.inf), np.full(shape, NO_QUERY, np.int32))
         stream = Stream(samples, check_uids(uids, len(samples), self._seen), self._seen, found)
-        with ThreadPoolExecutor(self._layout.threads) as pool:
-            for low, high in self._pieces(len(samples)):
-                items = self._items(low, high)
-                list(pool.map(lambda item: self._do(stream, item), items))
+        for low, high in self._pieces(len(samples)):
+            items = iter(self._items(low, high))
+            list(self._pool.map(lambda block, items=items: self._work(stream, items, block), self._blocks))
         self._seen += len(samples)
         return self._scores(found)
 
@@ -114,37 +110,30 @@ class ExactScanner:
 
     def _pieces(self, rows: int) -> Iterator[tuple[int, int]]:
         """Cut a young stream into growing pieces, so that what they teach saves exact products in the next."""
-        low, whole = 0, self._layout.rows * self._layout.threads
+        low, least, whole = 0, self._layout.rows, self._layout.rows * self._layout.threads
         while low < rows:
             known = self._seen + low
-            high = rows if known >= whole else min(rows, low + max(WARM_ROWS, known))
+            high = rows if known >= whole else min(rows, low + max(least, known))
             yield low, high
             low = high
 
     def _items(self, low: int, high: int) -> list[Item]:
-        """Cut a piece into items, over the queries too where there are fewer blocks than threads."""
+        """Cut a piece into items; the last blocks are cut over the queries too, so that threads end together."""
         threads, panels = self._layout.threads, len(self._held.segment)
         blocks = -(-(high - low) // self._layout.rows)
-        if blocks > threads // 2:
-            enough = min(TURNS * threads, -(-(high - low) // FEW_ROWS))
-            blocks = -(-max(blocks, enough) // threads) * threads
         rows = -(-(high - low) // (blocks * ROWS)) * ROWS
-        splits = min(panels, -(-threads // -(-(high - low) // rows)))
-        edges = np.linspace(0, panels, splits + 1).astype(int).tolist()
-        return [
-            Item(start, min(start + rows, high), first, last, high - low <= rows)
-            for start in range(low, high, rows)
-            for first, last in pairwise(edges)
-        ]
+        items = []
+        for start in range(low, high, rows):
+            last_ones = high - start <= threads * rows and threads > 1
+            parts = min(panels, max(PARTS, threads)) if last_ones else 1
+            edges = np.linspace(0, panels, parts + 1).astype(int).tolist()
+            items += [Item(start, min(start + rows, high), *edge, blocks == 1) for edge in pairwise(edges)]
+        return items
 
-    def _do(self, stream: Stream, item: Item) -> None:
-        with self._lock:
-            block = self._free.pop()
-        try:
+    def _work(self, stream: Stream, items: Iterator[Item], block: Block) -> None:
+        """Take items as long as there are any; all threads share the iterator."""
+        for item in items:
             self._screen(stream, item, block)
-        finally:
-            with self._lock:
-                self._free.append(block)
 
     def _screen(self, stream: Stream, item: Item, block: Block) -> None:
         """Pack, screen, and merge what was found; offers are inserted whenever their room is full."""
@@ -171,7 +160,7 @@ class ExactScanner:
             _merge(stream.found, found, item)
 
     def _scratch(self) -> Block:
-        rows, offers = self._layout.rows, self._layout.offers
+        rows, offers, k = self._layout.rows, self._layout.offers, self._nearest.shape[1]
         return Block(
             panels=aligned((rows // ROWS, self._held.panels.shape[1], ROWS)),
             cut=np.zeros((rows // ROWS, 2, ROWS), np.float32),
@@ -179,6 +168,8 @@ class ExactScanner:
             tile=aligned((ROWS, COLUMNS)).view(np.float32),
             nothing=np.zeros(COLUMNS, np.float32),
             offers=np.zeros(offers, OFFER),
+            ranks=np.zeros((COLUMNS, min(k, MOST_RANKS)), np.float32),
+            crowd=COLUMNS * k if k <= MOST_RANKS else offers,
         )
 
     def _scores(self, found: Found) -> Scores:

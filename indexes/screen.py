@@ -57,10 +57,13 @@ def _resolve(
         pick = promising if turn == 0 else (0 if turn == promising else turn)
         if known.score[pick] < cut[panel, kind, lane]:
             continue
-        query = column[known.column[pick]]
-        value = similarity(exact, panel * ROWS + lane, query)
+        query, other = column[known.column[pick]], rows[0, panel * ROWS + lane]
         if kind == 1:
+            same = query == other.query
+            value = other.best if same else similarity(exact, panel * ROWS + lane, query)
             value -= thresholds[query]
+        else:
+            value = similarity(exact, panel * ROWS + lane, query)
         if value > known.best or (value == known.best and query < known.query):
             known.best = value
             known.query = query
@@ -83,11 +86,18 @@ def _note_row(
         Bits of the columns that found no room, to be noted once the waiting candidates are resolved.
     """
     panel, kind, lane, first = place
-    top = max(known.top, top_of(at[0], at[1]))
-    known.top = top
-    limit = max(cut[panel, kind, lane], np.float32(top - 2 * error))
+    limit = cut[panel, kind, lane]
+    bits &= reaching(at[0], at[1], limit)
+    if not bits:
+        return bits
+    alone, column = bits & (bits - 1) == 0, first_bit(bits)
+    top = float_at(at[0], column) - float_at(at[1], column) if alone else top_of(at[0], at[1])
+    known.top = max(known.top, top)
+    limit = max(limit, np.float32(known.top - 2 * error))
     cut[panel, kind, lane] = limit
-    count, bits = known.count, bits & reaching(at[0], at[1], limit)
+    if not alone:
+        bits &= reaching(at[0], at[1], limit)
+    count = known.count
     while bits and count < KEPT:
         column = first_bit(bits)
         known.column[count] = first + column
@@ -116,6 +126,37 @@ def _note_columns(
             bits &= bits - 1
             count += 1
     return count
+
+
+@inlined
+def _thin(
+    floors: NDArray[np.float32], block: Block, span: tuple[int, int, int], error: float
+) -> int:  # pragma: no cover - machine code
+    """Raise a panel's floors to what its offers prove, and drop the offers below; gives the number of offers.
+
+    k samples with scores of at least a have similarities of at least a - error, and so has the query's k-th best.
+    """
+    first, begin, end = span
+    offers, ranks, last = block.offers, block.ranks, block.ranks.shape[1] - 1
+    ranks[:] = -np.inf
+    for index in range(begin, end):
+        score, best = offers[index].score, ranks[offers[index].column - first]
+        if score <= best[last]:
+            continue
+        place = last
+        while place > 0 and best[place - 1] < score:
+            best[place] = best[place - 1]
+            place -= 1
+        best[place] = score
+    for column in range(COLUMNS):
+        floors[first + column] = max(floors[first + column], np.float32(ranks[column, last] - error))
+    kept = begin
+    for index in range(begin, end):
+        offer = offers[index]
+        if offer.score >= np.float32(floors[offer.column] - error):
+            offers[kept].row, offers[kept].column, offers[kept].score = offer.row, offer.column, offer.score
+            kept += 1
+    return kept
 
 
 @compiled
@@ -170,6 +211,8 @@ def _sweep(
     right, left = np.int64(held.panels[queries:].ctypes.data), np.int64(block.panels.ctypes.data)
     level, floor = np.int64(held.level[first:].ctypes.data), np.int64(held.floor[first:].ctypes.data)
     at_cut, nothing = np.int64(cut.ctypes.data), np.int64(block.nothing.ctypes.data)
+    begin, crowd = count, block.crowd
+    due = begin + 3 * crowd
     for panel in range(micro):
         for line in range(panel * lines // micro, (panel + 1) * lines // micro):
             prefetch(right + 64 * (lines + line))
@@ -181,6 +224,9 @@ def _sweep(
         if hits >> COLUMN_BIT:
             place = (panel * ROWS, min(ROWS, work.rows - panel * ROWS), first)
             count = _note_columns(tile, floor, offers, place, count, work.error)
+            if count > due:
+                count = _thin(held.floor, block, (first, begin, count), work.error)
+                due = count + 2 * crowd
         bits = hits & (2**COLUMN_BIT - 1)
         while bits:
             code = first_bit(bits)
@@ -192,6 +238,8 @@ def _sweep(
                 waiting = _note_row(where, known, cut, (panel, kind, lane, first), work.error, waiting)
                 if waiting:
                     _resolve(exact, columns, thresholds, rows, cut, (panel, kind, lane))
+    if 2 * (count - begin) > 3 * crowd:
+        count = _thin(held.floor, block, (first, begin, count), work.error)
     return count
 
 
