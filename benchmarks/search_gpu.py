@@ -70,13 +70,14 @@ def measure(rows: int, count: int, width: int, device: str) -> dict[str, Any]:
     )
     scanner.scan(samples[: rows // 4])
     side = 1024 if device == "cpu" else 8192
-    large = torch.ones((side, side), dtype=torch.float16, device=device)
+    large = torch.randn((side, side), device=device).half()
+    cut = torch.full((len(columns.vectors),), 2.0, device=device)
     resident = torch.from_numpy(samples).to(device)
     vectors = columns.vectors if device != "cpu" else columns.vectors.float()
     operations = {"cublas": 2 * side**3, "tile": 2 * len(block) * count * width}
     times = {
         "cublas": seconds(lambda: torch.mm(large, large), device),
-        "tile": seconds(lambda: fused_maxima(block, columns), device),
+        "tile": seconds(lambda: fused_maxima(block, columns, cut), device),
         "nearfar": seconds(lambda: scanner.scan(samples), device, 1),
         "matmul_topk": seconds(lambda: matmul_topk(resident.to(vectors.dtype), vectors), device),
         "faiss_gpu": faiss_gpu_seconds(samples, queries.vectors, device),

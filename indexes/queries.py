@@ -80,8 +80,8 @@ class Queries:
         return (packed - self.starts[:-1]).astype(np.int32)
 
 
-def check_norms(vectors: NDArray[np.float16], what: str) -> None:
-    """Refuse rows that are not finite or so long that float64 sums could round.
+def check_norms(vectors: NDArray[np.float16], what: str, first: int = 0) -> None:
+    """Refuse rows that are not finite or so long that float64 sums could round; `first` is the first row's number.
 
     Raises:
         DataError: Naming the first such row.
@@ -91,7 +91,7 @@ def check_norms(vectors: NDArray[np.float16], what: str) -> None:
         squares = np.einsum("ij,ij->i", block, block)
         bad = np.flatnonzero(~(squares < MAX_NORM * MAX_NORM))
         if len(bad):
-            row = start + int(bad[0])
+            row = first + start + int(bad[0])
             norm = float(np.sqrt(squares[bad[0]]))
             raise DataError(
                 f"{what} {row} has norm {norm:g}; a search takes finite vectors of norm below {MAX_NORM:g}. "

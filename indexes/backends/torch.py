@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.decide import Maxima, as_scores
-from indexes.device_exact import offers_of, resolve_rows
+from indexes.device_exact import first_floor, near_pairs, resolve_rows
+from indexes.device_kbest import DeviceKBest, ordered
 from indexes.errors import BadInputError, RunFailedError
-from indexes.group_maxima import GROUP, columns_of, device_error_bound, fused_maxima
-from indexes.kbest import KBest, Offers
-from indexes.queries import Queries, check_norms
+from indexes.group_maxima import GROUP, NOTHING, columns_of, device_error_bound, fused_maxima
+from indexes.queries import MAX_NORM, Queries, check_norms
 from indexes.scanner import ScanOptions, check_memory, check_samples, check_uids
 from indexes.scores import Neighbours, Scores
 
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 
 EXACT = True
 MOST_ROWS = 1 << 16
+WARM_ROWS = 1 << 11
+PER_GROUP = 64
+"""Bytes per row and group of queries: the screened scores of either kind, their cuts, and who passes them."""
+
+ABOVE = 1 + 2.0**-8
+"""What a float32 norm may lack, rounded up."""
 
 
 class TorchScanner:
@@ -32,83 +38,102 @@ class TorchScanner:
         torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
         self._device = device_of(options.device)
         size, width = queries.vectors.shape
-        held = size * (2 * width + 32 * options.k + 12)
-        per_row = 2 * width + (12 * size // GROUP if self._device != "cpu" else 8 * size)
-        check_memory(held + GROUP * per_row, options.memory_limit, f"{size} queries of width {width}")
+        columns = size + GROUP * len(queries.names)
+        held = columns * (2 * width + 32 * options.k + 64)
+        per_row = 2 * width + columns * (PER_GROUP / GROUP + (0 if self._device != "cpu" else 20))
+        check_memory(int(held + GROUP * per_row), options.memory_limit, f"{size} queries of width {width}")
         self._rows = int(np.clip((options.memory_limit - held) // per_row, GROUP, MOST_ROWS))
         self._queries, self._columns = queries, columns_of(queries, self._device)
-        levels = queries.thresholds if queries.thresholds is not None else np.zeros(size)
-        self._levels = torch.from_numpy(levels).to(self._device)
-        self._longest = _longest(self._columns.vectors)
-        self._steepest = float(np.abs(levels).max())
-        self._best, self._seen = KBest(size, options.k), 0
+        thresholds = queries.thresholds
+        self._levels = None if thresholds is None else torch.from_numpy(thresholds).to(self._device)
+        self._longest = float(np.linalg.norm(queries.vectors.astype(np.float32), axis=1).max()) * ABOVE
+        self._steepest = 0.0 if thresholds is None else float(np.abs(thresholds).max())
+        self._best, self._seen = DeviceKBest(size, options.k, self._device), 0
+        cuda = self._device != "cpu"
+        self._copies = torch.cuda.Stream(self._device) if cuda else None  # type: ignore[no-untyped-call]
 
     def scan(self, samples: NDArray[np.float16], uids: NDArray[np.uint64] | None = None) -> Scores:
         """Score one block; see `indexes.scanner.Scanner`."""
         import torch
 
         check_samples(samples, self._queries.width)
-        check_norms(samples, "sample")
         samples = np.ascontiguousarray(samples)
-        uids = check_uids(uids, len(samples), self._seen)
-        found = (
-            Maxima(len(samples), len(self._queries.names)),
-            Maxima(len(samples), len(self._queries.names)),
-        )
+        order = ordered(check_uids(uids, len(samples), self._seen), self._device)
+        kinds = 1 if self._levels is None else 2
+        found = [Maxima(len(samples), len(self._queries.names)) for _ in range(kinds)]
         start, ahead = 0, self._upload(samples, 0)
         while start < len(samples):
             try:
-                ahead = self._block(samples, start, ahead, found, uids)
-                start += self._rows
+                size, ahead = len(ahead), self._block(samples, start, ahead, found, order)
+                start += size
             except torch.OutOfMemoryError as error:
                 self._halve(error)
                 ahead = self._upload(samples, start)
         self._seen += len(samples)
-        return as_scores(self._queries, found[0], found[1] if self._queries.thresholds is not None else None)
+        return as_scores(self._queries, found[0], found[1] if kinds > 1 else None)
 
     def neighbours(self) -> Neighbours:
         """Give the nearest samples of each query over the stream so far."""
         return self._best.neighbours()
 
     def _block(
-        self,
-        samples: NDArray[np.float16],
-        start: int,
-        block: Tensor,
-        found: tuple[Maxima, Maxima],
-        uids: NDArray[np.uint64],
+        self, samples: NDArray[np.float16], start: int, block: Tensor, found: list[Maxima], order: Tensor
     ) -> Tensor:
         """Screen and decide one block; the next one is copied meanwhile. What is kept changes only at the end."""
-        screened = fused_maxima(block, self._columns)
-        ahead = self._upload(samples, start + self._rows)
-        error = device_error_bound(_longest(block), self._longest, block.shape[1], self._steepest)
-        parts = (Maxima(len(block), len(self._queries.names)), Maxima(len(block), len(self._queries.names)))
-        resolve_rows(block, self._columns, screened.similarity, None, error, parts[0])
-        if self._queries.thresholds is not None:
-            resolve_rows(block, self._columns, screened.margin, self._levels, error, parts[1])
-        k, floor = self._best.k, self._best.floor.copy()
-        offers = list(offers_of(block, self._columns, screened.column, floor, k, error))
-        for whole, part in zip(found, parts, strict=True):
-            whole.value[start : start + len(block)] = part.value
-            whole.query[start : start + len(block)] = part.query
-        for some in offers:
-            rows = start + some.position
-            self._best.offer(Offers(some.query, some.similarity, uids[rows], self._seen + rows))
-        return ahead
-
-    def _upload(self, samples: NDArray[np.float16], start: int) -> Tensor:
-        """Copy a block to the device; on CUDA from pinned memory in a stream of its own, beside the products."""
         import torch
 
-        block = torch.from_numpy(samples[start : start + self._rows])
-        if self._device == "cpu":
+        if self._copies is not None:
+            torch.cuda.current_stream(self._device).wait_stream(self._copies)
+            block.record_stream(torch.cuda.current_stream(self._device))
+        longest = self._norm(samples, start, block)
+        error = device_error_bound(longest, self._longest, block.shape[1], self._steepest)
+        screened = fused_maxima(block, self._columns, self._cut(block, error))
+        ahead = self._upload(samples, start + len(block))
+        parts = [resolve_rows(block, self._columns, screened.similarity, None, error)]
+        if self._levels is not None:
+            parts.append(resolve_rows(block, self._columns, screened.margin, self._levels, error))
+        best = self._best.copy()
+        for pairs, similarity in near_pairs(block, self._columns, screened.near):
+            query = self._columns.query[pairs.columns]
+            enters = similarity >= best.floor[query]
+            rows = pairs.rows[enters] + start
+            best.offer(query[enters], similarity[enters], order[rows], rows + self._seen)
+        for whole, part in zip(found, parts, strict=True):
+            whole.value[start : start + len(block)] = part.value.cpu().numpy()
+            whole.query[start : start + len(block)] = part.query.cpu().numpy()
+        self._best = best
+        return ahead
+
+    def _cut(self, block: Tensor, error: float) -> Tensor:
+        """Screened similarity below which a sample is not among a column's nearest: `(c,)` float32."""
+        floor = self._best.floor[self._columns.query]
+        if not bool(floor.isfinite().all()):
+            floor = floor.maximum(first_floor(block, self._columns.vectors, self._best.k, error))
+        floor[self._columns.filling] = -NOTHING
+        return (floor - error).float()
+
+    def _norm(self, samples: NDArray[np.float16], start: int, block: Tensor) -> float:
+        """Largest norm of a block, rounded up; a bad row is named as it is by every backend."""
+        import torch
+
+        longest = float(torch.linalg.vector_norm(block, dim=1, dtype=torch.float32).amax())
+        if not longest * ABOVE < MAX_NORM:
+            check_norms(samples[start : start + len(block)], "sample", start)
+        return longest * ABOVE
+
+    def _upload(self, samples: NDArray[np.float16], start: int) -> Tensor:
+        """Copy a block to the device; on CUDA from pinned memory in a stream of its own, beside the products.
+
+        A young stream grows from small blocks, whose floors spare the next ones exact products.
+        """
+        import torch
+
+        rows = min(self._rows, max(WARM_ROWS, self._seen + start))
+        block = torch.from_numpy(samples[start : start + rows])
+        if self._copies is None:
             return block
-        copies = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
-        with torch.cuda.stream(copies):
-            moved = block.pin_memory().to(self._device, non_blocking=True)
-        torch.cuda.current_stream(self._device).wait_stream(copies)
-        moved.record_stream(torch.cuda.current_stream(self._device))
-        return moved
+        with torch.cuda.stream(self._copies):
+            return block.pin_memory().to(self._device, non_blocking=True)
 
     def _halve(self, error: Exception) -> None:
         """Take smaller blocks from now on.
@@ -146,10 +171,3 @@ def device_of(name: str) -> str:
 def open_scanner(queries: Queries, options: ScanOptions) -> TorchScanner:
     """Open the torch scanner."""
     return TorchScanner(queries, options)
-
-
-def _longest(rows: Tensor) -> float:
-    """Largest row norm, rounded up."""
-    import torch
-
-    return float(torch.linalg.vector_norm(rows.float(), dim=1).max()) * (1 + 2.0**-8) if len(rows) else 0.0

@@ -29,13 +29,35 @@ def _needs_cuda() -> None:
 def test_fused_kernel_is_within_the_bound_of_plain_torch(width: int) -> None:
     import torch
 
-    from indexes.group_maxima import columns_of, device_error_bound, plain_maxima
-    from indexes.triton_tile import tile_maxima
+    from indexes.group_maxima import columns_of, device_error_bound, plain_maxima, plain_scores
+    from indexes.triton_tile import SHAPES, tile_maxima
 
     columns = columns_of(packed((1000, 37, 500), clustered(1, 1537, width), True), "cuda")
     samples = torch.from_numpy(clustered(2, 1111, width)).cuda()
-    for one, other in zip(tile_maxima(samples, columns), plain_maxima(samples, columns), strict=True):
-        assert (one - other).abs().max() <= 2 * device_error_bound(1.01, 1.01, width, 1.0)
+    scores = plain_scores(samples, columns.vectors)
+    cut, bound = scores.quantile(0.9, dim=0), 2 * device_error_bound(1.01, 1.01, width, 1.0)
+    plain = plain_maxima(samples, columns, cut)
+    wide = samples.double() @ columns.vectors.double().T
+    assert (wide - scores).abs().max() <= bound / 2
+    clear = (scores - cut).abs() > bound
+    words = torch.arange(32, device="cuda")
+    for shape in SHAPES:
+        fused = tile_maxima(samples, columns, cut, shape)
+        for one, other in zip(fused[:2], plain[:2], strict=True):
+            assert (one - other).abs().max() <= bound
+        one, other = (((near[:, :, None] >> words) & 1).flatten(1) for near in (fused.near, plain.near))
+        assert torch.equal(one[clear], other[clear])
+
+
+def test_exact_values_equal_float64() -> None:
+    import torch
+
+    from indexes.triton_tile import exact_values
+
+    left, right = (torch.from_numpy(clustered(seed, 500, 513)).cuda() for seed in (1, 2))
+    rows, columns = torch.randint(500, (2, 4001), device="cuda")
+    expected = (left[rows].double() * right[columns].double()).sum(1)
+    assert torch.equal(exact_values(left, right, rows, columns), expected)
 
 
 @pytest.mark.parametrize("width", [64, 512])

@@ -19,22 +19,36 @@ from indexes.search import open_scanner
 INTERPRETED = """
 import numpy as np, torch
 from vector_worlds import clustered, packed
-from indexes import triton_tile
-from indexes.group_maxima import columns_of, device_error_bound, plain_maxima
+from indexes.group_maxima import columns_of, device_error_bound, member, plain_maxima, plain_scores
+from indexes.triton_tile import Shape, exact_values, tile_maxima
 
-triton_tile.BLOCK_ROWS, triton_tile.BLOCK_COLUMNS, triton_tile.BLOCK_WIDTH = 32, 64, 16
-for rows, sizes, width in ((70, (40, 57, 3), 40), (1, (5,), 16), (33, (64, 64), 33)):
+for rows, sizes, width in ((70, (40, 57, 3), 40), (1, (5,), 16), (130, (64, 129), 33)):
     queries = packed(sizes, clustered(1, sum(sizes), width), True)
     samples, columns = torch.from_numpy(clustered(2, rows, width)), columns_of(queries, "cpu")
-    fused, plain = triton_tile.tile_maxima(samples, columns), plain_maxima(samples, columns)
-    for one, other in zip(fused, plain):
-        assert one.shape == other.shape
-        assert (one - other).abs().max() <= device_error_bound(1.01, 1.01, width, 1.0)
+    scores = plain_scores(samples, columns.vectors)
+    cut, bound = scores.quantile(0.8, dim=0), device_error_bound(1.01, 1.01, width, 1.0)
+    plain, edge = plain_maxima(samples, columns, cut), (scores - cut).abs() <= bound
+    for shape in (Shape(64, 64, 16, 1, 1), Shape(64, 128, 32, 1, 1)):
+        fused = tile_maxima(samples, columns, cut, shape)
+        for found, expected in zip(fused[:2], plain[:2]):
+            assert found.shape == expected.shape
+            there = expected > -1e29
+            assert torch.equal(there, found > -1e29)
+            assert (found - expected)[there].abs().max() <= bound
+            clear = there[0] & ((expected[0] - expected[1]) > 2 * bound)
+            assert clear.any() and torch.equal(member(found[0])[clear], member(expected[0])[clear])
+        one, other = (((near[:, :, None] >> torch.arange(32)) & 1).flatten(1) for near in (fused.near, plain.near))
+        assert other.any() and torch.equal(one[~edge], other[~edge])
+    random = np.random.default_rng(0)
+    left, right = (random.integers(0, high, 37) for high in (rows, len(columns.vectors)))
+    found = exact_values(samples, columns.vectors, torch.from_numpy(left), torch.from_numpy(right)).numpy()
+    wide = samples.double().numpy(), columns.vectors.double().numpy()
+    assert np.array_equal(found, np.einsum("ij,ij->i", wide[0][left], wide[1][right]))
 print("equal")
 """
 
 
-def test_fused_kernel_equals_plain_torch_in_the_interpreter() -> None:
+def test_fused_kernels_equal_plain_torch_in_the_interpreter() -> None:
     pytest.importorskip("triton", reason="triton is not installed here; it comes with CUDA builds of torch")
     path = os.pathsep.join([str(Path(__file__).parents[2]), str(Path(__file__).parent)])
     environment = os.environ | {"TRITON_INTERPRET": "1", "PYTHONPATH": path}
@@ -44,6 +58,45 @@ def test_fused_kernel_equals_plain_torch_in_the_interpreter() -> None:
     assert done.stdout.strip() == "equal", done.stderr
 
 
+COMPILED = """
+import sys, triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from indexes import triton_tile
+from indexes.group_maxima import GROUP, NOTHING, WORD
+
+def compiled(kernel, kinds, constants, **options):
+    names = kernel.arg_names
+    signature = {name: "constexpr" if name in constants else kinds[name] for name in names}
+    places = {(names.index(name),): value for name, value in constants.items()}
+    aligned = [name for name in names if kinds.get(name, "*").startswith("*") or name in ("columns", "width")]
+    marks = {(names.index(n),): [["tt.divisibility", 16]] for n in aligned if n not in constants}
+    source = ASTSource(fn=kernel, signature=signature, constexprs=places, attrs=marks)
+    return triton.compile(source, target=GPUTarget("cuda", 90, 32), options=options)
+
+half, single = "*fp16", "*fp32"
+kinds = {"samples": half, "queries": half, "levels": single, "cuts": single, "similarity": single}
+kinds |= {"margin": single, "near": "*i32", "rows": "i32", "columns": "i32", "width": "i32"}
+shape = triton_tile.SHAPES[2]
+constants = dict(ROWS=shape.rows, COLUMNS=shape.columns, WIDTH=shape.width, SIZE=GROUP, BITS=WORD)
+constants |= dict(NEIGHBOURS=triton_tile.BAND, LOWEST=NOTHING)
+tile = compiled(triton_tile._tile, kinds, constants, num_warps=shape.warps, num_stages=shape.stages)
+kinds |= {"rows": "*i64", "columns": "*i64", "out": "*fp64", "count": "i32"}
+pairs = compiled(triton_tile._pairs, kinds, dict(SIZE=triton_tile.PAIRS, CHUNK=triton_tile.CHUNK))
+assert "wgmma.mma_async" in tile.asm["ptx"]
+assert tile.metadata.shared < 227 << 10
+assert "ld.local" not in tile.asm["ptx"] and "add.f64" in pairs.asm["ptx"].replace("add.rn.f64", "add.f64")
+print("compiled")
+"""
+
+
+def test_the_kernels_compile_for_a_card_that_is_not_here() -> None:
+    pytest.importorskip("triton", reason="triton is not installed here; it comes with CUDA builds of torch")
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run([sys.executable, "-c", COMPILED], capture_output=True, text=True, env=environment)
+    assert done.stdout.strip() == "compiled", done.stderr
+
+
 def test_out_of_memory_halves_the_block_and_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
@@ -51,11 +104,11 @@ def test_out_of_memory_halves_the_block_and_changes_nothing(monkeypatch: pytest.
 
     limit, asked, real = 100, [], backend.fused_maxima
 
-    def small_device(block, columns):
+    def small_device(block, *others):
         asked.append(len(block))
         if len(block) > limit:
             raise torch.OutOfMemoryError("out of memory")
-        return real(block, columns)
+        return real(block, *others)
 
     monkeypatch.setattr(backend, "fused_maxima", small_device)
     queries, samples, uids = (
@@ -71,7 +124,7 @@ def test_out_of_memory_halves_the_block_and_changes_nothing(monkeypatch: pytest.
         scanner.neighbours().similarity, [[-s for s, _, _ in r] for r in right.neighbours]
     )
     limit = 0
-    with pytest.raises(RunFailedError, match="no memory left for 16 samples"):
+    with pytest.raises(RunFailedError, match="no memory left for 64 samples"):
         scanner.scan(samples, uids)
 
 
@@ -80,7 +133,7 @@ def test_out_of_memory_late_in_a_block_offers_no_pair_twice(monkeypatch: pytest.
 
     from indexes.backends import torch as backend
 
-    real, failures = backend.offers_of, [True]
+    real, failures = backend.near_pairs, [True]
 
     def failing(*arguments):
         yield from real(*arguments)
@@ -88,7 +141,7 @@ def test_out_of_memory_late_in_a_block_offers_no_pair_twice(monkeypatch: pytest.
             failures.clear()
             raise torch.OutOfMemoryError("out of memory")
 
-    monkeypatch.setattr(backend, "offers_of", failing)
+    monkeypatch.setattr(backend, "near_pairs", failing)
     queries, samples, uids = (
         packed((30,), clustered(1, 30, 24), False),
         clustered(2, 200, 24),
