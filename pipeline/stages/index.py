@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from indexes.errors import DataError
-from indexes.storage import save_index
+from indexes.storage import Description, save_index
 from pipeline.commit import Attempt
 from pipeline.parquet import write_parquet
 from pipeline.samples import Part
@@ -55,15 +54,8 @@ def perform(work: Work, into: Attempt) -> Json:
     into.add(f"{folder}/index.faiss", rows=len(vectors))
     for relative, table in ((f"{folder}/images.parquet", images), (f"{folder}/quarantined.parquet", lost)):
         into.add(relative, rows=write_parquet(into.file(relative), table, table.schema))
-    described = {
-        "benchmark": name,
-        "queries": len(vectors),
-        "width": vectors.shape[1],
-        "metric": "inner product of unit float16 vectors",
-        "encoder": work.identity["encoder"],
-        "version": 1,
-    }
-    into.file(f"{folder}/index.json").write_text(json.dumps(described, indent=2, sort_keys=True) + "\n")
+    described = Description(name, len(vectors), vectors.shape[1], work.identity["encoder"])
+    into.file(f"{folder}/index.json").write_text(described.dumps())
     into.add(f"{folder}/index.json")
     facts = seen.facts()
     return {
