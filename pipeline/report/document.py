@@ -18,6 +18,7 @@ from pipeline.report.answers import Answers
 from pipeline.report.compare import Compared, Pair, set_key
 from pipeline.report.evidence import Source
 from pipeline.report.findings import Finding, Findings
+from pipeline.report.request import Search
 from pipeline.report.scan import ALL, Measured
 from pipeline.report.waterfall import waterfall
 
@@ -34,7 +35,7 @@ def document(findings: Findings) -> Json:
         "plan": request.plan,
         "command": request.command,
         "levels": {"hard": request.options.hard, "soft": request.options.soft},
-        "search": asdict(request.search),
+        "search": _search(request.search),
         "rows": {name: asdict(rows) | {"measured": rows.measured} for name, rows in findings.rows.items()},
         "pool": _measured(findings.measured[ALL]),
         "benchmarks": {finding.name: _benchmark(findings, finding) for finding in findings.benchmarks},
@@ -47,6 +48,15 @@ def dumps(content: Json) -> bytes:
     """Write JSON of one form: sorted keys, ASCII, no NaN, a final newline."""
     text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=True, allow_nan=False)
     return text.encode("ascii") + b"\n"
+
+
+def _search(search: Search) -> Json:
+    """Say how neighbours were found; how far off an approximate search was, only where it was one."""
+    described = asdict(search)
+    if search.exact:
+        for name in ("compared", "similarity_error", "differing_decisions"):
+            del described[name]
+    return described
 
 
 def _benchmark(findings: Findings, finding: Finding) -> Json:

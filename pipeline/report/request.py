@@ -76,12 +76,25 @@ class SplitFiles:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """How neighbours were found; an approximate search may miss near-copies, so its recall is stated."""
+    """How neighbours were found; an approximate search may miss near-copies, so its recall is stated.
+
+    Attributes:
+        backend: Name of the search backend.
+        exact: Whether every sample was compared with every query.
+        recall: Share of comparisons (a sample and a benchmark) in which a nearest query was found.
+        sampled: Samples that were checked exactly for it.
+        compared: Comparisons that they make.
+        similarity_error: Largest amount by which a similarity was too low.
+        differing_decisions: Comparisons whose margin lies on the other side of zero; None without thresholds.
+    """
 
     backend: str = "exact"
     exact: bool = True
     recall: float | None = None
     sampled: int | None = None
+    compared: int | None = None
+    similarity_error: float | None = None
+    differing_decisions: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,17 @@ def _search(search: Search) -> str:
         return f"Neighbours are exact (backend {search.backend}): every sample was compared with every query."
     if search.recall is None or search.sampled is None:
         return f"Neighbours are approximate (backend {search.backend}): near samples may be missing."
-    return (
-        f"Neighbours are approximate (backend {search.backend}): for {percent(search.recall)} of "
-        f"{count(search.sampled)} samples checked exactly, the nearest query was found."
+    error, decided = search.similarity_error or 0.0, search.differing_decisions
+    checked = (
+        f"Neighbours are approximate (backend {search.backend}): of {count(search.sampled)} samples checked exactly, "
+        f"the nearest query was found in {percent(search.recall)} of {count(search.compared or 0)} comparisons with a "
+        f"benchmark, similarities were too low by at most {_amount(error)}"
     )
+    if decided is None:
+        return f"{checked}."
+    return f"{checked}, and {count(decided)} of the decisions of near-pruning differ."
+
+
+def _amount(error: float) -> str:
+    """Write an error with four decimals; what is not zero never reads as zero."""
+    return f"{error:.4f}" if error == 0 or error >= 0.00005 else f"{error:.0e}"

@@ -1,4 +1,7 @@
-"""Each reference part against all queries: how near does the in-distribution training set come."""
+"""Each reference part against all queries: how near does the in-distribution training set come.
+
+This is exact whatever backend the plan names.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from pipeline.commit import Attempt
 from pipeline.parquet import write_parquet
 from pipeline.samples import Part
 from pipeline.stages._parts import part_size, parts_of
-from pipeline.stages._queries import packed_queries, query_identity, query_settings, scanner
+from pipeline.stages._queries import exactly, packed_queries, query_identity, query_settings, scanner
 from pipeline.stages._scan import NEIGHBOURS_SCHEMA, Seen, neighbour_table, scan_part
 from pipeline.work import Json, RunContext, Work
 
@@ -17,8 +20,8 @@ def plan(run: RunContext) -> Iterator[list[Work]]:
     """List one unit per reference part, where there is a reference."""
     if run.plan.reference is None:
         return
-    shared: Json = {"queries": query_identity(run, thresholds=False), "backend": run.plan.engine.backend}
-    settings = run.settings | query_settings(run)
+    shared: Json = {"queries": query_identity(run, thresholds=False), "backend": exactly(run)}
+    settings = run.settings | query_settings(run) | {"backend": exactly(run)}
     works = []
     for number, part, part_identity in parts_of(run, "reference"):
         identity = shared | {"part": part_identity, "number": number}

@@ -1,19 +1,26 @@
-"""Each pool part against all queries: the one expensive pass. It measures and never drops."""
+"""Each pool part against all queries: the one expensive pass. It measures and never drops.
+
+Only here may a plan's approximate backend stand in for an exact one. The unit then compares a sample of its answers
+with those of the exact engine and records how far off they were, for the report.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 
 import numpy as np
 import pyarrow as pa
 
+from indexes.quality import ROWS, SEED, SampledScanner
+from indexes.queries import Queries
 from indexes.scores import Scores
-from indexes.search import Scanner
+from indexes.search import Scanner, is_exact
 from pipeline.commit import Attempt
 from pipeline.parquet import write_parquet
 from pipeline.samples import Part
 from pipeline.stages._parts import part_size, parts_of
-from pipeline.stages._queries import packed_queries, query_identity, query_settings, scanner
+from pipeline.stages._queries import packed_queries, query_identity, query_settings, scan_options, scanner
 from pipeline.stages._scan import NEIGHBOURS_SCHEMA, QUARANTINED_SCHEMA, Seen, neighbour_table, scan_part
 from pipeline.work import Json, RunContext, Work
 
@@ -40,6 +47,8 @@ def plan(run: RunContext) -> Iterator[list[Work]]:
         "neighbours": run.plan.neighbours,
         "benchmarks": list(run.plan.benchmarks),
     }
+    if not is_exact(run.plan.engine.backend):
+        shared["quality"] = {"rows": ROWS, "seed": SEED}
     settings = run.settings | query_settings(run)
     works = []
     for number, part, part_identity in parts_of(run, "pool"):
@@ -50,11 +59,14 @@ def plan(run: RunContext) -> Iterator[list[Work]]:
 
 
 def perform(work: Work, into: Attempt) -> Json:
-    """Score one pool part, and keep for each query the part's nearest samples."""
-    benchmarks = work.identity["benchmarks"]
-    search = scanner(work, packed_queries(work, thresholds=True), k=work.identity["neighbours"])
+    """Score one pool part, and keep for each query the part's nearest samples.
+
+    The record of an approximate backend also has `quality`: how the sampled answers compare with exact ones.
+    """
+    queries = packed_queries(work, thresholds=True)
+    search, sampled = _open(work, queries)
     seen, number = Seen(), work.identity["number"]
-    schema = measure_schema(benchmarks)
+    schema = measure_schema(work.identity["benchmarks"])
     batches = _batches(Part.from_json(work.settings["part"]), search, seen, schema)
     relative = f"measures/similarity/part-{number}.parquet"
     into.add(relative, rows=write_parquet(into.file(relative), batches, schema))
@@ -65,7 +77,20 @@ def perform(work: Work, into: Attempt) -> Json:
     into.add(
         relative, rows=write_parquet(into.file(relative), neighbour_table(search, seen), NEIGHBOURS_SCHEMA)
     )
-    return seen.facts()
+    if sampled is None:
+        return seen.facts()
+    quality = sampled.quality(queries, scan_options(work, k=1))
+    return seen.facts() | {"quality": asdict(quality)}
+
+
+def _open(work: Work, queries: Queries) -> tuple[Scanner, SampledScanner | None]:
+    """Open the search, and where it is not exact a sample of what it answers."""
+    search = scanner(work, queries, k=work.identity["neighbours"])
+    chosen = work.identity.get("quality")
+    if chosen is None:
+        return search, None
+    sampled = SampledScanner(search, chosen["rows"], chosen["seed"])
+    return sampled, sampled
 
 
 def _batches(part: Part, search: Scanner, seen: Seen, schema: pa.Schema) -> Iterator[pa.RecordBatch]:

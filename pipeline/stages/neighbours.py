@@ -1,4 +1,8 @@
-"""Per query, its k nearest pool samples over all parts: the similarity gap of the pool."""
+"""Per query, its k nearest pool samples over all parts: the similarity gap of the pool.
+
+The lists of an approximate backend hold the samples that found the query: a list may be short, or empty where none did.
+Every similarity in them is exact.
+"""
 
 from __future__ import annotations
 

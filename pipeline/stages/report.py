@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from indexes.quality import Quality
 from indexes.search import is_exact
 from pipeline.commit import Attempt, fingerprint
 from pipeline.readers import open_reader
@@ -30,6 +31,8 @@ def plan(run: RunContext) -> Iterator[list[Work]]:
         "command": run.command,
         "withheld": [],
     }
+    if not is_exact(run.plan.engine.backend):
+        identity["search"] = searched(run)
     sources = {name: source.model_dump() for name, source in run.sets().items()}
     yield [Work("report", "report", identity, run.settings | {"files": files(run), "sources": sources})]
 
@@ -51,6 +54,22 @@ def provenance(run: RunContext) -> Json:
         "sets": sets,
         "neighbours": run.plan.neighbours,
         "versions": {package: version(package) for package in PACKAGES},
+    }
+
+
+def searched(run: RunContext) -> Json:
+    """Say how far an approximate backend was from exact, over all parts of the pool."""
+    total = Quality(0, 0, 0, 0.0, 0 if run.plan.reference else None)
+    for record in run.records("measure"):
+        total += Quality(**record.facts["quality"])
+    return {
+        "backend": run.plan.engine.backend,
+        "exact": False,
+        "recall": total.recall,
+        "sampled": total.rows,
+        "compared": total.compared,
+        "similarity_error": total.similarity_error,
+        "differing_decisions": total.differing_decisions,
     }
 
 
@@ -103,6 +122,7 @@ def perform(work: Work, into: Attempt) -> Json:
     listed = work.settings["files"]
     sets = {name: _as_set(name, described) for name, described in listed["sets"].items()}
     audit = work.identity["audit"]
+    search = work.identity.get("search", {"backend": listed["backend"]})
     request = ReportRequest(
         out=Path(work.settings["out"]),
         plan=work.identity["name"],
@@ -115,7 +135,7 @@ def perform(work: Work, into: Attempt) -> Json:
         splits=tuple(SplitFiles(name, **described) for name, described in listed["splits"].items()),
         measures=tuple(listed["measures"]),
         options=Options(audit["hard"], audit["soft"], audit["pairs"]),
-        search=Search(listed["backend"], is_exact(listed["backend"])),
+        search=Search(**search),
         provenance=work.identity["provenance"],
         command=work.identity["command"],
         fetch_images=_fetcher(

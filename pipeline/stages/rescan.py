@@ -1,7 +1,8 @@
 """Vectors again, only for the queries whose every listed neighbour a split dropped.
 
 A list of k neighbours says what remains near a query until all k are gone; then only the vectors know. One pass over a
-part serves every split.
+part serves every split. It is exact whatever backend the plan names; a query for which an approximate measuring pass
+listed no neighbour is among its queries.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pipeline.membership import is_member
 from pipeline.parquet import read_parquet, write_parquet
 from pipeline.samples import Part
 from pipeline.stages._parts import part_size, parts_of
-from pipeline.stages._queries import packed_queries, query_identity, query_settings, scanner
+from pipeline.stages._queries import exactly, packed_queries, query_identity, query_settings, scanner
 from pipeline.stages._scan import NEIGHBOURS_SCHEMA, Seen, healthy_blocks, neighbour_table
 from pipeline.uids import as_pairs
 from pipeline.work import Json, RunContext, Work, output_digests
@@ -41,9 +42,9 @@ def plan(run: RunContext) -> Iterator[list[Work]]:
         "queries": query_identity(run, thresholds=False),
         "splits": exhausted,
         "k": run.plan.neighbours,
-        "backend": run.plan.engine.backend,
+        "backend": exactly(run),
     }
-    settings = run.settings | query_settings(run)
+    settings = run.settings | query_settings(run) | {"backend": exactly(run)}
     works = []
     for number, part, part_identity in parts_of(run, "pool"):
         identity = shared | {"part": part_identity, "number": number}

@@ -1,4 +1,7 @@
-"""Per query, the similarity of the nearest reference sample: τ_q (METHODS: similarity gap of the reference)."""
+"""Per query, the similarity of the nearest reference sample: τ_q (METHODS: similarity gap of the reference).
+
+It is exact whatever backend the plan names, for `calibrate` is.
+"""
 
 from __future__ import annotations
 

@@ -8,9 +8,21 @@ from vector_worlds import clustered, packed, uids_of
 
 from indexes.backends import faiss_flat, faiss_hnsw, faiss_ivf
 from indexes.errors import BadInputError
-from indexes.quality import measure_quality
+from indexes.quality import Quality, SampledScanner
+from indexes.queries import Queries
 from indexes.scanner import ScanOptions
 from indexes.search import is_exact, open_scanner
+
+
+def measured(
+    queries: Queries, backend: str, samples: np.ndarray, rows: int = 1000, seed: int = 0, blocks: int = 1
+) -> Quality:
+    """Scan the samples in so many blocks, and compare a sample of the answers."""
+    search, uids = SampledScanner(open_scanner(queries, backend), rows, seed), uids_of(1, len(samples))
+    for block, names in zip(np.array_split(samples, blocks), np.array_split(uids, blocks), strict=True):
+        search.scan(block, names)
+    return search.quality(queries, ScanOptions())
+
 
 approximate = pytest.mark.parametrize("backend", ["faiss_ivf", "faiss_hnsw"])
 
@@ -20,11 +32,28 @@ def test_approximate_backends_declare_and_measure_themselves(backend: str) -> No
     assert not is_exact(backend)
     queries = packed((900, 300), clustered(1, 1200, 48, clusters=300), True)
     samples = clustered(2, 3000, 48, clusters=300)
-    found = measure_quality(queries, backend, samples, rows=500)
-    assert found.rows == 500
+    found = measured(queries, backend, samples, rows=500)
+    assert (found.rows, found.compared) == (500, 1000)
     assert 0.8 <= found.recall <= 1
     assert (found.similarity_error == 0) == (found.recall == 1)
-    assert found == measure_quality(queries, backend, samples, rows=500)
+    assert found == measured(queries, backend, samples, rows=500)
+    assert found == measured(queries, backend, samples, rows=500, blocks=7)
+    assert found != measured(queries, backend, samples, rows=500, seed=1)
+
+
+@approximate
+def test_what_is_measured_of_every_row_is_the_difference_from_exact(backend: str) -> None:
+    queries = packed((900, 300), clustered(1, 1200, 48, clusters=300), True)
+    samples = clustered(2, 900, 48, clusters=300)
+    right, found = (open_scanner(queries, name).scan(samples) for name in ("exact", backend))
+    missed = right.similarity - found.similarity
+    differing = int(((right.margin > 0) != (found.margin > 0)).sum())
+    whole = measured(queries, backend, samples)
+    assert whole == Quality(900, 1800, int((missed == 0).sum()), float(missed.max()), differing)
+    halves = [measured(queries, backend, samples[part]) for part in (slice(0, 400), slice(400, None))]
+    assert halves[0] + halves[1] == whole
+    if backend == "faiss_ivf":
+        assert differing > 0
 
 
 @approximate
@@ -45,9 +74,18 @@ def test_what_approximate_backends_report_is_never_above_the_truth(backend: str)
 
 def test_an_exact_backend_measures_as_exact() -> None:
     queries, samples = packed((50,), clustered(1, 50, 32), True), clustered(2, 100, 32)
-    found = measure_quality(queries, "faiss_flat", samples)
-    assert (found.rows, found.recall, found.similarity_error, found.differing_decisions) == (100, 1.0, 0.0, 0)
-    assert measure_quality(queries, "faiss_ivf", samples[:0]).recall == 1.0
+    assert measured(queries, "faiss_flat", samples) == Quality(100, 100, 100, 0.0, 0)
+    nothing = measured(queries, "faiss_ivf", samples[:0])
+    assert (nothing, nothing.recall) == (Quality(0, 0, 0, 0.0, 0), None)
+    unscanned = SampledScanner(open_scanner(queries, "faiss_ivf")).quality(queries, ScanOptions())
+    assert unscanned == nothing
+
+
+def test_without_thresholds_there_are_no_decisions_to_compare() -> None:
+    queries, samples = packed((50,), clustered(1, 50, 32), False), clustered(2, 100, 32)
+    found = measured(queries, "faiss_hnsw", samples)
+    assert found.differing_decisions is None
+    assert (found + measured(queries, "faiss_hnsw", samples[:0])).differing_decisions is None
 
 
 @pytest.mark.parametrize("module", [faiss_flat, faiss_ivf, faiss_hnsw])

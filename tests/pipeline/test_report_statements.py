@@ -66,7 +66,13 @@ def test_notes_say_what_limits_the_verdict(world: World) -> None:
     assert searched.identical.checked
     for search, words in [
         (Search("ivf", False), "near samples may be missing"),
-        (Search("ivf", False, 0.985, 1000), "for 98.5 % of 1,000 samples checked exactly"),
+        (
+            Search("ivf", False, 0.985, 1000, 2000, 0.01234, 3),
+            "(backend ivf): of 1,000 samples checked exactly, the nearest query was found in 98.5 % of 2,000 "
+            "comparisons with a benchmark, similarities were too low by at most 0.0123, and 3 of the decisions of "
+            "near-pruning differ.",
+        ),
+        (Search("ivf", False, 0.985, 1000, 2000, 2e-6, None), "too low by at most 2e-06."),
     ]:
         assert words in notes(replace(findings, request=replace(findings.request, search=search)))[0]
 
