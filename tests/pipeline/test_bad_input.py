@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,7 +19,9 @@ import whole_runs
 import yaml
 from small_sets import WIDTH, plan_of, rows_of, unit, write_part, write_plan, write_sets
 
+from indexes.storage import save_index
 from pipeline.cli import main
+from pipeline.stages import _queries
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -345,3 +348,82 @@ def test_a_home_folder_is_expanded(sets: Path, cli: Run, monkeypatch: pytest.Mon
     monkeypatch.setenv("HOME", str(sets))
     assert cli("run", str(write_plan(sets, output="~/home-out")))[0] == 0
     assert (sets / "home-out" / "report" / "report.html").is_file()
+
+
+def another_version(folder: Path) -> None:
+    path = folder / "index.json"
+    path.write_text(path.read_text().replace('"version": 1', '"version": 2'))
+
+
+def another_encoder(folder: Path) -> None:
+    path = folder / "index.json"
+    path.write_text(path.read_text().replace('"encoder": null', '"encoder": "B4"'))
+
+
+def other_vectors(folder: Path) -> None:
+    save_index(unit(99, 20), folder / "index.faiss")
+
+
+def another_width_and_count(folder: Path) -> None:
+    save_index(unit(99, 40, WIDTH // 2), folder / "index.faiss")
+
+
+def garbage(folder: Path) -> None:
+    size = (folder / "index.faiss").stat().st_size
+    (folder / "index.faiss").write_bytes(np.random.default_rng(0).bytes(size))
+
+
+def other_thresholds(folder: Path) -> None:
+    path = folder / "queries.parquet"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def no_json(folder: Path) -> None:
+    size = (folder / "index.json").stat().st_size
+    (folder / "index.json").write_bytes(b"{" * size)
+
+
+FOREIGN: dict[Callable[[Path], None], list[str]] = {
+    another_version: ["index.json", "version 2, expected 1", "another version of nearfar"],
+    another_encoder: ["index.json", 'encoder "B4", expected null', "another encoder"],
+    other_vectors: ["index.faiss", "not what this run committed", "another run"],
+    another_width_and_count: ["index.faiss", "not what this run committed"],
+    garbage: ["index.faiss", "not what this run committed"],
+    other_thresholds: ["queries.parquet", "not what this run committed"],
+    no_json: ["index.json", "cannot read"],
+}
+
+
+@pytest.mark.parametrize("fault", list(FOREIGN), ids=lambda fault: fault.__name__)
+def test_a_saved_index_of_another_run_is_refused(sets: Path, cli: Run, fault: Callable[[Path], None]) -> None:
+    """A file of another size is made anew before it is used; one of the same size is known by its sha256."""
+    plan, folder = write_plan(sets), sets / "out" / "indexes" / "one"
+    assert cli("run", str(plan))[0] == 0
+    before, sizes = (
+        whole_runs.committed(sets / "out"),
+        [path.stat().st_size for path in sorted(folder.iterdir())],
+    )
+    fault(folder)
+    assert [path.stat().st_size for path in sorted(folder.iterdir())] == sizes
+    (sets / "out" / "measures" / "similarity" / "part-0001.parquet").unlink()
+    _queries._packed.cache_clear()
+    refuse(cli, plan, *FOREIGN[fault], f"Remove {folder} and run again")
+    shutil.rmtree(folder)
+    assert cli("run", str(plan))[0] == 0
+    assert whole_runs.committed(sets / "out") == before
+    assert cli("verify", str(sets / "out"))[0] == 0
+
+
+@pytest.mark.parametrize("name", ["index.faiss", "index.json", "images.parquet", "queries.parquet"])
+def test_a_truncated_index_is_made_anew(sets: Path, cli: Run, name: str) -> None:
+    plan, path = write_plan(sets), sets / "out" / "indexes" / "one" / name
+    assert cli("run", str(plan))[0] == 0
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    (sets / "out" / "measures" / "similarity" / "part-0001.parquet").unlink()
+    _queries._packed.cache_clear()
+    assert cli("run", str(plan))[0] == 0
+    assert path.read_bytes() == whole
+    assert cli("verify", str(sets / "out"))[0] == 0
