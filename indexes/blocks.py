@@ -21,13 +21,13 @@ ROW = np.dtype(
         ("query", np.int32),
         ("count", np.int32),
         ("top", np.float32),
-        ("unused", np.float32),
+        ("over", np.int32),
         ("column", np.int32, (KEPT,)),
         ("score", np.float32, (KEPT,)),
     ]
 )
 """What is known of a row in the segment at hand: the largest exact value and its packed query, the largest screened
-score, and candidates that wait for their exact product."""
+score, how many thresholds are exceeded, and candidates that wait for their exact product."""
 
 OFFER = np.dtype(
     [
@@ -76,6 +76,7 @@ class Work(NamedTuple):
         error: Bound of `indexes.bound`.
         bfloat16: Which tile to use.
         margins: Whether margins are asked.
+        counting: Whether every margin above zero is.
     """
 
     rows: int
@@ -85,20 +86,30 @@ class Work(NamedTuple):
     error: float
     bfloat16: bool
     margins: bool
+    counting: bool
 
 
 class Exact(NamedTuple):
-    """Where the float16 rows of both sides are: addresses, bytes and chunks per row; and the screen's bound."""
+    """Where the float16 rows of both sides are: addresses, bytes and chunks per row; and what it takes to cut.
+
+    `error` is the screen's bound, and `least` the lowest margin that need not be looked at: -error if margins above
+    zero are counted, else +inf.
+    """
 
     samples: int
     queries: int
     stride: int
     chunks: int
     error: float
+    least: float
 
 
 class Found(NamedTuple):
-    """Exact maxima of one panel range: `(2, rows, segments)` values and packed query positions."""
+    """Exact maxima of one panel range: `(2, rows, segments)` values and packed query positions.
+
+    `over` counts the margins above zero, `(rows, segments)` int32.
+    """
 
     value: NDArray[np.float64]
     query: NDArray[np.int32]
+    over: NDArray[np.int32]

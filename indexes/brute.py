@@ -29,6 +29,7 @@ class BruteScanner:
         self._wide = queries.vectors.astype(np.float64)
         self._rows = int(np.clip((options.memory_limit - held) // per_row, 1, 4096))
         self._best = KBest(size, options.k)
+        self._count_over = options.count_over
         self._seen = 0
 
     def scan(self, samples: NDArray[np.float16], uids: NDArray[np.uint64] | None = None) -> Scores:
@@ -37,6 +38,7 @@ class BruteScanner:
         check_norms(samples, "sample")
         uids = check_uids(uids, len(samples), self._seen)
         count = len(self._queries.names)
+        over = np.zeros((len(samples), count), np.int32) if self._count_over else None
         thresholds = self._queries.thresholds
         similarity, nearest = _empty(len(samples), count)
         margin, margin_query = _empty(len(samples), count)
@@ -47,10 +49,13 @@ class BruteScanner:
             similarity[rows], nearest[rows] = self._maxima(scores)
             if thresholds is not None:
                 margin[rows], margin_query[rows] = self._maxima(scores - thresholds)
+                if over is not None:
+                    exceeded = np.add.reduceat(scores > thresholds, self._queries.starts[:-1], 1, np.int32)
+                    over[rows] = exceeded
         self._seen += len(samples)
         if thresholds is None:
             return Scores(similarity, nearest, None, None)
-        return Scores(similarity, nearest, margin, margin_query)
+        return Scores(similarity, nearest, margin, margin_query, over)
 
     def neighbours(self) -> Neighbours:
         """Give the nearest samples of each query over the stream so far."""

@@ -53,9 +53,11 @@ class Maxima:
         self.value[at], self.query[at] = value[first][better], query[first][better]
 
 
-def as_scores(queries: Queries, similarity: Maxima, margin: Maxima | None) -> Scores:
+def as_scores(
+    queries: Queries, similarity: Maxima, margin: Maxima | None, over: NDArray[np.int32] | None = None
+) -> Scores:
     """Maxima as a scan's answer, with positions inside the segments."""
     nearest = queries.positions(similarity.query)
     if margin is None:
         return Scores(similarity.value, nearest, None, None)
-    return Scores(similarity.value, nearest, margin.value, queries.positions(margin.query))
+    return Scores(similarity.value, nearest, margin.value, queries.positions(margin.query), over)

@@ -69,7 +69,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """One block as the caller gave it, and the maxima found in it: `(2, n, s)`."""
+    """One block as the caller gave it, and what was found in it."""
 
     samples: NDArray[np.float16]
     uids: NDArray[np.uint64]
@@ -86,7 +86,7 @@ class ExactScanner:
         self._held, self._sizes = hold(queries, self._bfloat16)
         self._nearest = no_neighbours(len(queries.vectors), options.k)
         self._blocks = [self._scratch() for _ in range(self._layout.threads)]
-        self._lock = threading.Lock()
+        self._count_over, self._lock = options.count_over, threading.Lock()
         self._pool = ThreadPoolExecutor(self._layout.threads, "nearfar-search")
         self._steepest = float(np.abs(self._held.thresholds).max())
         self._seen = 0
@@ -95,8 +95,7 @@ class ExactScanner:
         """Score one block; see `indexes.scanner.Scanner`."""
         check_samples(samples, self._queries.width)
         samples = np.ascontiguousarray(samples)
-        shape = (2, len(samples), len(self._queries.names))
-        found = Found(np.full(shape, -np.inf), np.full(shape, NO_QUERY, np.int32))
+        found = self._nothing_found(len(samples))
         stream = Stream(samples, check_uids(uids, len(samples), self._seen), self._seen, found)
         for low, high in self._pieces(len(samples)):
             items = iter(self._items(low, high))
@@ -144,11 +143,12 @@ class ExactScanner:
             raise _bad_row(stream.samples, item.low + sizes.bad)
         error = error_bound(sizes, self._sizes, self._queries.width, self._steepest)
         margins = self._queries.thresholds is not None
-        work = Work(rows, item.first, item.first, item.last, error, self._bfloat16, margins)
-        queries = self._held.exact
-        exact = Exact(bits.ctypes.data, queries.ctypes.data, 2 * bits.shape[1], bits.shape[1] // CHUNK, error)
-        shape = (2, rows, len(self._queries.names))
-        found = Found(np.full(shape, -np.inf), np.full(shape, NO_QUERY, np.int32))
+        counting = margins and self._count_over
+        work = Work(rows, item.first, item.first, item.last, error, self._bfloat16, margins, counting)
+        stride, least = 2 * bits.shape[1], -error if counting else np.inf
+        addresses = (bits.ctypes.data, self._held.exact.ctypes.data)
+        exact = Exact(*addresses, stride, bits.shape[1] // CHUNK, error, least)
+        found = self._nothing_found(rows)
         while work.first < item.last:
             following, offers = screen(self._held, exact, block, work, found)
             offers = evaluate(self._held, exact, block.offers, offers, error)
@@ -158,6 +158,11 @@ class ExactScanner:
             work = work._replace(first=following)
         with self._lock:
             _merge(stream.found, found, item)
+
+    def _nothing_found(self, rows: int) -> Found:
+        segments = len(self._queries.names)
+        value, query = np.full((2, rows, segments), -np.inf), np.full((2, rows, segments), NO_QUERY, np.int32)
+        return Found(value, query, np.zeros((rows, segments), np.int32))
 
     def _scratch(self) -> Block:
         rows, offers, k = self._layout.rows, self._layout.offers, self._nearest.shape[1]
@@ -177,7 +182,8 @@ class ExactScanner:
         nearest, margin_query = (self._queries.positions(query.astype(np.int64)) for query in found.query)
         if self._queries.thresholds is None:
             return Scores(similarity, nearest, None, None)
-        return Scores(similarity, nearest, margin, margin_query)
+        over = found.over if self._count_over else None
+        return Scores(similarity, nearest, margin, margin_query, over)
 
 
 def fit_layout(queries: Queries, options: ScanOptions, bfloat16: bool) -> Layout:
@@ -209,6 +215,7 @@ def _merge(whole: Found, part: Found, item: Item) -> None:
     value, query = whole.value[:, item.low : item.high], whole.query[:, item.low : item.high]
     better = (part.value > value) | ((part.value == value) & (part.query < query))
     value[better], query[better] = part.value[better], part.query[better]
+    whole.over[item.low : item.high] += part.over
 
 
 def _bad_row(samples: NDArray[np.float16], row: int) -> DataError:

@@ -56,15 +56,18 @@ class FaissScanner:
         check_samples(samples, self._queries.width)
         check_norms(samples, "sample")
         uids = check_uids(uids, len(samples), self._seen)
-        found = [Maxima(len(samples), len(self._queries.names)) for _ in self._indexes]
+        shape = (len(samples), len(self._queries.names))
+        found = [Maxima(*shape) for _ in self._indexes]
+        over = np.zeros(shape, np.int32)
         with threads(self._options.workers):
             for start in range(0, len(samples), self._rows):
                 block = samples[start : start + self._rows]
                 for kind, maxima in enumerate(found):
-                    self._maxima(block, kind, maxima, start)
+                    self._maxima(block, kind, maxima, over[start : start + self._rows], start)
                 self._remember(block, uids[start : start + self._rows], self._seen + start)
         self._seen += len(samples)
-        return as_scores(self._queries, found[0], found[1] if len(found) > 1 else None)
+        counted = over if self._options.count_over else None
+        return as_scores(self._queries, found[0], found[1] if len(found) > 1 else None, counted)
 
     def neighbours(self) -> Neighbours:
         """Give the nearest samples of each query over the stream so far."""
@@ -91,7 +94,9 @@ class FaissScanner:
     def _spans(self) -> list[tuple[int, int]]:
         return list(zip(self._queries.starts[:-1].tolist(), self._queries.starts[1:].tolist(), strict=True))
 
-    def _maxima(self, block: NDArray[np.float16], kind: int, maxima: Maxima, start: int) -> None:
+    def _maxima(
+        self, block: NDArray[np.float16], kind: int, maxima: Maxima, over: NDArray[np.int32], start: int
+    ) -> None:
         vectors = block.astype(np.float32)
         if kind == 1:
             vectors = np.column_stack([vectors, np.ones(len(block), np.float32)])
@@ -101,6 +106,7 @@ class FaissScanner:
             value = exact_pairs(block, self._queries.vectors, found.rows, queries)
             if kind == 1 and self._queries.thresholds is not None:
                 value = value - self._queries.thresholds[queries]
+                over[:, segment] = np.bincount(found.rows[value > 0], minlength=len(block))
             maxima.offer(found.rows + start, np.full(len(queries), segment), queries, value)
 
     def _remember(self, block: NDArray[np.float16], uids: NDArray[np.uint64], position: int) -> None:

@@ -13,6 +13,8 @@ from indexes.primitives import CHUNK, widen
 from indexes.queries import MAX_NORM, Queries
 
 BFLOAT16_UNIT = 2
+NEVER = np.float32(1e30)
+"""A threshold that no sample comes near to."""
 
 
 class Held(NamedTuple):
@@ -22,7 +24,7 @@ class Held(NamedTuple):
         panels: `(p, units, COLUMNS)` int32, four bytes of operand each.
         segment: `(p,)` int32.
         column: `(p * COLUMNS,)` int32 packed query position; the last query fills up its segment's last panel.
-        level: `(p * COLUMNS,)` float32 thresholds.
+        level: `(p * COLUMNS,)` float32 thresholds; `NEVER` in filling columns.
         floor: `(p * COLUMNS,)` float32, the query's k-th best so far; +inf in filling columns.
         exact: `(q, padded width)` uint16, the bits of the float16 queries.
         thresholds: `(q,)` float64.
@@ -92,13 +94,15 @@ def hold(queries: Queries, bfloat16: bool) -> tuple[Held, Sizes]:
             for first, last, count in zip(queries.starts[:-1], queries.starts[1:], counts, strict=True)
         ]
     ).astype(np.int32)
+    filling = np.flatnonzero(np.diff(column) == 0) + 1
     floor = np.full(len(column), -np.inf, np.float32)
-    floor[np.flatnonzero(np.diff(column) == 0) + 1] = np.inf
+    floor[filling] = np.inf
     thresholds = queries.thresholds if queries.thresholds is not None else np.zeros(len(queries.vectors))
     exact = padded_bits(queries.vectors)
     panels = aligned((len(segment), units_of(queries.width, bfloat16), COLUMNS))
     packed = Sizes(*pack(exact, column, bfloat16, panels))
     level = thresholds[column].astype(np.float32)
+    level[filling] = NEVER
     return Held(panels, segment, column, level, floor, exact, thresholds), packed
 
 

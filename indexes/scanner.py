@@ -26,6 +26,8 @@ class ScanOptions:
         memory_limit: Bytes that a scanner may hold besides the queries and blocks that it is given.
         bfloat16: Whether the exact engine may screen in bfloat16 where the processor multiplies it; the answers
             are the same.
+        count_over: Whether to count, per sample and benchmark, the queries whose threshold it exceeds. An approximate
+            backend counts those that it found.
 
     Raises:
         BadInputError: If a value is outside its range.
@@ -36,6 +38,7 @@ class ScanOptions:
     threads: int | None = None
     memory_limit: int = 1 << 30
     bfloat16: bool = True
+    count_over: bool = False
 
     def __post_init__(self) -> None:
         """Refuse values that no backend could use."""

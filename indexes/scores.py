@@ -17,12 +17,14 @@ class Scores:
         nearest: `(n, s)` int32, position of that query inside the benchmark.
         margin: `(n, s)` float64, largest similarity − that query's threshold; None without thresholds.
         margin_query: `(n, s)` int32, position of that query inside the benchmark.
+        over: `(n, s)` int32, number of queries whose threshold the sample exceeds, strictly; None unless asked for.
     """
 
     similarity: NDArray[np.float64]
     nearest: NDArray[np.int32]
     margin: NDArray[np.float64] | None
     margin_query: NDArray[np.int32] | None
+    over: NDArray[np.int32] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from indexes.kernel import (
     tile_bfloat16,
     tile_float32,
 )
+from indexes.offers import note_columns, thin
 from indexes.packing import Held
 from indexes.primitives import exact_product, prefetch
 from indexes.tile_rows import first_bit, float_at, reaching, top_of
@@ -62,12 +63,14 @@ def _resolve(
             same = query == other.query
             value = other.best if same else similarity(exact, panel * ROWS + lane, query)
             value -= thresholds[query]
+            known.over += np.int32(value > 0)
         else:
             value = similarity(exact, panel * ROWS + lane, query)
         if value > known.best or (value == known.best and query < known.query):
             known.best = value
             known.query = query
-            cut[panel, kind, lane] = max(cut[panel, kind, lane], np.float32(value - exact.error))
+            raised = max(cut[panel, kind, lane], np.float32(value - exact.error))
+            cut[panel, kind, lane] = min(raised, np.float32(exact.least)) if kind == 1 else raised
     known.count = 0
 
 
@@ -77,7 +80,7 @@ def _note_row(
     known: Any,
     cut: NDArray[np.float32],
     place: tuple[int, int, int, int],
-    error: float,
+    exact: Exact,
     bits: Any,
 ) -> Any:  # pragma: no cover - machine code
     """Note a row's candidates of a tile: the columns among `bits` that are at or above the cut.
@@ -93,7 +96,8 @@ def _note_row(
     alone, column = bits & (bits - 1) == 0, first_bit(bits)
     top = float_at(at[0], column) - float_at(at[1], column) if alone else top_of(at[0], at[1])
     known.top = max(known.top, top)
-    limit = max(limit, np.float32(known.top - 2 * error))
+    limit = max(limit, np.float32(known.top - 2 * exact.error))
+    limit = min(limit, np.float32(exact.least)) if kind == 1 else limit
     cut[panel, kind, lane] = limit
     if not alone:
         bits &= reaching(at[0], at[1], limit)
@@ -108,57 +112,6 @@ def _note_row(
     return bits
 
 
-@inlined
-def _note_columns(
-    tile: Any, floor: Any, offers: NDArray[Any], place: tuple[int, int, int], count: int, error: float
-) -> int:  # pragma: no cover - machine code
-    """Note pairs of the tile that may be among a query's nearest; gives the number of offers."""
-    row, lanes, first = place
-    for lane in range(lanes):
-        scores = np.int64(tile + 4 * COLUMNS * lane)
-        bits = reaching(scores, np.int64(floor), np.float32(-error))
-        while bits:
-            column = first_bit(bits)
-            offer = offers[count]
-            offer.row = row + lane
-            offer.column = first + column
-            offer.score = float_at(scores, column)
-            bits &= bits - 1
-            count += 1
-    return count
-
-
-@inlined
-def _thin(
-    floors: NDArray[np.float32], block: Block, span: tuple[int, int, int], error: float
-) -> int:  # pragma: no cover - machine code
-    """Raise a panel's floors to what its offers prove, and drop the offers below; gives the number of offers.
-
-    k samples with scores of at least a have similarities of at least a - error, and so has the query's k-th best.
-    """
-    first, begin, end = span
-    offers, ranks, last = block.offers, block.ranks, block.ranks.shape[1] - 1
-    ranks[:] = -np.inf
-    for index in range(begin, end):
-        score, best = offers[index].score, ranks[offers[index].column - first]
-        if score <= best[last]:
-            continue
-        place = last
-        while place > 0 and best[place - 1] < score:
-            best[place] = best[place - 1]
-            place -= 1
-        best[place] = score
-    for column in range(COLUMNS):
-        floors[first + column] = max(floors[first + column], np.float32(ranks[column, last] - error))
-    kept = begin
-    for index in range(begin, end):
-        offer = offers[index]
-        if offer.score >= np.float32(floors[offer.column] - error):
-            offers[kept].row, offers[kept].column, offers[kept].score = offer.row, offer.column, offer.score
-            kept += 1
-    return kept
-
-
 @compiled
 def _begin(
     rows: NDArray[Any], cut: NDArray[np.float32], work: Work
@@ -168,7 +121,8 @@ def _begin(
     for kind in range(1 + work.margins):
         for row in range(work.rows):
             known = rows[kind, row]
-            known.top, known.best, known.query, known.count = -np.inf, -np.inf, NO_QUERY, 0
+            known.top, known.best, known.query = -np.inf, -np.inf, NO_QUERY
+            known.count, known.over = 0, 0
             cut[row // ROWS, kind, row % ROWS] = -np.inf
 
 
@@ -197,6 +151,9 @@ def _finish(
             _resolve(exact, column, thresholds, rows, cut, (row // ROWS, kind, row % ROWS))
             found.value[kind, row, segment] = rows[kind, row].best
             found.query[kind, row, segment] = rows[kind, row].query
+    if work.counting:
+        for row in range(work.rows):
+            found.over[row, segment] = rows[1, row].over
 
 
 @inlined
@@ -223,9 +180,9 @@ def _sweep(
             hits = tile_float32(a, right, units, at, level, floor, tile, error)
         if hits >> COLUMN_BIT:
             place = (panel * ROWS, min(ROWS, work.rows - panel * ROWS), first)
-            count = _note_columns(tile, floor, offers, place, count, work.error)
+            count = note_columns(tile, floor, offers, place, count, work.error)
             if count > due:
-                count = _thin(held.floor, block, (first, begin, count), work.error)
+                count = thin(held.floor, block, (first, begin, count), work.error)
                 due = count + 2 * crowd
         bits = hits & (2**COLUMN_BIT - 1)
         while bits:
@@ -235,11 +192,11 @@ def _sweep(
             known, waiting = rows[kind, panel * ROWS + lane], _EVERY
             while waiting:
                 where = (tile + 4 * COLUMNS * lane, level if kind else nothing)
-                waiting = _note_row(where, known, cut, (panel, kind, lane, first), work.error, waiting)
+                waiting = _note_row(where, known, cut, (panel, kind, lane, first), exact, waiting)
                 if waiting:
                     _resolve(exact, columns, thresholds, rows, cut, (panel, kind, lane))
     if 2 * (count - begin) > 3 * crowd:
-        count = _thin(held.floor, block, (first, begin, count), work.error)
+        count = thin(held.floor, block, (first, begin, count), work.error)
     return count
 
 

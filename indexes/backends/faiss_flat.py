@@ -29,11 +29,12 @@ class FaissFlatScanner(FaissScanner):
     """FAISS screens in float32; decisions equal float64's."""
 
     def best_few(self, vectors: Floats, kind: int, segment: int) -> Candidates:
-        """Every pair within twice the error bound of its row's largest score."""
+        """Every pair within twice the error bound of its row's largest score, or over a threshold to be counted."""
         error = screen_error(vectors, self._longest(kind))
 
         def cut(scores: Floats, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-            return scores[:, 0].astype(np.float64) - 2 * error
+            cuts: NDArray[np.float64] = scores[:, 0].astype(np.float64) - 2 * error
+            return np.minimum(cuts, -error) if kind == 1 and self._options.count_over else cuts
 
         return certified(self._indexes[kind][segment], vectors, cut, 2)
 

@@ -48,6 +48,7 @@ class TorchScanner:
         self._levels = None if thresholds is None else torch.from_numpy(thresholds).to(self._device)
         self._longest = float(np.linalg.norm(queries.vectors.astype(np.float32), axis=1).max()) * ABOVE
         self._steepest = 0.0 if thresholds is None else float(np.abs(thresholds).max())
+        self._counts = options.count_over and thresholds is not None
         self._best, self._seen = DeviceKBest(size, options.k, self._device), 0
         cuda = self._device != "cpu"
         self._copies = torch.cuda.Stream(self._device) if cuda else None  # type: ignore[no-untyped-call]
@@ -60,24 +61,32 @@ class TorchScanner:
         samples = np.ascontiguousarray(samples)
         order = ordered(check_uids(uids, len(samples), self._seen), self._device)
         kinds = 1 if self._levels is None else 2
-        found = [Maxima(len(samples), len(self._queries.names)) for _ in range(kinds)]
+        shape = (len(samples), len(self._queries.names))
+        found, over = [Maxima(*shape) for _ in range(kinds)], np.zeros(shape, np.int32)
         start, ahead = 0, self._upload(samples, 0)
         while start < len(samples):
             try:
-                size, ahead = len(ahead), self._block(samples, start, ahead, found, order)
+                size, ahead = len(ahead), self._block(samples, start, ahead, (found, over), order)
                 start += size
             except torch.OutOfMemoryError as error:
                 self._halve(error)
                 ahead = self._upload(samples, start)
         self._seen += len(samples)
-        return as_scores(self._queries, found[0], found[1] if kinds > 1 else None)
+        return as_scores(
+            self._queries, found[0], found[1] if kinds > 1 else None, over if self._counts else None
+        )
 
     def neighbours(self) -> Neighbours:
         """Give the nearest samples of each query over the stream so far."""
         return self._best.neighbours()
 
     def _block(
-        self, samples: NDArray[np.float16], start: int, block: Tensor, found: list[Maxima], order: Tensor
+        self,
+        samples: NDArray[np.float16],
+        start: int,
+        block: Tensor,
+        out: tuple[list[Maxima], NDArray[np.int32]],
+        order: Tensor,
     ) -> Tensor:
         """Screen and decide one block; the next one is copied meanwhile. What is kept changes only at the end."""
         import torch
@@ -92,23 +101,30 @@ class TorchScanner:
         parts = [resolve_rows(block, self._columns, screened.similarity, None, error)]
         if self._levels is not None:
             parts.append(resolve_rows(block, self._columns, screened.margin, self._levels, error))
-        best = self._best.copy()
+        best, segments = self._best.copy(), len(self._queries.names)
+        over = torch.zeros(len(block) * segments, dtype=torch.int64, device=block.device)
         for pairs, similarity in near_pairs(block, self._columns, screened.near):
             query = self._columns.query[pairs.columns]
+            if self._counts and self._levels is not None:
+                place = pairs.rows * segments + self._columns.segment[pairs.columns // GROUP]
+                over += torch.bincount(place[similarity > self._levels[query]], minlength=len(over))
             enters = similarity >= best.floor[query]
             rows = pairs.rows[enters] + start
             best.offer(query[enters], similarity[enters], order[rows], rows + self._seen)
-        for whole, part in zip(found, parts, strict=True):
+        out[1][start : start + len(block)] = over.view(-1, segments).cpu().numpy()
+        for whole, part in zip(out[0], parts, strict=True):
             whole.value[start : start + len(block)] = part.value.cpu().numpy()
             whole.query[start : start + len(block)] = part.query.cpu().numpy()
         self._best = best
         return ahead
 
     def _cut(self, block: Tensor, error: float) -> Tensor:
-        """Screened similarity below which a sample is not among a column's nearest: `(c,)` float32."""
+        """Screened similarity below which a pair needs no exact one, for each column: `(c,)` float32."""
         floor = self._best.floor[self._columns.query]
         if not bool(floor.isfinite().all()):
             floor = floor.maximum(first_floor(block, self._columns.vectors, self._best.k, error))
+        if self._counts:
+            floor = floor.minimum(self._columns.level.double())
         floor[self._columns.filling] = -NOTHING
         return (floor - error).float()
 

@@ -20,11 +20,13 @@ EXACT = tuple(name for name in ALL if is_exact(name))
 FLOAT32 = "exact, no bfloat16"
 """The exact engine as it runs on a processor without bfloat16."""
 
-every_backend = pytest.mark.parametrize("backend", ALL)
+DEFAULTS = ScanOptions()
+
+every_backend = pytest.mark.parametrize("backend", [*ALL, FLOAT32])
 exact_backend = pytest.mark.parametrize("backend", [*EXACT, FLOAT32])
 
 
-def open_variant(queries: Queries, backend: str, options: ScanOptions) -> Scanner:
+def open_variant(queries: Queries, backend: str, options: ScanOptions = DEFAULTS) -> Scanner:
     if backend == FLOAT32:
         return open_scanner(queries, "exact", replace(options, bfloat16=False))
     return open_scanner(queries, backend, options)
@@ -159,6 +161,34 @@ def test_thresholds_at_the_very_similarity(backend: str) -> None:
     assert (margin.max() > 0) == bool((exact[40:] < 2).any())
 
 
+@every_backend
+@pytest.mark.parametrize("step", [0.0, -0.1, -0.4])
+def test_counts_of_queries_over_their_threshold(backend: str, step: float) -> None:
+    vectors, samples = clustered(1, 101, 48), clustered(2, 200, 48)
+    scores = samples.astype(np.float64) @ vectors.astype(np.float64).T
+    queries = replace(packed((40, 61), vectors, True), thresholds=np.sort(scores, axis=0)[-3] + step)
+    scanner = open_variant(queries, backend, ScanOptions(threads=2, count_over=True, k=5))
+    found = np.concatenate([scanner.scan(block).over for block in np.split(samples, [1, 90])])
+    over = scores > queries.thresholds
+    right = np.stack([over[:, :40].sum(1), over[:, 40:].sum(1)], 1)
+    assert found.dtype == np.int32
+    assert right.any()
+    assert (found <= right).all()
+    if backend in EXACT or backend == FLOAT32:
+        np.testing.assert_array_equal(found, right)
+    assert open_variant(queries, backend, ScanOptions()).scan(samples).over is None
+
+
+@exact_backend
+def test_a_stream_that_comes_ever_nearer(backend: str) -> None:
+    vectors = clustered(1, 130, 64, clusters=3)
+    samples = clustered(2, 900, 64, clusters=3)
+    order = np.argsort((samples.astype(np.float64) @ vectors.astype(np.float64).T).mean(1))
+    for k in (1, 10, 65):
+        require_truth(backend, packed((100, 30), vectors, True), samples[order], cuts=(40, 500), k=k)
+        require_truth(backend, packed((130,), vectors, False), samples[order[::-1]], k=k)
+
+
 @exact_backend
 def test_thresholds_far_outside_the_cosines(backend: str) -> None:
     queries = packed((30, 30), clustered(1, 60, 32), False)
@@ -252,7 +282,7 @@ def test_results_have_the_promised_types(backend: str) -> None:
 
 @every_backend
 def test_wrong_width(backend: str) -> None:
-    scanner = open_scanner(packed((5,), clustered(1, 5, 32), True), backend)
+    scanner = open_variant(packed((5,), clustered(1, 5, 32), True), backend)
     with pytest.raises(ShapeError, match="width 32"):
         scanner.scan(clustered(1, 5, 31))
     with pytest.raises(ShapeError, match="uids"):
@@ -264,14 +294,14 @@ def test_wrong_width(backend: str) -> None:
 def test_rows_that_are_not_finite_or_far_too_long(backend: str, poison: float) -> None:
     samples = clustered(1, 300, 32)
     samples[271, 5] = poison
-    scanner = open_scanner(packed((5,), clustered(1, 5, 32), True), backend)
+    scanner = open_variant(packed((5,), clustered(1, 5, 32), True), backend)
     with pytest.raises(DataError, match=r"sample 271 .*canonical"):
         scanner.scan(samples)
 
 
 @every_backend
 def test_other_dtypes_are_refused(backend: str) -> None:
-    scanner = open_scanner(packed((5,), clustered(1, 5, 32), True), backend)
+    scanner = open_variant(packed((5,), clustered(1, 5, 32), True), backend)
     with pytest.raises(DataError, match=r"float32.*canonical"):
         scanner.scan(clustered(1, 5, 32).astype(np.float32))
 
@@ -280,7 +310,7 @@ def test_other_dtypes_are_refused(backend: str) -> None:
 def test_memory_limit_too_small_for_one_block(backend: str) -> None:
     queries = packed((500,), clustered(1, 500, 32), True)
     with pytest.raises(BadInputError, match=r"memory limit of 0.0 MB is too small"):
-        open_scanner(queries, backend, ScanOptions(memory_limit=20_000))
+        open_variant(queries, backend, ScanOptions(memory_limit=20_000))
 
 
 def test_unknown_backend_names_those_there_are() -> None:
