@@ -11,8 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import whole_runs
 import yaml
 
+import indexes.backends
+from indexes import registry
+from indexes.search import is_exact
 from pipeline.plan import load_plan
 from pipeline.progress import Progress
 from pipeline.run import RunOptions, execute
@@ -173,6 +177,22 @@ def test_the_same_vectors_in_other_formats_give_the_same_splits(
             assert kept(out, split) == expected[split], (name, split)
             same = [(folder / "splits" / split / "uids.npy").read_bytes() for folder in (out, mobilenet_run)]
             assert same[0] == same[1]
+
+
+OTHERS = [name for name in registry.names(indexes.backends) if is_exact(name) and name != "exact"]
+
+
+@pytest.mark.parametrize("backend", OTHERS)
+def test_every_exact_backend_gives_the_same_files(
+    real_data: Path, world: Path, mobilenet_run: Path, backend: str
+) -> None:
+    pool = {"path": str(real_data / "flickr8k-mobilenet"), "format": "clip-retrieval"}
+    out = run_plan(world, f"backend_{backend}", pool, engine={"backend": backend})
+    expected, found = whole_runs.committed(mobilenet_run), whole_runs.committed(out)
+    for folder in ("measures/", "neighbours/", "indexes/", "splits/"):
+        files = {path: sha for path, sha in expected.items() if path.startswith(folder)}
+        assert files
+        assert {path: sha for path, sha in found.items() if path.startswith(folder)} == files
 
 
 @pytest.mark.slow
