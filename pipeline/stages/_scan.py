@@ -1,4 +1,7 @@
-"""One pass of a part's vectors through a scanner: what every stage that reads vectors shares."""
+"""One pass of a part's vectors through a scanner: what every stage that reads vectors shares.
+
+Reading, making canonical, scanning and what the caller does with the scores overlap.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,16 @@ from numpy.typing import NDArray
 from indexes.canonical import REASONS, canonical
 from indexes.scores import Scores
 from indexes.search import Scanner
+from indexes.stream import ahead
 from pipeline.samples import Part, part_blocks
 from pipeline.uids import as_pairs
 from pipeline.work import Json
 
-# Rows read at a time. It bounds memory and decides nothing.
-BLOCK = 65_536
+# Rows read at a time, of which some five blocks are in memory. It decides nothing; measured: with blocks above 32 MB,
+# which the C library gives back to the system one by one, reading takes several times as long.
+BLOCK = 16_384
+# Blocks of scores that may wait for the caller: writing comes in bursts, a row group of Parquet at a time.
+WAITING = 4
 NEIGHBOURS_SCHEMA = pa.schema(
     [("query", pa.int32()), ("uid", pa.uuid()), ("key", pa.string()), ("similarity", pa.float64())]
 )
@@ -39,6 +46,12 @@ class Seen:
     quarantined: list[pa.Table] = field(default_factory=list)
     normalised: int = 0
 
+    def note(self, rows: _Rows) -> None:
+        """Take a block into account, when the caller is given it."""
+        self.samples.append(rows.samples)
+        self.quarantined.append(rows.quarantined)
+        self.normalised += rows.normalised
+
     def facts(self) -> Json:
         """Count by outcome, for the unit's record."""
         counts = {reason: 0 for reason in REASONS if reason}
@@ -49,22 +62,36 @@ class Seen:
         return {"compared": compared, "quarantined": counts, "normalised": self.normalised}
 
 
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """What `Seen` is told of a block: its comparable samples, the others, and how many came unnormalised."""
+
+    samples: pa.Table
+    quarantined: pa.Table
+    normalised: int
+
+
 def healthy_blocks(
     part: Part, seen: Seen, columns: Sequence[str] = ("uid", "key")
 ) -> Iterator[tuple[pa.Table, NDArray[np.float16]]]:
     """Stream a part's comparable samples with their canonical vectors, noting them and the others in `seen`.
 
-    `columns` are those of `samples/` to give for each; `uid` and `key` are among them.
+    `columns` are those of `samples/` to give for each; `uid` and `key` are among them. The next block is read while
+    the caller works on this one; `seen` knows of those that the caller was given.
     """
-    for table, block in part_blocks(part, list(columns), BLOCK):
-        result = canonical(block)
-        seen.quarantined.append(quarantined(table, result.healthy, result.reasons))
-        seen.normalised += result.normalised
+    for rows, vectors in ahead(_comparable(part, columns)):
+        seen.note(rows)
+        yield rows.samples, vectors
+
+
+def _comparable(part: Part, columns: Sequence[str]) -> Iterator[tuple[_Rows, NDArray[np.float16]]]:
+    for table, stored in part_blocks(part, list(columns), BLOCK):
+        result = canonical(stored)
         samples = table.select(list(columns))
         if len(result.vectors) < len(samples):
             samples = samples.filter(pa.array(result.healthy))
-        seen.samples.append(samples)
-        yield samples, result.vectors
+        lost = quarantined(table, result.healthy, result.reasons)
+        yield _Rows(samples, lost, result.normalised), result.vectors
 
 
 def quarantined(table: pa.Table, healthy: NDArray[np.bool_], reasons: NDArray[Any]) -> pa.Table:
@@ -74,9 +101,18 @@ def quarantined(table: pa.Table, healthy: NDArray[np.bool_], reasons: NDArray[An
 
 
 def scan_part(part: Part, search: Scanner, seen: Seen) -> Iterator[tuple[pa.Table, Scores]]:
-    """Score a part block by block, in stream order."""
-    for samples, vectors in healthy_blocks(part, seen):
-        yield samples, search.scan(vectors, as_pairs(samples.column("uid")))
+    """Score a part block by block, in stream order; the next blocks are scanned while the caller works on this one.
+
+    `search` is another thread's until the stream has ended; only then ask it for neighbours.
+    """
+    for rows, scores in ahead(_scanned(part, search), WAITING):
+        seen.note(rows)
+        yield rows.samples, scores
+
+
+def _scanned(part: Part, search: Scanner) -> Iterator[tuple[_Rows, Scores]]:
+    for rows, vectors in ahead(_comparable(part, ("uid", "key"))):
+        yield rows, search.scan(vectors, as_pairs(rows.samples.column("uid")))
 
 
 def neighbour_table(search: Scanner, seen: Seen) -> pa.Table:
