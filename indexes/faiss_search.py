@@ -18,6 +18,9 @@ from indexes.scanner import ScanOptions, check_memory, check_samples, check_uids
 from indexes.scores import Neighbours, Scores
 
 Build = Callable[[NDArray[np.float32]], Any]
+GPU_MOST = 2048
+"""FAISS's GPU indexes give lists no longer than this."""
+
 Floats = NDArray[np.float32]
 Positions = NDArray[np.int64]
 
@@ -76,7 +79,7 @@ class FaissScanner:
     def best_few(self, vectors: Floats, kind: int, segment: int) -> Candidates:
         """Candidates for the largest score of each row; positions count from the segment's start."""
         index = self._indexes[kind][segment]
-        _, found = index.search(vectors, min(self._options.k, index.ntotal))
+        _, found = index.search(vectors, min(self._options.k, index.ntotal, GPU_MOST))
         found[found[:, 0] < 0, 0] = 0
         rows, place = np.nonzero(found >= 0)
         return Candidates(rows, found[rows, place])
@@ -122,7 +125,7 @@ def placed(index: Any, device: str) -> Any:
     """Move an index to the GPU that a plan names, with the `gpu` extra; `auto` stays on the CPU.
 
     Raises:
-        BadInputError: If this FAISS cannot use a GPU.
+        BadInputError: If this FAISS cannot use a GPU, or has no such index there.
     """
     import faiss
 
@@ -132,7 +135,21 @@ def placed(index: Any, device: str) -> Any:
         raise BadInputError(
             f"device '{device}' is not for this FAISS build; install the 'gpu' extra or use device cpu"
         )
-    return faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), int(device.partition(":")[2] or 0), index)
+    try:
+        return faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), int(device.partition(":")[2] or 0), index)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1][:200]
+        raise BadInputError(
+            f"FAISS cannot move its {type(index).__name__} to device '{device}' ({reason}); use device cpu"
+        ) from error
+
+
+def on_host(index: Any) -> Any:
+    """Give an index whose lists may have any length: itself, or its copy on the CPU if it is on a GPU."""
+    import faiss
+
+    gpu: Any = getattr(faiss, "GpuIndex", ())
+    return faiss.index_gpu_to_cpu(index) if isinstance(index, gpu) else index
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.faiss_search import Candidates, FaissScanner, Floats, placed
+from indexes.faiss_search import GPU_MOST, Candidates, FaissScanner, Floats, on_host, placed
 from indexes.queries import Queries
 from indexes.scanner import ScanOptions
 
@@ -77,6 +77,7 @@ def certified(
     rows, size = np.arange(len(vectors)), min(atleast + FEW, index.ntotal)
     found: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
     while len(rows):
+        index = on_host(index) if size > GPU_MOST else index
         scores, places = index.search(np.ascontiguousarray(vectors[rows]), size)
         cuts = cut(scores, rows)
         complete = (scores[:, -1] < cuts) | (size == index.ntotal)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import faiss
 import numpy as np
 import pytest
 from vector_worlds import clustered, packed, uids_of
 
+from indexes import faiss_search
 from indexes.backends import faiss_flat, faiss_hnsw, faiss_ivf
 from indexes.errors import BadInputError
 from indexes.quality import Quality, SampledScanner
@@ -106,3 +108,54 @@ def test_thread_count_of_faiss_is_given_back() -> None:
     open_scanner(queries, "faiss_flat", ScanOptions(threads=1)).scan(clustered(2, 50, 16))
     assert faiss.omp_get_max_threads() == before
     np.testing.assert_equal(before > 0, True)
+
+
+class FakeCard:
+    """A GPU index as FAISS has them: it answers as the CPU's, but gives only short lists."""
+
+    def __init__(self, index) -> None:
+        self.index, self.ntotal = index, index.ntotal
+
+    def search(self, vectors, k):
+        if k > faiss_search.GPU_MOST:
+            raise RuntimeError("GPU index only supports min/max-K selection up to 2048")
+        return self.index.search(vectors, k)
+
+
+@pytest.fixture
+def card(monkeypatch: pytest.MonkeyPatch) -> list[FakeCard]:
+    """FAISS with one card, and what was moved there."""
+    moved: list[FakeCard] = []
+
+    def to_gpu(resources, device, index):
+        if isinstance(index, faiss.IndexHNSW):
+            raise RuntimeError("Error in cloner\nThis index type is not implemented on GPU.")
+        moved.append(FakeCard(index))
+        return moved[-1]
+
+    fakes = {"StandardGpuResources": object, "get_num_gpus": lambda: 1, "GpuIndex": FakeCard}
+    fakes |= {"index_cpu_to_gpu": to_gpu, "index_gpu_to_cpu": lambda index: index.index}
+    for name, value in fakes.items():
+        monkeypatch.setattr(faiss, name, value, raising=False)
+    return moved
+
+
+def test_lists_too_long_for_a_card_are_made_on_the_host(card, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faiss_search, "GPU_MOST", 12)
+    monkeypatch.setattr(faiss_flat, "GPU_MOST", 12)
+    vectors = np.repeat(clustered(1, 4, 32), 25, axis=0)
+    queries, samples = packed((60, 40), vectors, True), clustered(2, 200, 32)
+    right, found = (
+        open_scanner(queries, name, ScanOptions(device=device)).scan(samples)
+        for name, device in (("exact", "cpu"), ("faiss_flat", "cuda"))
+    )
+    assert card
+    for name in ("similarity", "nearest", "margin", "margin_query"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(right, name))
+
+
+def test_an_index_that_no_card_holds_is_refused(card) -> None:
+    with pytest.raises(
+        BadInputError, match=r"IndexHNSWFlat to device 'cuda'.*not implemented.*use device cpu"
+    ):
+        open_scanner(packed((9,), clustered(1, 9, 32), True), "faiss_hnsw", ScanOptions(device="cuda"))
