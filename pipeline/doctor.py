@@ -196,8 +196,9 @@ def _cuda() -> list[Finding]:
     import torch  # takes seconds to import, which `nearfar --help` should not
 
     if torch.cuda.is_available():
-        names = (torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))
-        return [Finding("cuda", "ok", ", ".join(names))]
+        names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+        several = f" (a process computes on one; --workers {len(names)} uses all)" if len(names) > 1 else ""
+        return [Finding("cuda", "ok", ", ".join(names) + several)]
     built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built without CUDA"
     return [Finding("cuda", "warn", f"no device (torch is {built})", "embedding many images needs a GPU")]
 

@@ -16,6 +16,7 @@ from contextvars import ContextVar
 from typing import Any, TypeAlias
 
 from indexes.errors import BadInputError, RunFailedError
+from pipeline import gpus
 from pipeline.dispatch import Dispatch
 from pipeline.tasks import LOG, Task, perform, unwrap
 
@@ -33,9 +34,12 @@ Results: TypeAlias = Iterator[tuple[int, Any]]
 class Executor:
     """Runs tasks in one place; a cluster starts with the first task that needs it."""
 
-    def __init__(self, workers: int | None, scheduler: str | None, stack: contextlib.ExitStack) -> None:
+    def __init__(
+        self, workers: int | None, scheduler: str | None, device: str, stack: contextlib.ExitStack
+    ) -> None:
         self.workers = workers
         self.scheduler = scheduler
+        self._device = device
         self._stack = stack
         self._client: Any = None
 
@@ -54,7 +58,10 @@ class Executor:
 
     def _connected(self) -> Any:
         if self._client is None:
-            place = _connect(self.scheduler) if self.scheduler else _local_cluster(self.workers or 1)
+            if self.scheduler:
+                place = _connect(self.scheduler)
+            else:
+                place = _local_cluster(self.workers or 1, gpus.to_share(self._device))
             self._client = self._stack.enter_context(place)
         return self._client
 
@@ -63,13 +70,17 @@ _open: ContextVar[Executor | None] = ContextVar("open executor", default=None)
 
 
 @contextlib.contextmanager
-def open_executor(workers: int | None = None, scheduler: str | None = None) -> Iterator[Executor]:
+def open_executor(
+    workers: int | None = None, scheduler: str | None = None, device: str = "auto"
+) -> Iterator[Executor]:
     """Hold one place to run tasks for the length of the block; `run_tasks` inside it uses the same one.
 
     Args:
         workers: Worker processes of one thread each on this machine; None runs in this process.
         scheduler: Address of a Dask scheduler (`tcp://host:8786`) instead; workers need nearfar installed and the
-            same paths.
+            same paths, and compute on the GPUs that they were started with.
+        device: What the tasks compute on. Under `auto` and `cuda` each worker process of this machine has a GPU of
+            its own, as far as there are.
 
     Raises:
         BadInputError: If both are given, or `workers` is below 1.
@@ -80,7 +91,7 @@ def open_executor(workers: int | None = None, scheduler: str | None = None) -> I
             "give --workers a number from 1 upwards, or --scheduler an address, not both"
         )
     with contextlib.ExitStack() as stack:
-        executor = Executor(workers, scheduler, stack)
+        executor = Executor(workers, scheduler, device, stack)
         token = _open.set(executor)
         stack.callback(_open.reset, token)
         yield executor
@@ -125,7 +136,7 @@ def _wait_for_one(client: Any, futures: list[Any]) -> Any:
 
 
 @contextlib.contextmanager
-def _local_cluster(workers: int) -> Iterator[Any]:
+def _local_cluster(workers: int, shared: list[str]) -> Iterator[Any]:
     import dask
 
     dd = _distributed()
@@ -133,7 +144,8 @@ def _local_cluster(workers: int) -> Iterator[Any]:
     with (
         folder as scratch,
         _quiet(),
-        dask.config.set(_settings(workers)),
+        _own_environment(),
+        dask.config.set(_settings(workers, shared)),
         dd.LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
@@ -143,24 +155,38 @@ def _local_cluster(workers: int) -> Iterator[Any]:
             scheduler_kwargs={"dashboard_address": "127.0.0.1:0", "allowed_failures": _DEATHS},
             silence_logs=logging.CRITICAL,
             local_directory=scratch,
-            preload=[__name__],
+            preload=[__name__, *([gpus.__name__] if shared else [])],
         ) as cluster,
         dd.Client(cluster, set_as_default=False) as client,
     ):
-        LOG.info("%d worker processes at %s", workers, cluster.scheduler_address)
+        LOG.info("%d worker processes at %s, GPUs: %s", workers, cluster.scheduler_address, len(shared))
         yield client
 
 
-def _settings(workers: int) -> dict[str, Any]:
+def _settings(workers: int, shared: list[str]) -> dict[str, Any]:
     threads = str(max(1, len(os.sched_getaffinity(0)) // workers))
     return {
         "distributed.nanny.pre-spawn-environ": dict.fromkeys(_THREAD_VARIABLES, threads),
+        **({f"distributed.nanny.environ.{gpus.VARIABLE}": ",".join(shared)} if shared else {}),
         # Results are small; memory is the units' own, and a worker that pauses at 80% would never go on.
         "distributed.worker.memory.target": False,
         "distributed.worker.memory.spill": False,
         "distributed.worker.memory.pause": False,
         "logging": {"distributed": "critical"},
     }
+
+
+@contextlib.contextmanager
+def _own_environment() -> Iterator[None]:
+    # Dask sets the workers' variables in this process, where the next cluster would take them for the user's choice.
+    names = (*_THREAD_VARIABLES, "PYTHONHASHSEED")
+    before = {name: os.environ[name] for name in names if name in os.environ}
+    try:
+        yield
+    finally:
+        for name in names:
+            os.environ.pop(name, None)
+        os.environ.update(before)
 
 
 @contextlib.contextmanager

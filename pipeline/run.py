@@ -132,7 +132,7 @@ def execute(plan: Plan, options: RunOptions, progress: Progress) -> RunContext:
     with hold(run.out):
         prepare_output(run, options.overwrite)
         sweep(run.out)
-        with run.digests, open_executor(options.workers, options.scheduler):
+        with run.digests, open_executor(options.workers, options.scheduler, options.device):
             hash_inputs(run, progress)
             for stage, wave in waves(run):
                 if stage == FIRST_LOOK_AT_VECTORS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ def whereabouts() -> dict[str, Any]:
         "pid": os.getpid(),
         "host": socket.gethostname(),
         "threads": [os.environ.get(name) for name in names],
+        "gpus": os.environ.get("CUDA_VISIBLE_DEVICES"),
+        "torch": "torch" in sys.modules,
     }
 
 

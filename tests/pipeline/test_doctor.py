@@ -141,7 +141,10 @@ def test_cuda_devices_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: f"GPU {index}")
-    assert only(doctor._cuda()) == Finding("cuda", "ok", "GPU 0, GPU 1")
+    both = "GPU 0, GPU 1 (a process computes on one; --workers 2 uses all)"
+    assert only(doctor._cuda()) == Finding("cuda", "ok", both)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert only(doctor._cuda()) == Finding("cuda", "ok", "GPU 0")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert only(doctor._cuda()).level == "warn"
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)

@@ -108,6 +108,17 @@ def test_workers_are_other_processes_with_their_share_of_threads(cluster: Execut
     assert len({place["pid"] for place in found}) <= 2
 
 
+def test_a_cluster_leaves_this_process_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    for name in ("NUMBA_NUM_THREADS", "PYTHONHASHSEED"):
+        monkeypatch.delenv(name, raising=False)
+    before = dict(os.environ)
+    (found,) = run_tasks([task("whereabouts")], workers=1)
+    assert found[1]["threads"][0] == "3", "what the user has set holds"
+    assert found[1]["threads"][3] == str(len(os.sched_getaffinity(0)))
+    assert dict(os.environ) == before
+
+
 def test_few_tasks_are_taken_ahead(cluster: Executor) -> None:
     taken: list[int] = []
 
