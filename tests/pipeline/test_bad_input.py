@@ -427,3 +427,16 @@ def test_a_truncated_index_is_made_anew(sets: Path, cli: Run, name: str) -> None
     assert cli("run", str(plan))[0] == 0
     assert path.read_bytes() == whole
     assert cli("verify", str(sets / "out"))[0] == 0
+
+
+def test_a_benchmark_called_thresholds_is_measured_anew_when_its_vectors_change(sets: Path, cli: Run) -> None:
+    plan = plan_of(sets, splits={"core": [{"far": {"to": "all", "keep": 100}}]})
+    del plan["reference"]
+    plan["benchmarks"] = {"thresholds": plan["benchmarks"]["one"]}
+    (sets / "plan.yaml").write_text(yaml.safe_dump(plan))
+    assert cli("run", str(sets / "plan.yaml"))[0] == 0
+    before = kept(sets / "out", "core")
+    write_part(sets / "one", 0, unit(98, 20), rows_of("q", 0, 20))
+    assert cli("run", str(sets / "plan.yaml"))[0] == 0
+    assert kept(sets / "out", "core") != before
+    assert cli("verify", str(sets / "out"))[0] == 0
