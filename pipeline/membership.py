@@ -18,14 +18,18 @@ def is_member(subset: NDArray[Any], uids: NDArray[np.uint64]) -> NDArray[np.bool
     Returns:
         `(n,)`, True where the uid is in the subset.
     """
-    high, low = subset["f0"], subset["f1"]
-    place = np.searchsorted(high, uids[:, 0])
+    high, low = np.asarray(subset["f0"]), np.asarray(subset["f1"])
+    first, last = np.zeros(len(uids), np.int64), np.full(len(uids), len(high))
+    for _ in range(len(high).bit_length()):
+        # Both halves at every step: a pool that numbers its samples has one high half for all of them.
+        waiting = np.flatnonzero(first < last)
+        middle = (first[waiting] + last[waiting]) // 2
+        wanted, own = uids[waiting, 0], high[middle]
+        below = (own < wanted) | ((own == wanted) & (low[middle] < uids[waiting, 1]))
+        first[waiting[below]] = middle[below] + 1
+        last[waiting[~below]] = middle[~below]
+    inside = np.flatnonzero(first < len(high))
     found = np.zeros(len(uids), dtype=bool)
-    # High halves repeat about never, so this loop runs once or twice; it is right however often they do.
-    active = np.flatnonzero(place < len(high))
-    while len(active):
-        active = active[high[place[active]] == uids[active, 0]]
-        found[active] |= low[place[active]] == uids[active, 1]
-        place[active] += 1
-        active = active[place[active] < len(high)]
+    place = first[inside]
+    found[inside] = (high[place] == uids[inside, 0]) & (low[place] == uids[inside, 1])
     return found
