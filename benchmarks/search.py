@@ -1,6 +1,6 @@
 """Speed and memory of the exact search against FAISS, as JSON with the machine and the versions.
 
-    python benchmarks/search.py --out search.json [--pool 200000] [--rounds 8] [--only in-memory,shapes]
+    python benchmarks/search.py --out search.json [--pool 200000] [--rounds 8] [--only in-memory,shapes,avx2]
 
 Rows of the pool go past both engines in turns, a round each, so that whatever else the machine does meets both. The
 ratio of a row is the median over the rounds, and over the quiet ones alone: those in which other processes took less
@@ -10,6 +10,9 @@ FAISS gets the task that is easiest for it: `IndexFlatIP.search(k=1)`, one direc
 quarter of each round's rows, 2,000 at least (smaller batches slow it down). nearfar answers both directions,
 thresholds and k = 10, exactly. `matmul` is a large oneDNN product timed in the same run: operations divided by its
 rate is the floor of a screen in that format.
+
+`disk` and `memory` (search_disk.py) go the way of a run: pipeline/ reads a part, scans it and writes its scores.
+`avx2` is `in-memory` in a process whose compilers and libraries are told that the processor has AVX2 and no more.
 """
 
 from __future__ import annotations
@@ -22,64 +25,39 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from search_disk import from_disk, memory_child, write_pool
+from search_vectors import benchmark_queries, embeddings, seconds
 
-from indexes.canonical import canonical
-from indexes.queries import Queries
-from indexes.search import Scanner, ScanOptions, open_scanner
-from indexes.stream import ahead
+from indexes.search import ScanOptions, open_scanner
 
 Row = dict[str, Any]
-BENCHMARKS = 6
-CLUSTERS = 1000
 FAISS_ROWS = 2000
+AVX2 = {
+    "NUMBA_CPU_NAME": "haswell",
+    "NUMBA_CPU_FEATURES": "+avx,+avx2,+fma,+f16c,+bmi,+bmi2,+popcnt,+lzcnt,+sse4.2,+ssse3",
+    "FAISS_SIMD_LEVEL": "AVX2",
+    "OPENBLAS_CORETYPE": "Haswell",
+    "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+}
 SHAPES = [(512, 5_000), (512, 200_000), (640, 40_000), (768, 40_000), (1024, 40_000)]
 
 
-def embeddings(seed: int, rows: int, width: int) -> NDArray[np.float16]:
-    """Clustered unit vectors, whose top similarities tie closely as those of real pools do."""
-    centres = np.random.default_rng(7).standard_normal((CLUSTERS, width), np.float32)
-    random = np.random.default_rng(seed)
-    out = np.empty((rows, width), np.float16)
-    for start in range(0, rows, 20_000):
-        size = min(20_000, rows - start)
-        some = centres[random.integers(CLUSTERS, size=size)]
-        some = some + 0.7 * random.standard_normal((size, width), np.float32)
-        out[start : start + size] = some / np.linalg.norm(some, axis=1, keepdims=True)
-    return out
-
-
-def benchmark_queries(count: int, width: int) -> Queries:
-    """Queries of six benchmarks, with thresholds from a reference of 20,000 rows."""
-    vectors = embeddings(2, count, width)
-    starts = np.linspace(0, count, BENCHMARKS + 1).astype(np.int64)
-    names = tuple(f"benchmark_{number}" for number in range(BENCHMARKS))
-    reference = open_scanner(
-        Queries(vectors, names, starts, None), options=ScanOptions(k=1, memory_limit=4 << 30)
-    )
-    reference.scan(embeddings(3, 20_000, width))
-    return Queries(vectors, names, starts, reference.neighbours().similarity[:, 0])
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """Wall time of one call."""
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
-
-
 def matmul_rates(width: int) -> dict[str, float]:
-    """GFLOP/s of large products on this machine now, the best of a few."""
+    """GFLOP/s of large products on this machine now, the best of a few, in the formats that its screens use."""
     import torch
 
+    from indexes.kernel import HAS_BFLOAT16
+
     rates = {}
-    for name, kind in (("bfloat16", torch.bfloat16), ("float32", torch.float32)):
+    kinds = {"float32": torch.float32} | ({"bfloat16": torch.bfloat16} if HAS_BFLOAT16 else {})
+    for name, kind in kinds.items():
         left, right = torch.ones((4096, width), dtype=kind), torch.ones((width, 2048), dtype=kind)
         out = torch.empty((4096, 2048), dtype=kind)
         best = min(seconds(lambda a=left, b=right, c=out: torch.mm(a, b, out=c)) for _ in range(20))
@@ -87,7 +65,7 @@ def matmul_rates(width: int) -> dict[str, float]:
     return rates
 
 
-def in_memory(pool: int, count: int, width: int, rounds: int) -> Row:
+def in_memory(pool: int, count: int, width: int, rounds: int, float32_too: bool = True) -> Row:
     """Both engines in turns over one pool in memory."""
     import faiss
 
@@ -95,10 +73,10 @@ def in_memory(pool: int, count: int, width: int, rounds: int) -> Row:
     samples = embeddings(1, pool, width)
     flat = faiss.IndexFlatIP(width)
     flat.add(queries.vectors.astype(np.float32))
-    scanners = {
-        "nearfar": open_scanner(queries, options=ScanOptions(memory_limit=4 << 30)),
-        "nearfar_float32": open_scanner(queries, options=ScanOptions(memory_limit=4 << 30, bfloat16=False)),
-    }
+    scanners = {"nearfar": open_scanner(queries, options=ScanOptions(memory_limit=4 << 30))}
+    if float32_too:
+        options = ScanOptions(memory_limit=4 << 30, bfloat16=False)
+        scanners["nearfar_float32"] = open_scanner(queries, options=options)
     times: dict[str, list[float]] = {name: [] for name in (*scanners, "faiss")}
     shares = []
     for rows in np.array_split(samples, rounds):
@@ -136,19 +114,20 @@ def share_of_others(before: tuple[float, float, float]) -> float:
 
 
 def summary(times: dict[str, list[float]], row: Row) -> Row:
-    """Rates, ratios and the distance to the floor."""
+    """Rates, ratios and the distance to the floor, which is a product in the format of the screen."""
     operations = 2.0 * row["queries"] * row["width"]
     rates = {name: operations / np.array(per_row) / 1e9 for name, per_row in times.items()}
     matmul = matmul_rates(row["width"])
+    screened = "bfloat16" if "bfloat16" in matmul else "float32"
     found: Row = {"gflops": {name: round(float(np.median(rate))) for name, rate in rates.items()}}
     found["gflops_best_round"] = {name: round(float(rate.max())) for name, rate in rates.items()}
-    for name in ("nearfar", "nearfar_float32"):
+    for name in sorted(times.keys() - {"faiss"}):
         found[f"{name}_to_faiss"] = round(float(np.median(rates[name] / rates["faiss"])), 2)
         found[f"{name}_seconds"] = round(float(np.median(times[name])) * row["pool"], 2)
     found["faiss_seconds"] = round(float(np.median(times["faiss"])) * row["pool"], 2)
     found["matmul_gflops"] = {name: round(rate) for name, rate in matmul.items()}
-    found["floor_seconds"] = round(operations * row["pool"] / matmul["bfloat16"] / 1e9, 2)
-    found["share_of_matmul"] = round(float(rates["nearfar"].max()) / matmul["bfloat16"], 2)
+    found["floor_seconds"] = round(operations * row["pool"] / matmul[screened] / 1e9, 2)
+    found["share_of_matmul"] = round(float(rates["nearfar"].max()) / matmul[screened], 2)
     found["load_average"] = round(os.getloadavg()[0], 1)
     return row | found
 
@@ -178,42 +157,31 @@ def kmeans_assignment(rows: int, centroids: int, width: int) -> Row:
     }
 
 
-def file_blocks(path: Path, rows: int = 8192) -> Iterator[NDArray[Any]]:
-    """The project's own reader, one block ahead."""
-    from pipeline.vectors import blocks, inspect
-
-    return blocks(inspect(path), rows)
-
-
-def scan_file(path: Path, scanner: Scanner) -> None:
-    """What a run does with a vector file: read, make canonical, scan."""
-    for block in ahead(canonical(block) for block in file_blocks(path)):
-        scanner.scan(block.vectors)
+def in_child(work: str, *arguments: object, **variables: str) -> Any:
+    """Run a function of `CHILDREN` in a process of its own, with other environment variables."""
+    command = [sys.executable, __file__, "--child", work, *map(str, arguments)]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])} | variables
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
+    return json.loads(done.stdout)
 
 
-def write_pool(path: Path, rows: int, width: int) -> None:
-    """Write a pool of clustered vectors, part by part."""
-    out = np.lib.format.open_memmap(path, "w+", np.float16, (rows, width))
-    for number, start in enumerate(range(0, rows, 50_000)):
-        size = min(50_000, rows - start)
-        out[start : start + size] = embeddings(100 + number, size, width)
-    out.flush()
+def avx2(pool: int, count: int, width: int, rounds: int) -> Row:
+    """Both engines as on a processor without AVX-512, compiled into a cache of its own."""
+    with tempfile.TemporaryDirectory() as cache:
+        row: Row = in_child("avx2", pool, count, width, rounds, NUMBA_CACHE_DIR=cache, **AVX2)
+    return {"environment": AVX2} | row
 
 
-def from_disk(pool: int, count: int, width: int) -> Row:
-    """Wall time of a pool on disk against the larger of reading alone and computing alone."""
-    queries = benchmark_queries(count, width)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "img_emb_0.npy"
-        write_pool(path, pool, width)
-        read = seconds(lambda: [None for _ in file_blocks(path)])
-        both = seconds(lambda: scan_file(path, open_scanner(queries)))
-        blocks = list(file_blocks(path))
-        scanner = open_scanner(queries)
-        compute = seconds(lambda: [scanner.scan(block) for block in blocks])
-    row = {"pool": pool, "queries": count, "width": width, "read_seconds": round(read, 2)}
-    row |= {"compute_seconds": round(compute, 2), "from_disk_seconds": round(both, 2)}
-    return row | {"to_larger_of_both": round(both / max(read, compute), 3)}
+def avx2_child(pool: str, count: str, width: str, rounds: str) -> Row:
+    """`in_memory` where the variables of `AVX2` are set, with what they came to."""
+    import faiss
+
+    from indexes.kernel import HAS_BFLOAT16, LANES
+
+    if HAS_BFLOAT16 or LANES != 8 or faiss.SIMDConfig.get_level_name() != "AVX2":
+        raise SystemExit(f"not limited to AVX2: {LANES} lanes, FAISS {faiss.SIMDConfig.get_level_name()}")
+    row = in_memory(int(pool), int(count), int(width), int(rounds), float32_too=False)
+    return {"lanes": LANES, "faiss_level": faiss.SIMDConfig.get_level_name()} | row
 
 
 def memory_of(pool: int, count: int, width: int) -> Row:
@@ -221,20 +189,11 @@ def memory_of(pool: int, count: int, width: int) -> Row:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "img_emb_0.npy"
         write_pool(path, pool, width)
-        command = [sys.executable, __file__, "--child", str(path), str(count)]
-        environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
-        done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-    return {"pool": pool, "queries": count, "width": width, "peak_resident_mb": int(done.stdout)}
+        peak = in_child("memory", path, count)
+    return {"pool": pool, "queries": count, "width": width, "peak_resident_mb": peak}
 
 
-def child(path: Path, count: int) -> None:
-    """Scan a file and print this process's peak resident memory in MB."""
-    width = next(file_blocks(path)).shape[1]
-    vectors = embeddings(2, count, width)
-    starts = np.array([0, count], np.int64)
-    scan_file(path, open_scanner(Queries(vectors, ("benchmark",), starts, np.full(count, 0.8))))
-    status = Path("/proc/self/status").read_text().splitlines()
-    print(next(int(line.split()[1]) // 1024 for line in status if line.startswith("VmHWM")))
+CHILDREN: dict[str, Callable[..., Any]] = {"avx2": avx2_child, "memory": memory_child}
 
 
 def machine() -> Row:
@@ -262,15 +221,17 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=40_000)
     parser.add_argument("--width", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=8)
-    parser.add_argument("--only", default="in-memory,shapes,kmeans,disk,memory")
-    parser.add_argument("--child", nargs=2)
+    parser.add_argument("--only", default="in-memory,avx2,shapes,kmeans,disk,memory")
+    parser.add_argument("--child", nargs="+")
     given = parser.parse_args()
     if given.child:
-        child(Path(given.child[0]), int(given.child[1]))
+        print(json.dumps(CHILDREN[given.child[0]](*given.child[1:])))
         return
     only, found = set(given.only.split(",")), {"machine": machine()}
     if "in-memory" in only:
         found["in_memory"] = [in_memory(given.pool, given.queries, given.width, given.rounds)]
+    if "avx2" in only:
+        found["avx2"] = avx2(given.pool, given.queries, given.width, given.rounds)
     if "shapes" in only:
         shapes = [
             (count, width, max(2000 * given.rounds, given.pool * 8000 // count)) for width, count in SHAPES

@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from search import benchmark_queries, embeddings, machine
+from search import machine
+from search_vectors import benchmark_queries, embeddings
 
 from indexes.backends.torch import TorchScanner
 from indexes.group_maxima import columns_of, fused_maxima

@@ -67,7 +67,7 @@ def perform(work: Work, into: Attempt) -> Json:
     search, sampled = _open(work, queries)
     seen, number = Seen(), work.identity["number"]
     schema = measure_schema(work.identity["benchmarks"])
-    batches = _batches(Part.from_json(work.settings["part"]), search, seen, schema)
+    batches = score_batches(Part.from_json(work.settings["part"]), search, seen, schema)
     relative = f"measures/similarity/part-{number}.parquet"
     into.add(relative, rows=write_parquet(into.file(relative), batches, schema))
     relative = f"measures/similarity/quarantined-{number}.parquet"
@@ -93,7 +93,8 @@ def _open(work: Work, queries: Queries) -> tuple[Scanner, SampledScanner | None]
     return sampled, sampled
 
 
-def _batches(part: Part, search: Scanner, seen: Seen, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def score_batches(part: Part, search: Scanner, seen: Seen, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """Score a part, as rows of `measures/similarity/`."""
     for samples, scores in scan_part(part, search, seen):
         columns = [samples.column("uid").combine_chunks()]
         columns += [_struct(scores, segment) for segment in range(len(schema) - 1)]
