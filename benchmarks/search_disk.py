@@ -17,7 +17,7 @@ from indexes.queries import Queries
 from indexes.search import Scanner, open_scanner
 from pipeline.parquet import write_parquet
 from pipeline.samples import Part
-from pipeline.stages._scan import BLOCK, Seen
+from pipeline.stages._scan import BLOCK, Seen, scan_parts
 from pipeline.stages.measure import measure_schema, score_batches
 from pipeline.uids import from_pairs
 from pipeline.vectors import blocks, inspect
@@ -48,7 +48,7 @@ def measure(path: Path, scanner: Scanner, benchmarks: tuple[str, ...]) -> None:
     """What a run does with a pool's part: read, make canonical, scan, write the scores."""
     schema, out = measure_schema(list(benchmarks)), path.with_suffix(".scores")
     out.unlink(missing_ok=True)
-    write_parquet(out, score_batches(part_of(path), scanner, Seen(), schema), schema)
+    write_parquet(out, score_batches(scan_parts([("0000", part_of(path))], scanner, Seen()), schema), schema)
 
 
 def file_blocks(path: Path) -> Iterator[NDArray[Any]]:

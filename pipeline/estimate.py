@@ -20,6 +20,7 @@ from pipeline.plan import Plan, check_sources
 from pipeline.readers import Shard, open_reader
 from pipeline.run import RunOptions, open_run, waves
 from pipeline.stages import STAGES
+from pipeline.stages._parts import grouped
 from pipeline.stages.read import embed_images
 from pipeline.vectors import blocks
 from pipeline.work import RunContext
@@ -98,14 +99,15 @@ def estimate(plan: Plan, options: RunOptions) -> tuple[list[StageEstimate], Rate
 
 def _totals(run: RunContext) -> dict[str, StageEstimate]:
     shards = {name: len(run.shards(name)) for name in run.sets()}
+    passes = {name: _units(run, name) for name in ("pool", "reference") if name in shards}
     benchmarks, splits = len(run.plan.benchmarks), len(run.plan.splits)
     counts = {
         "read": sum(shards.values()),
         "catalog": len(shards),
         "index": benchmarks,
-        "calibrate": shards.get("reference", 0),
+        "calibrate": passes.get("reference", 0),
         "thresholds": benchmarks,
-        "measure": shards["pool"],
+        "measure": passes["pool"],
         "neighbours": 1,
         "split": splits,
         "surviving": splits,
@@ -126,6 +128,12 @@ def _done(run: RunContext) -> dict[str, int]:
         if len(run.done[stage]) < len(found):
             break
     return done
+
+
+def _units(run: RunContext, name: str) -> int:
+    """Count the units that take a set's vectors; what has images yet may make fewer or more."""
+    sized = ((shard.rows or 0, shard.number) for shard in run.shards(name))
+    return len(list(grouped(sized, run.plan.engine.unit_rows)))
 
 
 def _rows(shards: list[Shard]) -> int:

@@ -79,7 +79,7 @@ def part_blocks(part: Part, columns: list[str], rows_per_block: int) -> Iterator
         rows_per_block: Vectors read at a time.
 
     Yields:
-        A table of m rows and the `(m, d)` vectors of those rows, as stored.
+        A table of m rows and the `(m, d)` vectors of those rows, as stored; at least one, be it empty.
 
     Raises:
         DataError: If the part has no vectors, or a row points past their end.
@@ -93,7 +93,7 @@ def part_blocks(part: Part, columns: list[str], rows_per_block: int) -> Iterator
             f"{part.vectors.path} holds {part.vectors.rows} vectors, but {part.samples} names row {rows[-1]}; "
             "vectors and metadata are out of step: pair the right files"
         )
-    start = 0
+    start, empty = 0, True
     for block in blocks(part.vectors, rows_per_block):
         stop = start + len(block)
         first, last = np.searchsorted(rows, [start, stop])
@@ -101,4 +101,7 @@ def part_blocks(part: Part, columns: list[str], rows_per_block: int) -> Iterator
             inside = rows[first:last] - start
             whole = last - first == len(block)
             yield table.slice(first, last - first), block if whole else block[inside]
+            empty = False
         start = stop
+    if empty:
+        yield table.slice(0, 0), np.empty((0, part.vectors.width), np.dtype(part.vectors.dtype))

@@ -19,7 +19,8 @@ def arguments(world: Path, *more: str) -> list[str]:
     sets |= {f"benchmarks.{b}.path": world / "benchmarks" / b for b in ("photo", "sketch", "rendition")}
     sets |= {"encoder.model": tiny, "encoder.pretrained": tiny / "open_clip_model.safetensors"}
     overrides = [item for key, value in sets.items() for item in ("--set", f"{key}={json.dumps(str(value))}")]
-    return ["run", str(QUICKSTART), *overrides, *more]
+    # Some units take one shard, some several.
+    return ["run", str(QUICKSTART), *overrides, "--set", "engine.unit_rows=60", *more]
 
 
 def start(command: list[str], cwd: Path = ROOT, **environment: str) -> subprocess.Popen[str]:

@@ -73,6 +73,10 @@ class EngineOptions(_Strict):
     memory_limit: Annotated[str, AfterValidator(_memory_size)] = Field(
         default="1GB", description="Memory for one pass, such as 500MB or 2GiB."
     )
+    unit_rows: Annotated[int, Field(ge=1)] = Field(
+        default=131_072,
+        description="Small shards are compared together until a unit has at least this many rows.",
+    )
 
     @property
     def memory_bytes(self) -> int:

@@ -1,15 +1,19 @@
-"""Where the committed parts of a set lie, as the stages that read vectors need them."""
+"""Where the committed parts of a set lie, and which of them one unit takes, for the stages that read vectors."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from pipeline.parquet import read_parquet
 from pipeline.samples import Part
 from pipeline.vectors import VectorFile
-from pipeline.work import Json, RunContext, output_digests
+from pipeline.work import Json, RunContext, Work, output_digests
+
+Item = TypeVar("Item")
 
 
 def parts_of(run: RunContext, name: str) -> list[tuple[str, Part, Json]]:
@@ -38,6 +42,41 @@ def _repeated(run: RunContext, name: str) -> dict[int, tuple[int, ...]]:
     table = read_parquet(Path(run.path(f"samples/{name}/duplicates.parquet")), columns=["part", "row"])
     parts, rows = table.column("part").to_numpy(), table.column("row").to_numpy()
     return {int(part): tuple(rows[parts == part].tolist()) for part in np.unique(parts)}
+
+
+def grouped(items: Iterable[tuple[int, Item]], unit_rows: int) -> Iterator[list[Item]]:
+    """Cut a sequence of (rows, item) into runs of at least so many rows; only the last may have fewer.
+
+    Opening a search and learning what is near costs as much for a shard of 10,000 rows as for one of a million, and so
+    do the lists of neighbours that a unit leaves; small shards share them.
+    """
+    run: list[Item] = []
+    held = 0
+    for rows, item in items:
+        run.append(item)
+        held += rows
+        if held >= unit_rows:
+            yield run
+            run, held = [], 0
+    if run:
+        yield run
+
+
+def units_of(run: RunContext, stage: str, name: str, shared: Json, settings: Json) -> list[Work]:
+    """List a stage's units over the vectors of a set, each named by the first of its parts."""
+    found = []
+    sized = ((part_size(part)[0], (number, part, own)) for number, part, own in parts_of(run, name))
+    for members in grouped(sized, run.plan.engine.unit_rows):
+        identity = shared | {"parts": [{"number": number} | own for number, _, own in members]}
+        placed = settings | {"parts": [[number, part.to_json()] for number, part, _ in members]}
+        sizes = np.array([part_size(part) for _, part, _ in members]).sum(axis=0)
+        found.append(Work(stage, members[0][0], identity, placed, int(sizes[0]), int(sizes[1])))
+    return found
+
+
+def parts_in(work: Work) -> list[tuple[str, Part]]:
+    """Give the parts of a unit, by number."""
+    return [(number, Part.from_json(part)) for number, part in work.settings["parts"]]
 
 
 def part_size(part: Part) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""One pass of a part's vectors through a scanner: what every stage that reads vectors shares.
+"""One pass of some parts' vectors through a scanner: what every stage that reads vectors shares.
 
 Reading, making canonical, scanning and what the caller does with the scores overlap.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +26,7 @@ from pipeline.work import Json
 BLOCK = 16_384
 # Blocks of scores that may wait for the caller: writing comes in bursts, a row group of Parquet at a time.
 WAITING = 4
+Parts: TypeAlias = Sequence[tuple[str, Part]]
 NEIGHBOURS_SCHEMA = pa.schema(
     [("query", pa.int32()), ("uid", pa.uuid()), ("key", pa.string()), ("similarity", pa.float64())]
 )
@@ -38,60 +39,68 @@ class Seen:
 
     Attributes:
         samples: `uid` and `key` of the samples that were compared, in stream order.
-        quarantined: `uid`, `key` and `reason` of those whose vector cannot be compared.
+        quarantined: Part by part, `uid`, `key` and `reason` of those whose vector cannot be compared.
         normalised: Vectors that came unnormalised.
     """
 
     samples: list[pa.Table] = field(default_factory=list)
-    quarantined: list[pa.Table] = field(default_factory=list)
+    quarantined: dict[str, list[pa.Table]] = field(default_factory=dict)
     normalised: int = 0
 
     def note(self, rows: _Rows) -> None:
         """Take a block into account, when the caller is given it."""
         self.samples.append(rows.samples)
-        self.quarantined.append(rows.quarantined)
+        self.quarantined.setdefault(rows.part, []).append(rows.quarantined)
         self.normalised += rows.normalised
+
+    def lost(self, parts: Sequence[str] | None = None) -> pa.Table:
+        """List the samples of these parts, or of all, whose vector cannot be compared."""
+        chosen = self.quarantined if parts is None else parts
+        tables = [table for part in chosen for table in self.quarantined.get(part, [])]
+        return pa.concat_tables([QUARANTINED_SCHEMA.empty_table(), *tables])
 
     def facts(self) -> Json:
         """Count by outcome, for the unit's record."""
         counts = {reason: 0 for reason in REASONS if reason}
-        for table in self.quarantined:
-            for reason in table.column("reason").to_pylist():
-                counts[reason] += 1
+        for reason in self.lost().column("reason").to_pylist():
+            counts[reason] += 1
         compared = sum(len(table) for table in self.samples)
         return {"compared": compared, "quarantined": counts, "normalised": self.normalised}
 
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """What `Seen` is told of a block: its comparable samples, the others, and how many came unnormalised."""
+    """What `Seen` is told of a block of a part: comparable samples, the others, and how many came unnormalised."""
 
+    part: str
     samples: pa.Table
     quarantined: pa.Table
     normalised: int
 
 
 def healthy_blocks(
-    part: Part, seen: Seen, columns: Sequence[str] = ("uid", "key")
+    parts: Parts, seen: Seen, columns: Sequence[str] = ("uid", "key")
 ) -> Iterator[tuple[pa.Table, NDArray[np.float16]]]:
-    """Stream a part's comparable samples with their canonical vectors, noting them and the others in `seen`.
+    """Stream the parts' comparable samples with their canonical vectors, noting them and the others in `seen`.
 
     `columns` are those of `samples/` to give for each; `uid` and `key` are among them. The next block is read while
     the caller works on this one; `seen` knows of those that the caller was given.
     """
-    for rows, vectors in ahead(_comparable(part, columns)):
+    for rows, vectors in ahead(_comparable(parts, columns)):
         seen.note(rows)
         yield rows.samples, vectors
 
 
-def _comparable(part: Part, columns: Sequence[str]) -> Iterator[tuple[_Rows, NDArray[np.float16]]]:
-    for table, stored in part_blocks(part, list(columns), BLOCK):
-        result = canonical(stored)
-        samples = table.select(list(columns))
-        if len(result.vectors) < len(samples):
-            samples = samples.filter(pa.array(result.healthy))
-        lost = quarantined(table, result.healthy, result.reasons)
-        yield _Rows(samples, lost, result.normalised), result.vectors
+def _comparable(parts: Parts, columns: Sequence[str]) -> Iterator[tuple[_Rows, NDArray[np.float16]]]:
+    """Give at least one block for each part, be it empty."""
+    for number, part in parts:
+        for table, stored in part_blocks(part, list(columns), BLOCK):
+            result = canonical(stored)
+            samples = table.select(list(columns))
+            if len(result.vectors) < len(samples):
+                samples = samples.filter(pa.array(result.healthy))
+            lost = quarantined(table, result.healthy, result.reasons)
+            yield _Rows(number, samples, lost, result.normalised), result.vectors
 
 
 def quarantined(table: pa.Table, healthy: NDArray[np.bool_], reasons: NDArray[Any]) -> pa.Table:
@@ -100,18 +109,20 @@ def quarantined(table: pa.Table, healthy: NDArray[np.bool_], reasons: NDArray[An
     return bad.append_column("reason", pa.array([REASONS[code] for code in reasons[~healthy]], pa.string()))
 
 
-def scan_part(part: Part, search: Scanner, seen: Seen) -> Iterator[tuple[pa.Table, Scores]]:
-    """Score a part block by block, in stream order; the next blocks are scanned while the caller works on this one.
+def scan_parts(parts: Parts, search: Scanner, seen: Seen) -> Iterator[tuple[str, pa.Table, Scores]]:
+    """Score parts block by block, in stream order; the next blocks are scanned while the caller works on this one.
+
+    Each part gives at least one block, with its number.
 
     `search` is another thread's until the stream has ended; only then ask it for neighbours.
     """
-    for rows, scores in ahead(_scanned(part, search), WAITING):
+    for rows, scores in ahead(_scanned(parts, search), WAITING):
         seen.note(rows)
-        yield rows.samples, scores
+        yield rows.part, rows.samples, scores
 
 
-def _scanned(part: Part, search: Scanner) -> Iterator[tuple[_Rows, Scores]]:
-    for rows, vectors in ahead(_comparable(part, ("uid", "key"))):
+def _scanned(parts: Parts, search: Scanner) -> Iterator[tuple[_Rows, Scores]]:
+    for rows, vectors in ahead(_comparable(parts, ("uid", "key"))):
         yield rows, search.scan(vectors, as_pairs(rows.samples.column("uid")))
 
 
@@ -119,7 +130,7 @@ def neighbour_table(search: Scanner, seen: Seen) -> pa.Table:
     """List each query's nearest samples of what `search` has seen, by query and then nearest first."""
     found = search.neighbours()
     query, rank = np.nonzero(found.position >= 0)
-    samples = pa.concat_tables(seen.samples) if seen.samples else QUARANTINED_SCHEMA.empty_table()
+    samples = pa.concat_tables(seen.samples)
     taken = samples.take(pa.array(found.position[query, rank]))
     columns = {
         "query": pa.array(query.astype(np.int32)),

@@ -49,7 +49,7 @@ def perform(work: Work, into: Attempt) -> Json:
             f"benchmark '{name}' ({work.settings['where']}) has no usable vector; a comparison with nothing would call "
             "every sample far, so the run stops: check its files"
         )
-    folder, lost = f"indexes/{name}", pa.concat_tables(seen.quarantined)
+    folder, lost = f"indexes/{name}", seen.lost()
     save_index(vectors, into.file(f"{folder}/index.faiss"))
     into.add(f"{folder}/index.faiss", rows=len(vectors))
     for relative, table in ((f"{folder}/images.parquet", images), (f"{folder}/quarantined.parquet", lost)):
@@ -67,7 +67,8 @@ def perform(work: Work, into: Attempt) -> Json:
 
 
 def _gather(parts: list[Part], seen: Seen) -> tuple[NDArray[np.float16], pa.Table]:
-    vectors = [block for part in parts for _, block in healthy_blocks(part, seen, COLUMNS)]
+    numbered = [(f"{number:04d}", part) for number, part in enumerate(parts)]
+    vectors = [block for _, block in healthy_blocks(numbered, seen, COLUMNS)]
     if not vectors:
         raise DataError("a benchmark has no vectors at all; check its files")
     table = pa.concat_tables(seen.samples)

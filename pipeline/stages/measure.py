@@ -1,4 +1,4 @@
-"""Each pool part against all queries: the one expensive pass. It measures and never drops.
+"""The pool against all queries: the one expensive pass. It measures and never drops.
 
 Only here may a plan's approximate backend stand in for an exact one. The unit then compares a sample of its answers
 with those of the exact engine and records how far off they were, for the report.
@@ -6,8 +6,10 @@ with those of the exact engine and records how far off they were, for the report
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 import pyarrow as pa
@@ -18,10 +20,9 @@ from indexes.scores import Scores
 from indexes.search import Scanner, is_exact
 from pipeline.commit import Attempt
 from pipeline.parquet import write_parquet
-from pipeline.samples import Part
-from pipeline.stages._parts import part_size, parts_of
+from pipeline.stages._parts import parts_in, units_of
 from pipeline.stages._queries import packed_queries, query_identity, query_settings, scan_options, scanner
-from pipeline.stages._scan import NEIGHBOURS_SCHEMA, QUARANTINED_SCHEMA, Seen, neighbour_table, scan_part
+from pipeline.stages._scan import NEIGHBOURS_SCHEMA, QUARANTINED_SCHEMA, Seen, neighbour_table, scan_parts
 from pipeline.work import Json, RunContext, Work
 
 SCORE_TYPE = pa.struct(
@@ -40,7 +41,7 @@ def measure_schema(benchmarks: list[str]) -> pa.Schema:
 
 
 def plan(run: RunContext) -> Iterator[list[Work]]:
-    """List one unit per pool part."""
+    """List the units, one or more pool parts each."""
     shared: Json = {
         "queries": query_identity(run, thresholds=True),
         "backend": run.plan.engine.backend,
@@ -49,34 +50,24 @@ def plan(run: RunContext) -> Iterator[list[Work]]:
     }
     if not is_exact(run.plan.engine.backend):
         shared["quality"] = {"rows": ROWS, "seed": SEED}
-    settings = run.settings | query_settings(run)
-    works = []
-    for number, part, part_identity in parts_of(run, "pool"):
-        identity = shared | {"part": part_identity, "number": number}
-        rows, size = part_size(part)
-        works.append(Work("measure", number, identity, settings | {"part": part.to_json()}, rows, size))
-    yield works
+    yield units_of(run, "measure", "pool", shared, run.settings | query_settings(run))
 
 
 def perform(work: Work, into: Attempt) -> Json:
-    """Score one pool part, and keep for each query the part's nearest samples.
+    """Score the parts, a file each, and keep for each query the nearest samples of all of them.
 
     The record of an approximate backend also has `quality`: how the sampled answers compare with exact ones.
     """
     queries = packed_queries(work, thresholds=True)
     search, sampled = _open(work, queries)
-    seen, number = Seen(), work.identity["number"]
-    schema = measure_schema(work.identity["benchmarks"])
-    batches = score_batches(Part.from_json(work.settings["part"]), search, seen, schema)
-    relative = f"measures/similarity/part-{number}.parquet"
-    into.add(relative, rows=write_parquet(into.file(relative), batches, schema))
-    relative = f"measures/similarity/quarantined-{number}.parquet"
-    lost = pa.concat_tables([QUARANTINED_SCHEMA.empty_table(), *seen.quarantined])
-    into.add(relative, rows=write_parquet(into.file(relative), lost, QUARANTINED_SCHEMA))
-    relative = f"neighbours/parts/part-{number}.parquet"
-    into.add(
-        relative, rows=write_parquet(into.file(relative), neighbour_table(search, seen), NEIGHBOURS_SCHEMA)
-    )
+    seen, schema = Seen(), measure_schema(work.identity["benchmarks"])
+    for number, scored in groupby(scan_parts(parts_in(work), search, seen), key=itemgetter(0)):
+        relative = f"measures/similarity/part-{number}.parquet"
+        into.add(relative, rows=write_parquet(into.file(relative), score_batches(scored, schema), schema))
+        relative, lost = f"measures/similarity/quarantined-{number}.parquet", seen.lost([number])
+        into.add(relative, rows=write_parquet(into.file(relative), lost, QUARANTINED_SCHEMA))
+    relative, near = f"neighbours/parts/part-{work.name}.parquet", neighbour_table(search, seen)
+    into.add(relative, rows=write_parquet(into.file(relative), near, NEIGHBOURS_SCHEMA))
     if sampled is None:
         return seen.facts()
     quality = sampled.quality(queries, scan_options(work, k=1))
@@ -93,9 +84,11 @@ def _open(work: Work, queries: Queries) -> tuple[Scanner, SampledScanner | None]
     return sampled, sampled
 
 
-def score_batches(part: Part, search: Scanner, seen: Seen, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """Score a part, as rows of `measures/similarity/`."""
-    for samples, scores in scan_part(part, search, seen):
+def score_batches(
+    scored: Iterable[tuple[str, pa.Table, Scores]], schema: pa.Schema
+) -> Iterator[pa.RecordBatch]:
+    """Give what `scan_parts` gives as rows of `measures/similarity/`."""
+    for _, samples, scores in scored:
         columns = [samples.column("uid").combine_chunks()]
         columns += [_struct(scores, segment) for segment in range(len(schema) - 1)]
         yield from pa.table(columns, schema=schema).to_batches()

@@ -1,7 +1,7 @@
 """Vectors again, only for the queries whose every listed neighbour a split dropped.
 
-A list of k neighbours says what remains near a query until all k are gone; then only the vectors know. One pass over a
-part serves every split. It is exact whatever backend the plan names; a query for which an approximate measuring pass
+A list of k neighbours says what remains near a query until all k are gone; then only the vectors know. One pass
+serves every split. It is exact whatever backend the plan names; a query for which an approximate measuring pass
 listed no neighbour is among its queries.
 """
 
@@ -18,8 +18,7 @@ from indexes.search import Scanner
 from pipeline.commit import Attempt
 from pipeline.membership import is_member
 from pipeline.parquet import read_parquet, write_parquet
-from pipeline.samples import Part
-from pipeline.stages._parts import part_size, parts_of
+from pipeline.stages._parts import parts_in, units_of
 from pipeline.stages._queries import exactly, packed_queries, query_identity, query_settings, scanner
 from pipeline.stages._scan import NEIGHBOURS_SCHEMA, Seen, healthy_blocks, neighbour_table
 from pipeline.uids import as_pairs
@@ -29,7 +28,7 @@ SCHEMA = pa.schema([("split", pa.string()), *NEIGHBOURS_SCHEMA])
 
 
 def plan(run: RunContext) -> Iterator[list[Work]]:
-    """List one unit per pool part, where some split exhausted some query."""
+    """List the units, one or more pool parts each, where some split exhausted some query."""
     splits = [name for name, record in run.done.get("surviving", {}).items() if record.facts["exhausted"]]
     if not splits:
         return
@@ -45,22 +44,17 @@ def plan(run: RunContext) -> Iterator[list[Work]]:
         "backend": exactly(run),
     }
     settings = run.settings | query_settings(run) | {"backend": exactly(run)}
-    works = []
-    for number, part, part_identity in parts_of(run, "pool"):
-        identity = shared | {"part": part_identity, "number": number}
-        rows, size = part_size(part)
-        works.append(Work("rescan", number, identity, settings | {"part": part.to_json()}, rows, size))
-    yield works
+    yield units_of(run, "rescan", "pool", shared, settings)
 
 
 def perform(work: Work, into: Attempt) -> Json:
-    """Find, per split, the nearest kept samples of its exhausted queries in one part."""
+    """Find, per split, the nearest kept samples of its exhausted queries in the unit's parts."""
     out, queries = Path(work.settings["out"]), packed_queries(work, thresholds=False)
     searches = [_Search(work, out, name, queries) for name in sorted(work.identity["splits"])]
-    for samples, vectors in healthy_blocks(Part.from_json(work.settings["part"]), Seen()):
+    for samples, vectors in healthy_blocks(parts_in(work), Seen()):
         for search in searches:
             search.scan(samples, vectors)
-    relative = f"neighbours/rescan/part-{work.identity['number']}.parquet"
+    relative = f"neighbours/rescan/part-{work.name}.parquet"
     batches = (batch for search in searches for batch in search.found())
     rows = write_parquet(into.file(relative), batches, SCHEMA)
     into.add(relative, rows=rows)

@@ -55,7 +55,7 @@ def write_sets(folder: Path) -> None:
 
 
 def plan_of(folder: Path, **changes: Any) -> dict[str, Any]:
-    """A plan over those sets; `changes` replace its keys."""
+    """A plan over those sets, a unit for each part; `changes` replace its keys."""
     source = {name: {"path": str(folder / name), "format": "clip-retrieval"} for name in SETS}
     plan: dict[str, Any] = {
         "name": "small",
@@ -73,6 +73,7 @@ def plan_of(folder: Path, **changes: Any) -> dict[str, Any]:
             },
         },
         "output": str(folder / "out"),
+        "engine": {"unit_rows": 1},
     }
     return plan | changes
 

@@ -141,6 +141,21 @@ def test_shard_order_and_shard_size_change_no_split(finished: Path, cli: Run) ->
     assert len(before) >= 5 * 4
 
 
+@pytest.mark.parametrize(("unit_rows", "units"), [(121, ["0000", "0002"]), (10_000, ["0000"])])
+def test_units_of_several_shards_change_nothing_else(
+    finished: Path, cli: Run, unit_rows: int, units: list[str]
+) -> None:
+    plan = write_plan(finished, output=str(finished / "again"), engine={"unit_rows": unit_rows})
+    assert cli("run", str(plan))[0] == 0
+    one_each, grouped = (whole_runs.committed(finished / name) for name in ("out", "again"))
+    lists = [path for path in grouped if path.startswith("neighbours/parts/")]
+    assert lists == [f"neighbours/parts/part-{unit}.parquet" for unit in units]
+    apart = ("neighbours/parts/", "neighbours/rescan/", "report/")
+    data = [{p: d for p, d in run.items() if not p.startswith(apart)} for run in (one_each, grouped)]
+    assert data[0] == data[1]
+    assert cli("verify", str(finished / "again"))[0] == 0
+
+
 def test_plan_touches_nothing_and_knows_what_is_done(tmp_path: Path, cli: Run) -> None:
     write_sets(tmp_path)
     plan = str(write_plan(tmp_path))

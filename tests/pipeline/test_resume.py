@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,10 +25,14 @@ def undisturbed(finished_run: FinishedRun) -> tuple[dict[str, str], float]:
     return digests, finished_run.seconds
 
 
-def kill_and_finish(world: Path, folder: Path, delay: float) -> bool:
-    """Kill -9 the whole process group after `delay` seconds, then run to the end; False if it was done by then."""
-    process = whole_runs.start(whole_runs.arguments(world), folder)
-    time.sleep(delay)
+def kill_and_finish(world: Path, folder: Path, ripe: Callable[[float], bool]) -> bool:
+    """Kill -9 the whole process group once it is ripe, told the seconds since the start, then run to the end.
+
+    False if it was done by then.
+    """
+    process, began = whole_runs.start(whole_runs.arguments(world), folder), time.monotonic()
+    while process.poll() is None and not ripe(time.monotonic() - began):
+        time.sleep(0.01)
     alive = process.poll() is None
     if alive:
         os.killpg(process.pid, signal.SIGKILL)
@@ -38,12 +43,16 @@ def kill_and_finish(world: Path, folder: Path, delay: float) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("moment", [0.45, 0.65, 0.85])
+@pytest.mark.parametrize("moment", [0.1, 0.5, 0.9])
 def test_kill_and_rerun_give_the_same_bytes(
     small_world: Path, tmp_path: Path, undisturbed: tuple[dict[str, str], float], moment: float
 ) -> None:
-    digests, seconds = undisturbed
-    assert kill_and_finish(small_world, tmp_path, seconds * moment)
+    digests, _ = undisturbed
+
+    def ripe(_: float) -> bool:
+        return len(whole_runs.committed(tmp_path / "out")) >= moment * len(digests)
+
+    assert kill_and_finish(small_world, tmp_path, ripe)
     assert whole_runs.committed(tmp_path / "out") == digests
     assert not list((tmp_path / "out" / "attempts").glob("*"))
 
@@ -55,7 +64,7 @@ def test_kill_at_a_random_moment(
 ) -> None:
     digests, seconds = undisturbed
     moment = random.Random(seed).uniform(0.2, 1.0)
-    alive = kill_and_finish(small_world, tmp_path, seconds * moment)
+    alive = kill_and_finish(small_world, tmp_path, lambda elapsed: elapsed >= seconds * moment)
     print(
         f"seed {seed}: {'killed' if alive else 'was done'} after {seconds * moment:.2f} s of {seconds:.2f} s"
     )

@@ -20,7 +20,8 @@ from indexes.search import ScanOptions, open_scanner
 from pipeline.parquet import write_parquet
 from pipeline.samples import Part
 from pipeline.stages import _scan
-from pipeline.stages._scan import Seen, healthy_blocks, neighbour_table, scan_part
+from pipeline.stages._parts import grouped
+from pipeline.stages._scan import Seen, healthy_blocks, neighbour_table, scan_parts
 from pipeline.tasks import perform
 from pipeline.uids import from_pairs
 from pipeline.vectors import inspect
@@ -51,11 +52,11 @@ def part(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     return part_of(path)
 
 
-def part_of(path: Path) -> Part:
-    numbers = np.arange(ROWS, dtype=np.uint64)
+def part_of(path: Path, rows: int = ROWS) -> Part:
+    numbers = np.arange(rows, dtype=np.uint64)
     columns = {
         "uid": from_pairs(np.stack([numbers * 7919 % 101, numbers], axis=1)),
-        "key": pa.array([f"k{number:03d}" for number in range(ROWS)]),
+        "key": pa.array([f"k{number:03d}" for number in range(rows)], pa.string()),
         "row": numbers.astype(np.int64),
     }
     table = pa.table(columns)
@@ -84,9 +85,9 @@ def our_threads() -> list[str]:
 def test_a_pass_gives_what_a_plain_one_gives(part: Part) -> None:
     options = ScanOptions(k=3, threads=2)
     search, seen = open_scanner(queries(), options=options), Seen()
-    found = list(scan_part(part, search, seen))
+    found = list(scan_parts([("0000", part)], search, seen))
     rows = kept_rows()
-    assert [key for samples, _ in found for key in samples.column("key").to_pylist()] == [
+    assert [key for _, samples, _ in found for key in samples.column("key").to_pylist()] == [
         f"k{row:03d}" for row in rows
     ]
     plain = open_scanner(queries(), options=options)
@@ -95,7 +96,7 @@ def test_a_pass_gives_what_a_plain_one_gives(part: Part) -> None:
     assert file is not None
     expected = plain.scan(canonical(stored(file.dtype)[rows]).vectors, uids)
     for name in ("similarity", "nearest", "margin", "margin_query"):
-        got = np.concatenate([getattr(scores, name) for _, scores in found])
+        got = np.concatenate([getattr(scores, name) for _, _, scores in found])
         np.testing.assert_array_equal(got, getattr(expected, name))
     lists = neighbour_table(search, seen)
     assert lists.column("key").to_pylist() == [
@@ -115,21 +116,56 @@ def test_block_size_and_waiting_blocks_change_nothing(part: Part, monkeypatch: p
         monkeypatch.setattr(_scan, "BLOCK", rows)
         monkeypatch.setattr(_scan, "WAITING", waiting)
         search, seen = open_scanner(queries(), options=ScanOptions(k=5)), Seen()
-        scores = [scores.similarity for _, scores in scan_part(part, search, seen)]
+        scores = [scores.similarity for _, _, scores in scan_parts([("0000", part)], search, seen)]
         tables.append((np.concatenate(scores).tobytes(), neighbour_table(search, seen), seen.facts()))
     assert all(table == tables[0] for table in tables)
 
 
 def test_seen_knows_of_what_the_caller_was_given(part: Part) -> None:
     seen = Seen()
-    for number, (samples, _) in enumerate(healthy_blocks(part, seen), 1):
+    for number, (samples, _) in enumerate(healthy_blocks([("0000", part)], seen), 1):
         time.sleep(0.01)
-        assert len(seen.samples) == len(seen.quarantined) == number
+        assert len(seen.samples) == len(seen.quarantined["0000"]) == number
         assert seen.samples[-1] is samples
     search, seen = open_scanner(queries()), Seen()
-    for number, _ in enumerate(scan_part(part, search, seen), 1):
+    for number, _ in enumerate(scan_parts([("0000", part)], search, seen), 1):
         time.sleep(0.01)
         assert len(seen.samples) == number
+
+
+def test_parts_one_after_the_other_are_one_stream(part: Part, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    np.save(tmp_path / "empty" / "v.npy", stored()[:0])
+    nothing = part_of(tmp_path / "empty" / "v.npy", 0)
+    parts = [("0003", part), ("0004", nothing), ("0007", part), ("0009", nothing)]
+    search, seen = open_scanner(queries()), Seen()
+    numbers, tables, scores = zip(*scan_parts(parts, search, seen), strict=True)
+    assert list(dict.fromkeys(numbers)) == [number for number, _ in parts]
+    rows = kept_rows()
+    keys = [key for table in tables for key in table.column("key").to_pylist()]
+    assert keys == 2 * [f"k{row:03d}" for row in rows]
+    alone = open_scanner(queries())
+    once = [found.margin for _, _, found in scan_parts(parts[:1], alone, Seen())]
+    np.testing.assert_array_equal(
+        np.concatenate([found.margin for found in scores]), np.concatenate(2 * once)
+    )
+    assert [len(seen.lost([number])) for number, _ in parts] == [3, 0, 3, 0]
+    assert (len(seen.lost()), seen.facts()["compared"]) == (6, 2 * len(rows))
+    assert neighbour_table(search, seen).num_rows == 9 * 10
+
+
+@pytest.mark.parametrize(
+    ("rows", "groups"),
+    [
+        ([], []),
+        ([5], [[0]]),
+        ([9, 1, 3], [[0, 1], [2]]),
+        ([30, 2, 2, 2, 6], [[0], [1, 2, 3, 4]]),
+        ([0, 0], [[0, 1]]),
+    ],
+)
+def test_small_shards_are_taken_together(rows: list[int], groups: list[list[int]]) -> None:
+    assert list(grouped(zip(rows, range(len(rows)), strict=True), 10)) == groups
 
 
 class Slow:
@@ -150,7 +186,7 @@ class Slow:
 
 def test_the_next_block_is_scanned_while_the_caller_works(part: Part) -> None:
     search = Slow()
-    stream = scan_part(part, search, Seen())  # type: ignore[arg-type]
+    stream = scan_parts([("0000", part)], search, Seen())  # type: ignore[arg-type]
     next(stream)
     until = time.monotonic() + 5
     while search.begun < 1 + _scan.WAITING:
@@ -169,7 +205,7 @@ def test_a_caller_that_fails_leaves_no_thread(part: Part) -> None:
 
 
 def fail_at_the_second_block(part: Part) -> None:
-    stream: Iterator[object] = scan_part(part, open_scanner(queries()), Seen())
+    stream: Iterator[object] = scan_parts([("0000", part)], open_scanner(queries()), Seen())
     for number, _ in enumerate(stream):
         if number == 1:
             raise OSError("disk is full")
@@ -192,6 +228,8 @@ def test_a_file_that_changes_fails_at_the_block_that_it_cannot_give(
 
     monkeypatch.setattr(_scan, "part_blocks", shrinking)
     with pytest.raises(DataError, match="cannot be read to its end"):
-        given.extend(len(samples) for samples, _ in scan_part(part, open_scanner(queries()), Seen()))
+        given.extend(
+            len(samples) for _, samples, _ in scan_parts([("0000", part)], open_scanner(queries()), Seen())
+        )
     assert len(given) == 3
     assert our_threads() == []
