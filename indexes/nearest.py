@@ -100,4 +100,5 @@ def insert(
             place -= 1
         entry = entries[place]
         entry.similarity, entry.high, entry.low, entry.position = value, high, low, position
-        floors[offer.column] = np.float32(entries[last].similarity)
+        # Offers may have proved more than a list that is not full yet.
+        floors[offer.column] = max(floors[offer.column], np.float32(entries[last].similarity))
