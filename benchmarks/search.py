@@ -20,19 +20,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from search_disk import from_disk, memory_child, write_pool
-from search_vectors import benchmark_queries, embeddings, seconds
+from search_vectors import benchmark_queries, embeddings, machine, seconds
 
 from indexes.search import ScanOptions, open_scanner
 
@@ -194,20 +192,6 @@ def memory_of(pool: int, count: int, width: int) -> Row:
 
 
 CHILDREN: dict[str, Callable[..., Any]] = {"avx2": avx2_child, "memory": memory_child}
-
-
-def machine() -> Row:
-    """Where the numbers come from."""
-    cpus = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    models = [line.partition(":")[2].strip() for line in cpus if line.startswith("model name")]
-    names = ("torch", "faiss-cpu", "numba", "numpy")
-    return {
-        "processor": models[0] if models else platform.processor(),
-        "cores": len(os.sched_getaffinity(0)),
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in names},
-        "gpu": "none on this machine; GPU rows were not run",
-    }
 
 
 def main() -> None:

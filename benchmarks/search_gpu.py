@@ -19,8 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from search import machine
-from search_vectors import benchmark_queries, embeddings
+from search_vectors import benchmark_queries, embeddings, machine
 
 from indexes.backends.torch import TorchScanner
 from indexes.group_maxima import columns_of, fused_maxima

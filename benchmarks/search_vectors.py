@@ -1,9 +1,14 @@
-"""What the search benchmarks share: the vectors that they search, and a stopwatch."""
+"""What the search benchmarks share: the vectors that they search, a stopwatch, and where the numbers come from."""
 
 from __future__ import annotations
 
+import os
+import platform
 import time
 from collections.abc import Callable
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,3 +50,18 @@ def seconds(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
+
+
+def machine() -> dict[str, Any]:
+    """Where the numbers come from."""
+    cpus = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    models = [line.partition(":")[2].strip() for line in cpus if line.startswith("model name")]
+    names = {"torch", "faiss-cpu", "faiss-gpu", "numba", "numpy", "triton"}
+    installed = {found.name: found.version for found in distributions() if found.name in names}
+    return {
+        "processor": models[0] if models else platform.processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "python": platform.python_version(),
+        "versions": dict(sorted(installed.items())),
+        "gpu": "none on this machine; GPU rows were not run",
+    }
