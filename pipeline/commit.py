@@ -12,7 +12,8 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +27,24 @@ from pipeline.records import (
     Output,
     Record,
     Unit,
+    commit_folder,
     dump_record,
     find,
     fingerprint,
     parse_record,
     read_record,
+    record_file,
     records,
 )
-from pipeline.storage import entries, open_folder, output_errors, relative_parts, sync_file
+from pipeline.storage import (
+    entries,
+    file_size,
+    open_folder,
+    output_errors,
+    relative_parts,
+    remove_file,
+    sync_file,
+)
 
 __all__ = [
     "Attempt",
@@ -45,6 +56,7 @@ __all__ = [
     "fingerprint",
     "read_record",
     "records",
+    "retire",
     "sweep",
 ]
 
@@ -168,6 +180,27 @@ def sweep(out: Path) -> None:
     for folder in (".", *_stage_folders(out)):
         _remove_temporaries(out, folder)
     finish_journals(out)
+
+
+def retire(out: Path, stage: str, planned: Iterable[Unit]) -> None:
+    """Remove a stage's records that no planned unit has, and their files.
+
+    For stages whose units may be cut anew, which hands a file from one unit to another: the record of its former unit
+    would vouch for the new bytes, or take them along when it goes. A file that two records name is neither's. Files go
+    first: a record that lacks one counts for nothing. The caller holds the lock of the output folder.
+    """
+    wanted, found = set(planned), records(out, stage)
+    owners = Counter(output.path for record in found for output in record.outputs)
+    for record in found:
+        alone = all(owners[output.path] == 1 for output in record.outputs)
+        if alone and Unit(stage, record.name, record.fingerprint) in wanted:
+            continue
+        with output_errors(out):
+            for output in record.outputs:
+                if file_size(out, output.path) is not None:
+                    remove_file(out, output.path)
+            failpoint("commit.files_retired")
+            remove_file(out, f"{commit_folder(stage)}/{record_file(record.name)}")
 
 
 def _stage_folders(out: Path) -> list[str]:

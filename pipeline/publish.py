@@ -22,7 +22,15 @@ from pipeline.digests import sha256_of
 from pipeline.failpoints import failpoint
 from pipeline.lock import epoch
 from pipeline.records import Output, Record, Unit, commit_folder, dump_record, find, parse_record, record_file
-from pipeline.storage import entries, file_size, open_folder, relative_parts, write_atomic, write_new
+from pipeline.storage import (
+    entries,
+    file_size,
+    open_folder,
+    relative_parts,
+    remove_file,
+    write_atomic,
+    write_new,
+)
 
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EINVAL}
@@ -188,17 +196,10 @@ def _clean(out: Path, folder: int, record: Record) -> None:
     kept = {output.path for output in record.outputs}
     for path, inode in sorted(_read_journal(folder, record)):
         if path not in kept and _inode(out / path) == inode:
-            _remove(out, path)
+            remove_file(out, path)
             failpoint("commit.between_removals")
     with contextlib.suppress(FileNotFoundError):
         os.unlink(_journal_file(record), dir_fd=folder)
-
-
-def _remove(out: Path, path: str) -> None:
-    *parents, name = relative_parts(path)
-    with open_folder(out, "/".join(parents) or ".") as folder:
-        os.unlink(name, dir_fd=folder)
-        os.fsync(folder)
 
 
 def _left_over(out: Path, stale: Record) -> list[Output]:

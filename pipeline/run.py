@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from indexes.errors import OutputError
-from pipeline.commit import find, fingerprint, sweep
+from pipeline.commit import find, fingerprint, retire, sweep
 from pipeline.digests import InputDigests
 from pipeline.executors import open_executor, run_tasks
 from pipeline.lock import hold
 from pipeline.plan import Plan, check_sources, dump_lock, load_lock, measuring_part, resolve
 from pipeline.progress import Progress
 from pipeline.source import Source
-from pipeline.stages import STAGES
+from pipeline.stages import REGROUPED, STAGES
 from pipeline.stages.split import check_rules
 from pipeline.storage import write_atomic
 from pipeline.work import Json, RunContext, Work, stage_module
@@ -198,6 +198,8 @@ def hash_inputs(run: RunContext, progress: Progress) -> None:
 def _do(run: RunContext, options: RunOptions, progress: Progress, stage: str, wave: list[Work]) -> None:
     if not wave:
         return
+    if stage in REGROUPED:
+        retire(run.out, stage, [work.unit() for work in wave])
     found = {work.name: find(run.out, work.unit()) for work in wave}
     todo = [work for work in wave if found[work.name] is None]
     rows = sum(work.rows for work in todo)

@@ -154,6 +154,14 @@ def write_atomic(out: Path, relative: str, content: bytes) -> None:
         os.fsync(folder)
 
 
+def remove_file(out: Path, relative: str) -> None:
+    """Remove the file `out/relative`, for good."""
+    *folders, name = relative_parts(relative)
+    with open_folder(out, "/".join(folders) or ".") as folder:
+        os.unlink(name, dir_fd=folder)
+        os.fsync(folder)
+
+
 def file_size(out: Path, relative: str) -> int | None:
     """Size of the regular file `out/relative` in bytes; None where there is none, or where it is a link."""
     *folders, name = relative_parts(relative)

@@ -18,3 +18,6 @@ STAGES: tuple[str, ...] = (
     "gap",  # per split and query, the nearest kept samples
     "report",
 )
+
+# Stages whose units take one or more parts of a set, as `engine.unit_rows` and the parts' sizes have it.
+REGROUPED: tuple[str, ...] = ("calibrate", "measure", "rescan")
