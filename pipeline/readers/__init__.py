@@ -12,7 +12,17 @@ from indexes.errors import DataError
 from pipeline.readers._contract import Reader, Shard, ShardRows
 from pipeline.source import Source
 
-__all__ = ["Reader", "Shard", "ShardRows", "describe", "detect", "names", "open_reader"]
+__all__ = [
+    "Reader",
+    "Shard",
+    "ShardRows",
+    "describe",
+    "detect",
+    "format_of",
+    "names",
+    "open_reader",
+    "reader_of",
+]
 
 _KINDS_TOLD = 8
 
@@ -24,7 +34,7 @@ def names() -> tuple[str, ...]:
 
 def detect(path: str | Path) -> tuple[str, ...]:
     """List the formats that the files at `path` fit, by a cheap look."""
-    return tuple(name for name in names() if _load(name).recognises(Path(path)))
+    return tuple(name for name in names() if reader_of(name).recognises(Path(path)))
 
 
 def describe(path: str | Path) -> str:
@@ -47,7 +57,26 @@ def describe(path: str | Path) -> str:
 
 
 def open_reader(source: Source) -> Reader:
-    """Give the reader of a source's format, found out by a look at the files where the plan names none.
+    """Give the reader of a source, having looked at the files.
+
+    Raises:
+        UnknownNameError: As `format_of`.
+        DataError: As `format_of`.
+    """
+    return reader_of(format_of(source))
+
+
+def reader_of(format_name: str) -> Reader:
+    """Give the reader of a format, without a look at any files: a unit of a large set has none to spare.
+
+    Raises:
+        UnknownNameError: If there is no such format; the message lists the formats there are.
+    """
+    return cast(Reader, registry.load(sys.modules[__name__], "format", format_name))
+
+
+def format_of(source: Source) -> str:
+    """Name a source's format, found out by a look at the files where the plan names none.
 
     Raises:
         UnknownNameError: If there is no such format; the message lists the formats there are.
@@ -57,24 +86,19 @@ def open_reader(source: Source) -> Reader:
     if not _exists(place):
         raise DataError(f"'{source.path}' does not exist; correct the path, or put the files there")
     if source.format is not None:
-        reader = _load(source.format)
-        if reader.recognises(place):
-            return reader
+        if reader_of(source.format).recognises(place):
+            return source.format
         raise DataError(
             f"'{source.path}' is not in the format '{source.format}'; found there: {describe(place)}. "
             f"Correct path or format; formats: {', '.join(names())}"
         )
     fits = detect(place)
     if len(fits) == 1:
-        return _load(fits[0])
+        return fits[0]
     next_step = "name one of them under format" if fits else f"formats: {', '.join(names())}"
     raise DataError(
         f"the format of '{source.path}' is not clear; found there: {describe(place)}; {next_step}"
     )
-
-
-def _load(name: str) -> Reader:
-    return cast(Reader, registry.load(sys.modules[__name__], "format", name))
 
 
 def _exists(place: Path) -> bool:

@@ -17,7 +17,7 @@ from pipeline.commit import Attempt
 from pipeline.embed import Embedded, embed_stream
 from pipeline.encoder import Encoder, EncoderSpec, load_encoder
 from pipeline.parquet import write_parquet
-from pipeline.readers import Shard, open_reader
+from pipeline.readers import Shard, format_of, reader_of
 from pipeline.samples import LOST_SCHEMA, OWN_NAMES
 from pipeline.source import Source
 from pipeline.storage import output_errors
@@ -29,12 +29,13 @@ def plan(run: RunContext) -> Iterator[list[Work]]:
     """List one unit per shard of every set."""
     works = []
     for name, source in run.sets().items():
+        found = format_of(source)
         for shard in run.shards(name):
-            works.append(_work(run, name, source, shard))
+            works.append(_work(run, name, source, shard, found))
     yield works
 
 
-def _work(run: RunContext, name: str, source: Source, shard: Shard) -> Work:
+def _work(run: RunContext, name: str, source: Source, shard: Shard, found: str) -> Work:
     embeds = shard.vectors is None
     if embeds and (run.plan.encoder is None or not shard.has_images):
         raise DataError(_no_vectors(name, source, shard))
@@ -46,7 +47,8 @@ def _work(run: RunContext, name: str, source: Source, shard: Shard) -> Work:
         "encoder": encoder_identity(run) if embeds else None,
     }
     settings = run.settings | {
-        "source": source.model_dump(),
+        # With its format: a unit that looked for it would list the whole set.
+        "source": source.model_dump() | {"format": found},
         "shard": shard.to_json(),
         "encoder": run.plan.encoder.model_dump() if embeds and run.plan.encoder else None,
     }
@@ -94,7 +96,7 @@ def perform(work: Work, into: Attempt) -> Json:
     source = Source(**work.settings["source"])
     shard = Shard.from_json(work.settings["shard"])
     name, part = work.identity["set"], work.identity["part"]
-    listed = open_reader(source).rows(source, shard)
+    listed = reader_of(work.settings["source"]["format"]).rows(source, shard)
     table = resolve(listed.table, f"{name} shard {shard.name}")
     lost = listed.lost
     facts: Json = {"notes": list(listed.notes), "width": shard.vectors.width if shard.vectors else None}
@@ -158,7 +160,7 @@ def embed_images(
 
 
 def _hashed(source: Source, shard: Shard, hashes: list[str]) -> Iterator[tuple[str, bytes]]:
-    for key, image in open_reader(source).images(source, shard):
+    for key, image in reader_of(str(source.format)).images(source, shard):
         hashes.append(hashlib.sha256(image).hexdigest())
         yield key, image
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from indexes.quality import Quality
 from indexes.search import is_exact
 from pipeline.commit import Attempt, fingerprint
-from pipeline.readers import open_reader
+from pipeline.readers import Reader, Shard, open_reader
 from pipeline.report import build_report
 from pipeline.report.request import BenchmarkFiles, Options, ReportRequest, Search, SetFiles, SplitFiles
 from pipeline.source import Source
@@ -33,7 +34,8 @@ def plan(run: RunContext) -> Iterator[list[Work]]:
     }
     if not is_exact(run.plan.engine.backend):
         identity["search"] = searched(run)
-    sources = {name: source.model_dump() for name, source in run.sets().items()}
+    pictured = [name for name in run.sets() if any(shard.has_images for shard in run.shards(name))]
+    sources = {name: run.sets()[name].model_dump() for name in pictured}
     yield [Work("report", "report", identity, run.settings | {"files": files(run), "sources": sources})]
 
 
@@ -151,19 +153,24 @@ def _as_set(name: str, described: Json) -> SetFiles:
 
 
 def _fetcher(sources: Mapping[str, Source]) -> Any:
-    """Read images from the sets that have them, opening each shard once."""
+    """Read images from the sets that have them, opening each shard once and listing each set once."""
+
+    @cache
+    def listed(name: str) -> tuple[Reader, list[Shard]]:
+        reader = open_reader(sources[name])
+        return reader, reader.shards(sources[name])
 
     def fetch(wanted: Mapping[str, Mapping[str, int]]) -> dict[tuple[str, str], bytes]:
         found: dict[tuple[str, str], bytes] = {}
         for name, keys in wanted.items():
-            source = sources[name]
-            reader = open_reader(source)
-            for shard in reader.shards(source) if keys else ():
+            if name not in sources:
+                continue
+            reader, shards = listed(name)
+            parts = set(keys.values())
+            for shard in (one for one in shards if one.has_images and one.number in parts):
                 inside = {key for key, part in keys.items() if part == shard.number}
-                if inside and shard.has_images:
-                    found |= {
-                        (name, key): image for key, image in reader.image(source, shard, inside).items()
-                    }
+                images = reader.image(sources[name], shard, inside)
+                found |= {(name, key): image for key, image in images.items()}
         return found
 
     return fetch
