@@ -31,8 +31,12 @@ from pipeline.work import RunContext
 
 
 def options(workers: int | None, scheduler: str | None, device: str, overwrite: bool) -> RunOptions:
-    """Gather the options that runs share; the command is what the user typed, for the report."""
-    command = shlex.join(["nearfar", *_without_run_options(sys.argv[1:])])
+    """Gather the options that runs share; the command is what the user typed, for the report.
+
+    `nearfar plan` asks what `nearfar run` would do.
+    """
+    name, *rest = _without_run_options(sys.argv[1:]) or ["run"]
+    command = shlex.join(["nearfar", "run" if name == "plan" else name, *rest])
     return RunOptions(
         workers=workers, scheduler=scheduler, device=device, overwrite=overwrite, command=command
     )

@@ -186,8 +186,9 @@ def _encoder_width(run: RunContext) -> int:
 
 
 def probe(run: RunContext, options: RunOptions) -> Rates:
-    """Measure this machine on the first shard of the pool."""
-    shard = run.shards("pool")[0]
+    """Measure this machine on the first shard of the pool that may have rows."""
+    shards = run.shards("pool")
+    shard = next((shard for shard in shards if shard.rows != 0), shards[0])
     start = time.perf_counter()
     sha256_of(Path(shard.files[0]))
     read = Path(shard.files[0]).stat().st_size / max(time.perf_counter() - start, 1e-6)
@@ -195,7 +196,8 @@ def probe(run: RunContext, options: RunOptions) -> Rates:
     if shard.vectors is None and shard.has_images and run.plan.encoder is not None:
         images, vectors = _probe_images(run, shard)
     elif shard.vectors is not None:
-        vectors = canonical(next(iter(blocks(shard.vectors, PROBE_ROWS)))).vectors
+        first = next(iter(blocks(shard.vectors, PROBE_ROWS)), None)
+        vectors = None if first is None else canonical(first).vectors
     return Rates(read, images, _probe_engine(vectors, options))
 
 

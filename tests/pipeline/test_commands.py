@@ -176,6 +176,29 @@ def test_plan_touches_nothing_and_knows_what_is_done(tmp_path: Path, cli: Run) -
     assert "GFLOP/s" in output
 
 
+def test_plan_asks_what_a_run_with_the_same_words_would_do(
+    tmp_path: Path, cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_sets(tmp_path)
+    plan = str(write_plan(tmp_path))
+    for name in ("run", "plan"):
+        monkeypatch.setattr("sys.argv", ["nearfar", name, plan, "--json"])
+        code, output, errors = cli(name, plan, "--json")
+        assert code == 0, errors
+    report = json.loads(output)["stages"][-1]
+    assert (report["stage"], report["done"]) == ("report", 1)
+
+
+@pytest.mark.parametrize("empty", [1, 3])
+def test_plan_measures_a_shard_that_has_rows(tmp_path: Path, cli: Run, empty: int) -> None:
+    write_sets(tmp_path)
+    for number in range(empty):
+        write_part(tmp_path / "pool", number, unit(10, 0), [])
+    code, output, errors = cli("plan", str(write_plan(tmp_path)), "--json")
+    assert code == 0, errors
+    assert json.loads(output)["rates"]["products"] > 0
+
+
 def test_plan_says_what_is_missing(cli: Run) -> None:
     code, _, errors = cli("plan", "data_manifests/plans/laion200m_near_pruned.yaml")
     assert code == 2
