@@ -98,10 +98,13 @@ def _check_files(out: Path, record: Record, result: Verification) -> None:
     for output in record.outputs:
         result.files += 1
         path = out / output.path
-        if not path.is_file():
-            result.problems.append(f"{output.path} is gone")
-        elif path.stat().st_size != output.bytes or sha256_of(path) != output.sha256:
-            result.problems.append(f"{output.path} is not what was committed: its sha256 differs")
+        try:
+            if not path.is_file():
+                result.problems.append(f"{output.path} is gone")
+            elif path.stat().st_size != output.bytes or sha256_of(path) != output.sha256:
+                result.problems.append(f"{output.path} is not what was committed: its sha256 differs")
+        except OSError as error:
+            result.problems.append(f"{output.path} cannot be read: {error.strerror}")
 
 
 def _vectors(part: Part, columns: list[str]) -> Iterator[tuple[pa.Table, Float64]]:

@@ -98,7 +98,12 @@ def _thresholds(folder: Path, expected: Json) -> np.ndarray | None:
 
 def _check_committed(path: Path, expected: Json) -> None:
     """Refuse a file that changed since it was committed, such as another run's copied over it."""
-    got = sha256_of(path) if path.is_file() else "no file"
+    try:
+        got = sha256_of(path) if path.is_file() else "no file"
+    except OSError as error:
+        raise OutputError(
+            f"{path} was committed but cannot be read: {error.strerror}; make it readable and run again"
+        ) from error
     wanted = expected["digests"][path.name]
     if got != wanted:
         raise OutputError(

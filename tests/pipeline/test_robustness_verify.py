@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +12,8 @@ import pytest
 from small_sets import WIDTH, rows_of, unit, write_part, write_plan, write_sets
 
 from pipeline.cli import main
+from pipeline.digests import sha256_of
+from pipeline.stages import _queries
 
 
 def run(*arguments: str) -> int:
@@ -46,3 +51,31 @@ def test_outputs_that_are_gone_or_cut_short_are_named(
     printed = capsys.readouterr().out
     assert all(name in printed for name in names), printed
     assert "3 problems" in printed
+
+
+def refuse_to_hash(name: str) -> Callable[[Path], str]:
+    """Tests may run as root, whom no mode keeps from reading."""
+
+    def hashed(path: Path) -> str:
+        if path.name == name:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return sha256_of(path)
+
+    return hashed
+
+
+def test_an_output_that_cannot_be_read_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_sets(tmp_path)
+    plan = str(write_plan(tmp_path))
+    assert run("run", plan) == 0
+    monkeypatch.setattr("pipeline.verify.sha256_of", refuse_to_hash("keys.txt"))
+    assert run("verify", str(tmp_path / "out")) == 1
+    assert "wrong: splits/core/keys.txt cannot be read: Permission denied" in capsys.readouterr().out
+    (tmp_path / "out" / "commits" / "measure" / "0000.json").unlink()
+    monkeypatch.setattr("pipeline.stages._queries.sha256_of", refuse_to_hash("index.faiss"))
+    _queries._packed.cache_clear()
+    assert run("run", plan) == 2
+    errors = capsys.readouterr().err
+    assert "indexes/one/index.faiss was committed but cannot be read: Permission denied; make it" in errors
