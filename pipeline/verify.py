@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from indexes.canonical import canonical
@@ -25,9 +26,10 @@ from pipeline.membership import is_member
 from pipeline.parquet import read_parquet
 from pipeline.plan import load_lock
 from pipeline.run import LOCK_FILE, RunOptions, open_run, waves
-from pipeline.samples import Part, part_blocks
+from pipeline.samples import Part, part_blocks, part_table
 from pipeline.stages._parts import parts_of
 from pipeline.uids import as_hex, as_pairs
+from pipeline.vectors import take
 from pipeline.work import RunContext
 
 Float64 = NDArray[np.float64]
@@ -127,8 +129,10 @@ def _check_decisions(run: RunContext, rng: np.random.Generator, samples: int, re
     parts = parts_of(run, "pool")
     shares = rng.multinomial(samples, np.full(len(parts), 1 / len(parts)))
     for (number, part, _), share in zip(parts, shares, strict=True):
+        if not share:
+            continue
         measured = read_parquet(run.out / f"measures/similarity/part-{number}.parquet")
-        if not share or not len(measured):  # an empty shard, or one whose every vector is in quarantine
+        if not len(measured):  # an empty shard, or one whose every vector is in quarantine
             continue
         chosen = np.sort(rng.choice(len(measured), min(int(share), len(measured)), replace=False))
         sample = measured.take(pa.array(chosen))
@@ -152,15 +156,17 @@ def _committed_thresholds(run: RunContext, name: str) -> Float64 | None:
 
 
 def _vectors_of(part: Part, uids: pa.ChunkedArray) -> Float64:
-    """Look the samples up by uid, never by position."""
-    wanted = as_hex(uids).to_pylist()
-    sought = set(wanted)
-    found: dict[str, Float64] = {}
-    for table, vectors in _vectors(part, ["uid"]):
-        for uid, vector in zip(as_hex(table.column("uid")).to_pylist(), vectors, strict=True):
-            if uid in sought:
-                found[uid] = vector
-    return np.array([found[uid] for uid in wanted]).reshape(len(wanted), -1)
+    """Look the samples up by uid, never by position, and read no vectors but theirs."""
+    if part.vectors is None:
+        raise OutputError(f"{part.samples} was measured, but its vectors are gone; embed the set again")
+    table = part_table(part, ["uid", "row"])
+    places = pc.index_in(_storage(uids), value_set=_storage(table.column("uid")))
+    rows = table.column("row").take(places).to_numpy()
+    return canonical(take(part.vectors, rows)).vectors.astype(np.float64)
+
+
+def _storage(uids: pa.ChunkedArray) -> pa.Array:
+    return uids.combine_chunks().storage
 
 
 def best(column: pa.StructArray, exact: Float64, threshold: Float64 | None) -> dict[str, NDArray[Any]]:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from numpy.typing import NDArray
 from small_sets import WIDTH, rows_of, unit, write_part, write_plan, write_sets
 
+from pipeline import vectors, verify
 from pipeline.cli import main
 from pipeline.digests import sha256_of
+from pipeline.samples import Part, part_blocks
 from pipeline.stages import _queries
+from pipeline.vectors import VectorFile
 
 
 def run(*arguments: str) -> int:
@@ -51,6 +56,31 @@ def test_outputs_that_are_gone_or_cut_short_are_named(
     printed = capsys.readouterr().out
     assert all(name in printed for name in names), printed
     assert "3 problems" in printed
+
+
+def test_of_the_pool_only_the_sampled_vectors_are_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_sets(tmp_path)
+    assert run("run", str(write_plan(tmp_path))) == 0
+    rows: list[int] = []
+    streamed: list[str] = []
+
+    def taken(file: VectorFile, places: NDArray[np.int64]) -> NDArray[np.float16]:
+        rows.extend(places.tolist())
+        return vectors.take(file, places)
+
+    def blocks(part: Part, columns: list[str], size: int) -> Iterator[tuple[pa.Table, NDArray[np.float16]]]:
+        streamed.append(part.samples)
+        return part_blocks(part, columns, size)
+
+    monkeypatch.setattr(verify, "take", taken)
+    monkeypatch.setattr(verify, "part_blocks", blocks)
+    assert run("verify", str(tmp_path / "out"), "--samples", "5") == 0
+    assert "5 samples" in capsys.readouterr().out
+    assert len(rows) == 5
+    assert streamed
+    assert not any("/pool/" in samples for samples in streamed)
 
 
 def refuse_to_hash(name: str) -> Callable[[Path], str]:
