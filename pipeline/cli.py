@@ -8,11 +8,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated, NoReturn, TextIO
 
 import typer
 
 from indexes.errors import NearfarError
+from pipeline.storage import NO_ROOM
 
 # `Optional`, not `| None`: typer reads these annotations at run time.
 Plans = Annotated[Path, typer.Argument(help="The plan, a YAML file.", metavar="PLAN")]
@@ -29,6 +30,8 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Remove the output 
 
 # What typer raises for a wrong command line; it brings its own copy of click, so only its bases are public.
 USAGE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]
+
+_INTERRUPTED = 130
 
 app = typer.Typer(
     help="Prune and audit image-text pools by their similarity to benchmarks.",
@@ -149,21 +152,46 @@ def schema() -> None:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line; exit 0 done, 1 failed, 2 bad input, 130 or 143 interrupted and resumable."""
     signal.signal(signal.SIGTERM, _terminate)
+    _open_closed_streams()
     try:
         code = app(args=None if arguments is None else list(arguments), standalone_mode=False)
+        sys.stdout.flush()
     except NearfarError as error:
         _leave(f"nearfar: {error}", error.exit_code)
     except USAGE_ERROR as error:
         error.show()  # type: ignore[attr-defined]
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
-        _leave("nearfar: interrupted; run the same command again to go on where it stopped", 130)
+        code = _INTERRUPTED
     except _TerminatedError:
         _leave("nearfar: terminated; run the same command again to go on where it stopped", 143)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence(sys.stdout)
         sys.exit(1)
+    except OSError as error:
+        if error.filename is not None or error.errno not in NO_ROOM:
+            raise
+        _silence(sys.stdout)
+        _leave(f"nearfar: cannot write to standard output: {error.strerror}", 1)
+    if code == _INTERRUPTED:  # typer makes this code of Ctrl-C, and says nothing
+        _leave("nearfar: interrupted; run the same command again to go on where it stopped", _INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _open_closed_streams() -> None:
+    """Take the places of streams that the shell closed (`2>&-`), or the next file opened would get their words."""
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != descriptor:
+                os.dup2(null, descriptor)
+                os.close(null)
+            setattr(sys, name, os.fdopen(descriptor, "w" if descriptor else "r"))
+
+
+def _silence(stream: TextIO) -> None:
+    """What is still to be flushed goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 class _TerminatedError(BaseException):

@@ -19,11 +19,11 @@ PREFLIGHT_SAFETY = 1.1
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_ACCESS = {errno.EACCES, errno.EPERM, errno.EROFS}
 # numpy and FAISS report a full disk in words alone, without an error number.
 _NO_ROOM_WORDS = re.compile(
-    "|".join([r"\d+ requested and \d+ written", *(re.escape(os.strerror(n)) for n in sorted(_NO_ROOM))])
+    "|".join([r"\d+ requested and \d+ written", *(re.escape(os.strerror(n)) for n in sorted(NO_ROOM))])
 )
 
 
@@ -222,7 +222,7 @@ def output_errors(path: Path, bytes_needed: int | None = None) -> Iterator[None]
 
 def _explain(error: Exception, path: Path, bytes_needed: int | None) -> str | None:
     number = error.errno if isinstance(error, OSError) else None
-    if number in _NO_ROOM or (number is None and _NO_ROOM_WORDS.search(str(error))):
+    if number in NO_ROOM or (number is None and _NO_ROOM_WORDS.search(str(error))):
         need = "" if bytes_needed is None else f" ({bytes_needed:,} bytes needed)"
         why = os.strerror(number) if number else "no space left, or a size limit reached"
         return (
