@@ -7,7 +7,7 @@ and text. Columns are matched by name, never by position, and whatever their cas
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -50,7 +50,14 @@ def find(names: Sequence[str], aliases: Iterable[str]) -> int | None:
     return None
 
 
-def samples(raw: pa.Table, shard: str, where: str, keys: tuple[str, ...] = KEY_NAMES) -> pa.Table:
+def samples(
+    raw: pa.Table,
+    shard: str,
+    where: str,
+    keys: tuple[str, ...] = KEY_NAMES,
+    first: int = 0,
+    copies: Collection[int] | None = None,
+) -> pa.Table:
     """Bring a pool's metadata into the columns of `samples/`, without uid and part.
 
     Args:
@@ -58,6 +65,8 @@ def samples(raw: pa.Table, shard: str, where: str, keys: tuple[str, ...] = KEY_N
         shard: Name of the shard; a row that brings no key is called by it and its number, `part-0-17`.
         where: File name for messages.
         keys: Names of the key column, the likeliest first.
+        first: Number of the first row, where `raw` is a piece of the shard.
+        copies: What `copied` says of the whole shard; None where `raw` is the whole.
 
     Returns:
         row, key, url, caption, label, then `uid` (32 hex digits) where the pool brings one, then the pool's
@@ -66,22 +75,44 @@ def samples(raw: pa.Table, shard: str, where: str, keys: tuple[str, ...] = KEY_N
     Raises:
         DataError: If a text column holds something else, or the uid is not 128-bit hex throughout.
     """
-    names = raw.column_names
-    places = {role: find(names, keys if role == "key" else known) for role, known in ALIASES.items()}
+    places, columns = roles(raw, shard, where, keys, first)
+    left_out = copied(raw, columns) if copies is None else copies
+    taken = {place for place in places.values() if place is not None} | set(left_out)
+    for name, column in _own_columns(raw, taken, where):
+        columns[name] = column
+    return pa.table(columns)
+
+
+def places_of(names: Sequence[str], keys: tuple[str, ...]) -> dict[str, int | None]:
+    """Find the column of each role."""
+    return {role: find(names, keys if role == "key" else known) for role, known in ALIASES.items()}
+
+
+def roles(
+    raw: pa.Table, shard: str, where: str, keys: tuple[str, ...], first: int
+) -> tuple[dict[str, int | None], dict[str, ArrowArray]]:
+    """Give the place of each role's column, and the columns that the roles give; arguments as of `samples`."""
+    places = places_of(raw.column_names, keys)
     texts = {role: _role(raw, place, role, where) for role, place in places.items() if role != "uid"}
-    columns = {
-        "row": pa.array(np.arange(len(raw), dtype=np.int64)),
-        **texts,
-        "key": _every_key(texts["key"], shard),
-    }
+    numbers = pa.array(np.arange(first, first + len(raw), dtype=np.int64))
+    columns = {"row": numbers, **texts, "key": _every_key(texts["key"], shard, numbers)}
     own_uid = _own_uid(raw, places["uid"], where)
     if own_uid is not None:
         columns["uid"] = own_uid
     else:
         places["uid"] = None
-    for name, column in _own_columns(raw, places, columns, where):
-        columns[name] = column
-    return pa.table(columns)
+    return places, columns
+
+
+def copied(raw: pa.Table, columns: dict[str, ArrowArray]) -> set[int]:
+    """Find the columns that repeat, under its name, one that has a role: they are left out."""
+    found = set()
+    for place, name in enumerate(raw.column_names):
+        column, same = raw.column(place), columns.get(name.lower())
+        if same is not None and pa.types.is_string(column.type):
+            whole = pa.chunked_array([same]) if isinstance(same, pa.Array) else same
+            found |= {place} if column.equals(whole) else set()
+    return found
 
 
 def lost(rows: pa.Table, outcomes: Sequence[str], reasons: Sequence[str]) -> pa.Table:
@@ -155,10 +186,10 @@ def _role(raw: pa.Table, place: int | None, role: str, where: str) -> ArrowArray
         ) from None
 
 
-def _every_key(column: ArrowArray, shard: str) -> ArrowArray:
+def _every_key(column: ArrowArray, shard: str, numbers: ArrowArray) -> ArrowArray:
     if not column.null_count:
         return column
-    rows = pa.array(np.arange(len(column), dtype=np.int64)).cast(pa.string())
+    rows = numbers.cast(pa.string())
     return pc.coalesce(column, pc.binary_join_element_wise(pa.scalar(plain_text(shard)), rows, "-"))
 
 
@@ -178,9 +209,7 @@ def _own_uid(raw: pa.Table, place: int | None, where: str) -> ArrowArray | None:
         raise DataError(f"'{where}': {error}") from None
 
 
-def _own_columns(
-    raw: pa.Table, places: dict[str, int | None], taken: dict[str, ArrowArray], where: str
-) -> Iterable[tuple[str, ArrowArray]]:
+def _own_columns(raw: pa.Table, taken: set[int], where: str) -> Iterable[tuple[str, ArrowArray]]:
     """Pass on what has no role, under its own name unless that name is nearfar's or is there already.
 
     DuckDB, which reads these files, folds case, refuses an empty name and cuts a name at a NUL.
@@ -188,7 +217,8 @@ def _own_columns(
     used = {name.lower() for name in OWN_NAMES}
     for place, name in enumerate(raw.column_names):
         column = raw.column(place)
-        if _has_role(place, column, places) or _repeats(column, taken.get(name.lower())):
+        # A number that went into a column of text, like SAMPLE_ID, also stays a number.
+        if place in taken and not pa.types.is_integer(column.type):
             continue
         shown = plain_text(name).replace("\0", "\ufffd")
         if not shown or shown.lower() in used:
@@ -196,11 +226,6 @@ def _own_columns(
         unique = next(c for c in _numbered(shown) if c.lower() not in used)
         used.add(unique.lower())
         yield unique, _checked(column, unique, where)
-
-
-def _has_role(place: int, column: ArrowArray, places: dict[str, int | None]) -> bool:
-    """Tell whether a column went into another one whole; a number, like SAMPLE_ID, also stays a number."""
-    return place in places.values() and not pa.types.is_integer(column.type)
 
 
 def _checked(column: ArrowArray, name: str, where: str) -> ArrowArray:
@@ -215,14 +240,6 @@ def _checked(column: ArrowArray, name: str, where: str) -> ArrowArray:
             f"'{where}': column '{name}' is damaged ({error}). Fetch or write the file again"
         ) from None
     return column
-
-
-def _repeats(column: ArrowArray, same_name: ArrowArray | None) -> bool:
-    if same_name is None or not pa.types.is_string(column.type):
-        return False
-    return bool(
-        column.equals(pa.chunked_array([same_name]) if isinstance(same_name, pa.Array) else same_name)
-    )
 
 
 def _numbered(name: str) -> Iterable[str]:

@@ -65,9 +65,12 @@ def read_batches(
     Raises:
         DataError: As `read_parquet`.
     """
+    names = None if columns is None else list(columns)
     with _opened(Path(path), columns) as file:
-        batches = file.iter_batches(batch_size=rows, columns=None if columns is None else list(columns))
-        yield from (batch if columns is None else batch.select(list(columns)) for batch in batches)
+        # Asked for all row groups at once, Arrow keeps what it has read of each until the last is done.
+        for group in range(file.num_row_groups):
+            batches = file.iter_batches(batch_size=rows, row_groups=[group], columns=names)
+            yield from (batch if names is None else batch.select(names) for batch in batches)
 
 
 def parquet_rows(path: str | os.PathLike[str]) -> int:

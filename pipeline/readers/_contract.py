@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
+
+import pyarrow as pa
 
 from pipeline.source import Source
 from pipeline.vectors import VectorFile
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif"})
 # An image of more bytes than this is not held in memory; it goes to quarantine.
@@ -75,15 +74,25 @@ class ShardRows:
     """What one shard holds.
 
     Attributes:
-        table: One row per readable sample, in source order: row, key, url, caption, label, `uid` (hex, only
-            where the pool brings its own), then the pool's own columns.
+        pieces: Gives one row per readable sample, in source order, some rows at a time and at least one table: row,
+            key, url, caption, label, `uid` (hex, only where the pool brings its own), then the pool's own columns.
         lost: Rows that did not make it, of `LOST_SCHEMA`.
         notes: What a reader of the report should know about this shard.
     """
 
-    table: pa.Table
+    pieces: Callable[[], Iterator[pa.Table]]
     lost: pa.Table
     notes: tuple[str, ...] = ()
+
+    @staticmethod
+    def whole(table: pa.Table, lost: pa.Table) -> ShardRows:
+        """Hold what was read as one table."""
+        return ShardRows(lambda: iter([table]), lost)
+
+    @property
+    def table(self) -> pa.Table:
+        """All the rows at once."""
+        return pa.concat_tables(self.pieces())
 
 
 class Reader(Protocol):

@@ -8,8 +8,9 @@ from typing import TypeVar
 
 from indexes.errors import DataError, ShapeError
 from pipeline import columns, vectors
-from pipeline.parquet import parquet_rows, read_parquet
+from pipeline.parquet import parquet_rows
 from pipeline.readers._contract import Shard, ShardRows
+from pipeline.readers._pieces import pieces
 
 Id = TypeVar("Id", int, str)
 _NAMED = 5
@@ -45,15 +46,19 @@ def pair(
 
 
 def read(shard: Shard, keys: tuple[str, ...] = columns.KEY_NAMES) -> ShardRows:
-    """Read the metadata of a shard; its Parquet file is the first of its files."""
+    """Read the metadata of a shard; its Parquet file is the first of its files.
+
+    Raises:
+        DataError: If it is damaged or has changed; what its columns hold is found out as they are read.
+    """
     path = shard.files[0]
-    raw = read_parquet(path)
-    if shard.rows is not None and len(raw) != shard.rows:
+    held = parquet_rows(path)
+    if shard.rows is not None and held != shard.rows:
         raise DataError(
-            f"'{path}' has changed during the run: it had {shard.rows:,} rows, now {len(raw):,}. "
+            f"'{path}' has changed during the run: it had {shard.rows:,} rows, now {held:,}. "
             "Run again once nothing writes to it"
         )
-    return ShardRows(columns.samples(raw, shard.name, path, keys), columns.no_loss())
+    return ShardRows(lambda: pieces(shard.name, path, keys), columns.no_loss())
 
 
 def _shard(number: int, table: Path, file: vectors.VectorFile) -> Shard:

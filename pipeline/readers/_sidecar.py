@@ -54,7 +54,7 @@ def join(samples: list[Sample], sidecar: str, shard: Shard) -> tuple[ShardRows, 
         columns.lost(listed.filter(pa.array(~worked)), [columns.FAILED] * len(reasons), reasons),
         _quarantined(_take(listed, faulty, places), faulty),
     ]
-    return ShardRows(table, pa.concat_tables(lost)), {"count": len(raw), "successes": int(worked.sum())}
+    return ShardRows.whole(table, pa.concat_tables(lost)), {"count": len(raw), "successes": int(worked.sum())}
 
 
 def from_members(samples: list[Sample], shard: Shard) -> ShardRows:
@@ -71,7 +71,7 @@ def from_members(samples: list[Sample], shard: Shard) -> ShardRows:
     listed = columns.samples(raw, shard.name, shard.files[0])
     readable = pa.array([sample.fault is None for sample in samples], pa.bool_())
     faulty = [sample for sample in samples if sample.fault is not None]
-    return ShardRows(
+    return ShardRows.whole(
         _renumbered(listed.filter(readable)), _quarantined(listed.filter(pc.invert(readable)), faulty)
     )
 

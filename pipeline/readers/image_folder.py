@@ -69,7 +69,7 @@ def rows(source: Source, shard: Shard) -> ShardRows:
     kept = kept.set_column(0, "row", pa.array(np.arange(len(kept), dtype=np.int64)))
     reasons = [too_large(size) for size in sizes if size > MAX_IMAGE_BYTES]
     rejected = table.filter(pc.invert(fits))
-    return ShardRows(kept, columns.lost(rejected, [columns.QUARANTINED] * len(rejected), reasons))
+    return ShardRows.whole(kept, columns.lost(rejected, [columns.QUARANTINED] * len(rejected), reasons))
 
 
 def images(source: Source, shard: Shard) -> Iterator[tuple[str, bytes]]:

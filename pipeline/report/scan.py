@@ -154,7 +154,9 @@ def batches(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
         DataError: If the file is missing or damaged.
     """
     with opened(path) as file:
-        yield from file.iter_batches(BATCH_ROWS, columns=columns)
+        # Asked for all row groups at once, Arrow keeps what it has read of each until the last is done.
+        for group in range(file.num_row_groups):
+            yield from file.iter_batches(BATCH_ROWS, row_groups=[group], columns=columns)
 
 
 @contextmanager

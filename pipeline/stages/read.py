@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from pipeline.commit import Attempt
 from pipeline.embed import Embedded, embed_stream
 from pipeline.encoder import Encoder, EncoderSpec, load_encoder
 from pipeline.parquet import write_parquet
-from pipeline.readers import Shard, format_of, reader_of
+from pipeline.readers import Shard, ShardRows, format_of, reader_of
 from pipeline.samples import LOST_SCHEMA, OWN_NAMES
 from pipeline.source import Source
 from pipeline.storage import output_errors
@@ -97,27 +98,35 @@ def perform(work: Work, into: Attempt) -> Json:
     shard = Shard.from_json(work.settings["shard"])
     name, part = work.identity["set"], work.identity["part"]
     listed = reader_of(work.settings["source"]["format"]).rows(source, shard)
-    table = resolve(listed.table, f"{name} shard {shard.name}")
-    lost = listed.lost
+    where = f"{name} shard {shard.name}"
+    tables, lost = _without_images(listed, where), listed.lost
     facts: Json = {"notes": list(listed.notes), "width": shard.vectors.width if shard.vectors else None}
     if work.settings["encoder"] is not None:
-        table, rejected, embedded = _embed(work, source, shard, table, into)
-        lost = pa.concat_tables([lost, rejected])
+        table, rejected, embedded = _embed(work, source, shard, resolve(listed.table, where), into)
+        tables, lost = iter([table]), pa.concat_tables([lost, rejected])
         facts |= embedded
-    else:
-        table = table.append_column("image_sha256", pa.nulls(len(table), pa.string()))
-    _write(into, f"samples/{name}/part-{part:04d}.parquet", _samples(table, part))
-    _write(into, f"samples/{name}/lost-{part:04d}.parquet", lost)
+    samples = (_samples(table, part) for table in tables)
+    rows = _write(into, f"samples/{name}/part-{part:04d}.parquet", samples)
+    _write(into, f"samples/{name}/lost-{part:04d}.parquet", iter([lost]))
     outcomes = zip(lost.column("outcome").to_pylist(), lost.column("reason").to_pylist(), strict=True)
     lost_counts: dict[str, Counter[str]] = {"failed": Counter(), "quarantined": Counter()}
     for outcome, reason in outcomes:
         lost_counts[outcome][reason] += 1
-    return facts | {"rows": len(table), "lost": {k: dict(sorted(v.items())) for k, v in lost_counts.items()}}
+    return facts | {"rows": rows, "lost": {k: dict(sorted(v.items())) for k, v in lost_counts.items()}}
 
 
-def _write(into: Attempt, relative: str, table: pa.Table) -> None:
-    rows = write_parquet(into.file(relative), table, table.schema)
+def _without_images(listed: ShardRows, where: str) -> Iterator[pa.Table]:
+    """Give the rows of a shard that brings its vectors, a piece at a time."""
+    for piece in listed.pieces():
+        table = resolve(piece, where)
+        yield table.append_column("image_sha256", pa.nulls(len(table), pa.string()))
+
+
+def _write(into: Attempt, relative: str, tables: Iterator[pa.Table]) -> int:
+    first = next(tables)
+    rows = write_parquet(into.file(relative), chain([first], tables), first.schema)
     into.add(relative, rows=rows)
+    return rows
 
 
 def _samples(table: pa.Table, part: int) -> pa.Table:
@@ -188,7 +197,7 @@ def _write_embeddings(work: Work, into: Attempt, table: pa.Table, vectors: np.nd
             "uid": as_hex(table.column("uid")),
         }
     )
-    _write(into, f"{folder}/metadata/metadata_{part:04d}.parquet", metadata)
+    _write(into, f"{folder}/metadata/metadata_{part:04d}.parquet", iter([metadata]))
 
 
 _ENCODERS: dict[tuple[Any, ...], Encoder] = {}

@@ -189,3 +189,19 @@ def test_size_limit_is_an_output_error_and_leaves_nothing(tmp_path: Path) -> Non
     assert "run again to resume" in ended.stdout
     assert ended.stderr == ""
     assert list(tmp_path.iterdir()) == []
+
+
+def test_batches_of_a_long_file_take_no_more_memory_than_of_a_short_one(tmp_path: Path) -> None:
+    text = pa.array(np.random.default_rng(0).bytes(2000).hex() for _ in range(200))
+
+    def most(groups: int) -> int:
+        pq.write_table(
+            pa.table({"text": pa.concat_arrays([text] * groups)}), tmp_path / "x", row_group_size=200
+        )
+        before, held = pa.total_allocated_bytes(), []
+        for batch in read_batches(tmp_path / "x", rows=50):
+            held.append(pa.total_allocated_bytes() - before)
+            del batch
+        return max(held)
+
+    assert most(40) < 2 * most(4)
