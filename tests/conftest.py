@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import whole_runs
+
+# A suite that was started in the background has Ctrl-C ignored, and so would have all that it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True)
