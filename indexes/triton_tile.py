@@ -146,7 +146,7 @@ def tile_maxima(samples: Tensor, columns: Columns, cut: Tensor, shape: Shape | N
     found = GroupMaxima(
         similarity, margin, torch.empty((rows, count // WORD), dtype=torch.int32, device=device)
     )
-    tile = shape or _fastest_shape(width, str(samples.device))
+    tile = shape or _fastest_shape(width, str(device))
     _tile[(triton.cdiv(rows, tile.rows) * triton.cdiv(count, tile.columns),)](
         samples,
         columns.vectors,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -70,10 +70,15 @@ def units_of(run: RunContext, stage: str, name: str, shared: Json, settings: Jso
     sized = ((part_size(part)[0], (number, part, own)) for number, part, own in parts_of(run, name))
     for members in grouped(sized, run.plan.engine.unit_rows):
         identity = shared | {"parts": [{"number": number} | own for number, _, own in members]}
-        placed = settings | {"parts": [[number, part.to_json()] for number, part, _ in members]}
+        where = settings | {"parts": placed(members)}
         sizes = np.array([part_size(part) for _, part, _ in members]).sum(axis=0)
-        found.append(Work(stage, members[0][0], identity, placed, int(sizes[0]), int(sizes[1])))
+        found.append(Work(stage, members[0][0], identity, where, int(sizes[0]), int(sizes[1])))
     return found
+
+
+def placed(parts: Iterable[tuple[str, Part, Json]]) -> list[Any]:
+    """Describe parts for a unit's settings, as `parts_in` reads them."""
+    return [[number, part.to_json()] for number, part, _ in parts]
 
 
 def parts_in(work: Work) -> list[tuple[str, Part]]:

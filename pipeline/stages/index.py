@@ -12,9 +12,8 @@ from indexes.errors import DataError
 from indexes.storage import Description, save_index
 from pipeline.commit import Attempt
 from pipeline.parquet import write_parquet
-from pipeline.samples import Part
-from pipeline.stages._parts import parts_of
-from pipeline.stages._scan import Seen, healthy_blocks
+from pipeline.stages._parts import parts_in, parts_of, placed
+from pipeline.stages._scan import Parts, Seen, healthy_blocks
 from pipeline.stages.catalog import check_encoders, encoder_of
 from pipeline.uids import as_hex
 from pipeline.work import Json, RunContext, Work
@@ -33,7 +32,7 @@ def plan(run: RunContext) -> Iterator[list[Work]]:
             "parts": [part_identity for _, _, part_identity in parts],
             "encoder": encoder_of(run, name),
         }
-        settings = run.settings | {"parts": [part.to_json() for _, part, _ in parts], "where": source.path}
+        settings = run.settings | {"parts": placed(parts), "where": source.path}
         rows = run.done["catalog"][name].facts["rows"]
         works.append(Work("index", name, identity, settings, rows=rows))
     yield works
@@ -43,7 +42,7 @@ def perform(work: Work, into: Attempt) -> Json:
     """Gather a benchmark's healthy vectors, in the order of its rows, and save them with their images' rows."""
     name = work.identity["benchmark"]
     seen = Seen()
-    vectors, images = _gather([Part.from_json(part) for part in work.settings["parts"]], seen)
+    vectors, images = _gather(parts_in(work), seen)
     if not len(vectors):
         raise DataError(
             f"benchmark '{name}' ({work.settings['where']}) has no usable vector; a comparison with nothing would call "
@@ -66,9 +65,8 @@ def perform(work: Work, into: Attempt) -> Json:
     }
 
 
-def _gather(parts: list[Part], seen: Seen) -> tuple[NDArray[np.float16], pa.Table]:
-    numbered = [(f"{number:04d}", part) for number, part in enumerate(parts)]
-    vectors = [block for _, block in healthy_blocks(numbered, seen, COLUMNS)]
+def _gather(parts: Parts, seen: Seen) -> tuple[NDArray[np.float16], pa.Table]:
+    vectors = [block for _, block in healthy_blocks(parts, seen, COLUMNS)]
     if not vectors:
         raise DataError("a benchmark has no vectors at all; check its files")
     table = pa.concat_tables(seen.samples)
