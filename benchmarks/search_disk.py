@@ -15,12 +15,12 @@ from search_vectors import benchmark_queries, embeddings, seconds
 from indexes.canonical import canonical
 from indexes.queries import Queries
 from indexes.search import Scanner, open_scanner
-from pipeline.parquet import write_parquet
-from pipeline.samples import Part
+from pipeline.files.parquet import write_parquet
+from pipeline.files.vectors import blocks, inspect
+from pipeline.sets.samples import Part
+from pipeline.sets.uids import from_pairs
 from pipeline.stages._scan import BLOCK, Seen, scan_parts
 from pipeline.stages.measure import measure_schema, score_batches
-from pipeline.uids import from_pairs
-from pipeline.vectors import blocks, inspect
 
 BEST_OF = 3
 

@@ -31,10 +31,10 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.commit import Unit, attempt
-from pipeline.database import connect, files
-from pipeline.parquet import write_parquet
-from pipeline.split import SplitRequest, cut
-from pipeline.uids import from_pairs
+from pipeline.files.database import connect, files
+from pipeline.files.parquet import write_parquet
+from pipeline.sets.uids import from_pairs
+from pipeline.splits.cutting import SplitRequest, cut
 
 PART_ROWS = 1_000_000
 BENCHMARKS = ("photo", "sketch", "rendition")

@@ -1,4 +1,4 @@
-"""What a rule may ask for: four selections, as SQL text and numbers; `pipeline.split` carries them out.
+"""What a rule may ask for: four selections, as SQL text and numbers; `pipeline.splits.cutting` carries them out.
 
 Every selection is fail-closed: a sample whose column is NULL or NaN is dropped, whatever the rule.
 Every order is total: ties go to the lower uid.

@@ -25,7 +25,7 @@ So whatever lies below these cuts decides nothing, and everything else is comput
 
 from __future__ import annotations
 
-from indexes.packing import Sizes
+from indexes.cpu.packing import Sizes
 
 
 def error_bound(samples: Sizes, queries: Sizes, width: int, threshold: float) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.kbest import KBest, Offers
+from indexes.cpu.kbest import KBest, Offers
 from indexes.queries import Queries, check_norms
 from indexes.scanner import ScanOptions, check_memory, check_samples, check_uids
 from indexes.scores import Neighbours, Scores

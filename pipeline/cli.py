@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn, TextIO
 import typer
 
 from indexes.errors import NearfarError
-from pipeline.storage import NO_ROOM
+from pipeline.files.storage import NO_ROOM
 
 # `Optional`, not `| None`: typer reads these annotations at run time.
 Plans = Annotated[Path, typer.Argument(help="The plan, a YAML file.", metavar="PLAN")]

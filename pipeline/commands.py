@@ -19,15 +19,15 @@ from curation.audit import fail_above as parse_fail_above
 from indexes.errors import DataError, OutputError, PlanError
 from pipeline.commit import records
 from pipeline.estimate import StageEstimate, estimate
-from pipeline.parquet import read_parquet
+from pipeline.execution.progress import Progress
+from pipeline.execution.work import RunContext
+from pipeline.files.parquet import read_parquet
 from pipeline.plan import EncoderChoice, Plan, load_lock, load_plan
 from pipeline.plan import audit_plan as build_audit_plan
-from pipeline.progress import Progress
 from pipeline.readers import describe, detect
 from pipeline.run import LOCK_FILE, RunOptions, execute
 from pipeline.stages import STAGES
 from pipeline.verify import verify as verify_run
-from pipeline.work import RunContext
 
 
 def options(workers: int | None, scheduler: str | None, device: str, overwrite: bool) -> RunOptions:

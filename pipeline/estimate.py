@@ -14,16 +14,16 @@ from indexes.canonical import canonical
 from indexes.queries import Queries
 from indexes.search import ScanOptions, open_scanner
 from pipeline.commit import find
-from pipeline.digests import InputDigests, sha256_of
-from pipeline.encoder import EncoderSpec, load_encoder
+from pipeline.embedding.encoder import EncoderSpec, load_encoder
+from pipeline.execution.work import RunContext
+from pipeline.files.digests import InputDigests, sha256_of
+from pipeline.files.vectors import blocks
 from pipeline.plan import Plan, check_sources
 from pipeline.readers import Shard, open_reader
 from pipeline.run import RunOptions, open_run, waves
 from pipeline.stages import STAGES
 from pipeline.stages._parts import grouped
 from pipeline.stages.read import embed_images
-from pipeline.vectors import blocks
-from pipeline.work import RunContext
 
 # Enough to be past warm-up, small enough to wait for.
 PROBE_IMAGES, PROBE_ROWS, PROBE_QUERIES = 128, 4096, 1024

@@ -10,16 +10,16 @@ from pathlib import Path
 
 from indexes.errors import OutputError
 from pipeline.commit import find, fingerprint, retire, sweep
-from pipeline.digests import InputDigests
-from pipeline.executors import open_executor, run_tasks
-from pipeline.lock import hold
+from pipeline.commit.run_lock import hold
+from pipeline.execution.executors import open_executor, run_tasks
+from pipeline.execution.progress import Progress
+from pipeline.execution.work import Json, RunContext, Work, stage_module
+from pipeline.files.digests import InputDigests
+from pipeline.files.storage import write_atomic
 from pipeline.plan import Plan, check_sources, dump_lock, load_lock, measuring_part, resolve
-from pipeline.progress import Progress
-from pipeline.source import Source
+from pipeline.sets.source import Source
 from pipeline.stages import REGROUPED, STAGES
 from pipeline.stages.split import check_rules
-from pipeline.storage import write_atomic
-from pipeline.work import Json, RunContext, Work, stage_module
 
 LOCK_FILE = "plan.lock.yaml"
 # Files of an output folder that `--overwrite` removes; anything else in the folder is the user's.

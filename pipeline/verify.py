@@ -21,16 +21,16 @@ from indexes.canonical import canonical
 from indexes.errors import OutputError
 from indexes.search import is_exact
 from pipeline.commit import Record, read_record
-from pipeline.digests import InputDigests, sha256_of
-from pipeline.membership import is_member
-from pipeline.parquet import read_parquet
+from pipeline.execution.work import RunContext
+from pipeline.files.digests import InputDigests, sha256_of
+from pipeline.files.parquet import read_parquet
+from pipeline.files.vectors import take
 from pipeline.plan import load_lock
 from pipeline.run import LOCK_FILE, RunOptions, open_run, waves
-from pipeline.samples import Part, part_blocks, part_table
+from pipeline.sets.membership import is_member
+from pipeline.sets.samples import Part, part_blocks, part_table
+from pipeline.sets.uids import as_hex, as_pairs
 from pipeline.stages._parts import parts_of
-from pipeline.uids import as_hex, as_pairs
-from pipeline.vectors import take
-from pipeline.work import RunContext
 
 Float64 = NDArray[np.float64]
 

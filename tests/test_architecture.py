@@ -39,7 +39,7 @@ def test_imports_go_one_way(path: Path) -> None:
 
 def test_dask_is_imported_in_one_file() -> None:
     users = {str(path.relative_to(ROOT)) for path in FILES if imported(path) & {"dask", "distributed"}}
-    assert users == {"pipeline/executors.py"}
+    assert users == {"pipeline/execution/executors.py"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=IDS)

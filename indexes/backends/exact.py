@@ -21,6 +21,6 @@ def open_scanner(queries: Queries, options: ScanOptions) -> Scanner:
 
         if device_of(options.device) != "cpu":
             return TorchScanner(queries, options)
-    from indexes.engine import ExactScanner
+    from indexes.cpu.engine import ExactScanner
 
     return ExactScanner(queries, options)

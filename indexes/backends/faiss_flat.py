@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.faiss_search import GPU_MOST, Candidates, FaissScanner, Floats, on_host, placed
+from indexes.backends._faiss_search import GPU_MOST, Candidates, FaissScanner, Floats, on_host, placed
 from indexes.queries import Queries
 from indexes.scanner import ScanOptions
 

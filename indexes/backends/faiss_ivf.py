@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.faiss_search import FaissScanner
+from indexes.backends._faiss_search import FaissScanner
 from indexes.queries import Queries
 from indexes.scanner import ScanOptions
 

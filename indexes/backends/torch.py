@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.decide import Maxima, as_scores
-from indexes.device_exact import first_floor, near_pairs, resolve_rows
-from indexes.device_kbest import DeviceKBest, ordered
+from indexes.device.exact_products import first_floor, near_pairs, resolve_rows
+from indexes.device.group_maxima import GROUP, NOTHING, columns_of, device_error_bound, fused_maxima
+from indexes.device.nearest_lists import DeviceKBest, ordered
 from indexes.errors import BadInputError, RunFailedError
-from indexes.group_maxima import GROUP, NOTHING, columns_of, device_error_bound, fused_maxima
 from indexes.queries import MAX_NORM, Queries, check_norms
 from indexes.scanner import ScanOptions, check_memory, check_samples, check_uids
 from indexes.scores import Neighbours, Scores

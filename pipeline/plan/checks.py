@@ -11,9 +11,9 @@ from curation.selection import Rule, Scope
 from indexes import registry
 from indexes.errors import BadInputError, PlanError
 from pipeline.plan.model import Plan
-from pipeline.plan.splits import Split
-from pipeline.problems import closest, mark_named_in, place_text
-from pipeline.yaml_safe import Document, Place
+from pipeline.plan.problems import closest, mark_named_in, place_text
+from pipeline.plan.recipes import Split
+from pipeline.plan.yaml_safe import Document, Place
 
 
 def check(plan: Plan, document: Document | None = None) -> None:

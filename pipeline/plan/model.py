@@ -15,9 +15,9 @@ from pydantic import (
     model_validator,
 )
 
-from pipeline.names import BenchmarkName, PlanName
-from pipeline.plan.splits import Split
-from pipeline.source import PathText, Source
+from pipeline.plan.names import BenchmarkName, PlanName
+from pipeline.plan.recipes import Split
+from pipeline.sets.source import PathText, Source
 
 _DECIMAL = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _BINARY = {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from indexes.errors import PlanError
-from pipeline.yaml_safe import Document, Mark, Place, parse_yaml
+from pipeline.plan.yaml_safe import Document, Mark, Place, parse_yaml
 
 _STEP = re.compile(r"([^.\[\]]+)((?:\[\d{1,6}\])*)")
 

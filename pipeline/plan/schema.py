@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import curation.rules as rules_package
-from pipeline.names import NAME_PATTERN
 from pipeline.plan.model import Plan
-from pipeline.plan.splits import OPERATIONS
+from pipeline.plan.names import NAME_PATTERN
+from pipeline.plan.recipes import OPERATIONS
 
 SCHEMA_FILE = Path(__file__).parent.parent / "plan.schema.json"
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from indexes.errors import BadInputError, DataError
-from pipeline.manifests import Manifest, load_manifest
+from pipeline.plan.manifests import Manifest, load_manifest
 from pipeline.plan.model import Plan
-from pipeline.source import Source
+from pipeline.sets.source import Source
 
 
 def check_sources(plan: Plan) -> None:

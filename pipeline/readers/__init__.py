@@ -10,7 +10,7 @@ from typing import cast
 from indexes import registry
 from indexes.errors import DataError
 from pipeline.readers._contract import Reader, Shard, ShardRows
-from pipeline.source import Source
+from pipeline.sets.source import Source
 
 __all__ = [
     "Reader",

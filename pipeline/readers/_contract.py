@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from pipeline.source import Source
-from pipeline.vectors import VectorFile
+from pipeline.files.vectors import VectorFile
+from pipeline.sets.source import Source
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif"})
 # An image of more bytes than this is not held in memory; it goes to quarantine.

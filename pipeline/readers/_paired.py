@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from indexes.errors import DataError, ShapeError
-from pipeline import columns, vectors
-from pipeline.parquet import parquet_rows
+from pipeline.files import vectors
+from pipeline.files.parquet import parquet_rows
 from pipeline.readers._contract import Shard, ShardRows
 from pipeline.readers._pieces import pieces
+from pipeline.sets import columns
 
 Id = TypeVar("Id", int, str)
 _NAMED = 5

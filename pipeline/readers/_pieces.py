@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from indexes.errors import DataError
-from pipeline import columns, uids
-from pipeline.parquet import parquet_schema, read_batches, read_parquet
+from pipeline.files.parquet import parquet_schema, read_batches, read_parquet
+from pipeline.sets import columns, uids
 
 # Many for a column's text to stay below 2 GB, which Arrow's strings cannot exceed, few for speed.
 PIECE = 16_384

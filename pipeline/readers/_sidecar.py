@@ -12,11 +12,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from indexes.errors import DataError
-from pipeline import columns
-from pipeline.parquet import read_parquet
+from pipeline.files.parquet import read_parquet
 from pipeline.readers import _tar
 from pipeline.readers._contract import Shard, ShardRows
 from pipeline.readers._tar import Sample
+from pipeline.sets import columns
 
 Flags: TypeAlias = NDArray[np.bool_]
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import IO
 
 from indexes.errors import DataError
-from pipeline.columns import plain_text
 from pipeline.readers._contract import MAX_IMAGE_BYTES, too_large
+from pipeline.sets.columns import plain_text
 
 MAX_TEXT_BYTES = 16 << 20
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,128}")

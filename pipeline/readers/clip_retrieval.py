@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline import columns
 from pipeline.readers import _files, _paired
 from pipeline.readers._contract import Shard, ShardRows, no_image, no_images
-from pipeline.source import Source
+from pipeline.sets import columns
+from pipeline.sets.source import Source
 
 # clip-retrieval copies webdataset's __key__ there; a `key` beside it is whatever the sample's JSON said.
 KEYS = ("image_path", *(name for name in columns.KEY_NAMES if name != "image_path"))

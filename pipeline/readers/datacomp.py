@@ -9,10 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from indexes.errors import DataError
-from pipeline import columns
 from pipeline.readers import _files, _paired
 from pipeline.readers._contract import Shard, ShardRows, no_image, no_images
-from pipeline.source import Source
+from pipeline.sets import columns
+from pipeline.sets.source import Source
 
 DEFAULT_ARRAY = "b32_img"
 # DataComp knows its samples by uid alone; a producer with dataset2metadata's own names may bring a key.

@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from indexes.errors import DataError
-from pipeline import columns
 from pipeline.readers._contract import IMAGE_SUFFIXES, MAX_IMAGE_BYTES, Shard, ShardRows, too_large
-from pipeline.source import Source
+from pipeline.sets import columns
+from pipeline.sets.source import Source
 
 # Part of the format: another number would cut the same folder into other shards.
 IMAGES_PER_SHARD = 10_000

@@ -15,7 +15,7 @@ from pathlib import Path
 from indexes.errors import DataError
 from pipeline.readers import _files, _sidecar, _tar
 from pipeline.readers._contract import Shard, ShardRows
-from pipeline.source import Source
+from pipeline.sets.source import Source
 
 _NAMED = 5
 _STATS_BYTES = 1 << 20

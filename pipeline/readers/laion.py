@@ -12,11 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from indexes.errors import DataError
-from pipeline import columns
-from pipeline.parquet import parquet_rows, parquet_schema
+from pipeline.files.parquet import parquet_rows, parquet_schema
 from pipeline.readers import _files, _paired
 from pipeline.readers._contract import Shard, ShardRows, no_image, no_images
-from pipeline.source import Source
+from pipeline.sets import columns
+from pipeline.sets.source import Source
 
 _RAW_LAYOUT = {"SAMPLE_ID", "URL", "TEXT", "HEIGHT", "WIDTH"}
 _SPARK_PART = re.compile(r"part-([0-9]+)-")

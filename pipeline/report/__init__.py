@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pipeline.report.build import build_report
 from pipeline.report.findings import failing
+from pipeline.report.making import build_report
 from pipeline.report.request import (
     BenchmarkFiles,
     Options,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from curation.audit import FloatArray, IntArray, rank_medians
 from indexes.errors import DataError
-from pipeline.parquet import read_parquet
+from pipeline.files.parquet import read_parquet
 from pipeline.report.scan import batches, numbers
 
 # Ranks that a report looks at; a plan may list more.

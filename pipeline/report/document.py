@@ -16,11 +16,11 @@ from curation.audit import MARGINS, QUANTILES, SIMILARITIES, STEPS_PER_UNIT, Gri
 from curation.leakage import MODALITY_NAMES, Leakage
 from pipeline.report.answers import Answers
 from pipeline.report.compare import Compared, Pair, set_key
+from pipeline.report.drawing.cascade import waterfall
 from pipeline.report.evidence import Source
 from pipeline.report.findings import Finding, Findings
 from pipeline.report.request import Search
 from pipeline.report.scan import ALL, Measured
-from pipeline.report.waterfall import waterfall
 
 Json = dict[str, Any]
 VERSION = 1

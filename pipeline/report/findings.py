@@ -13,8 +13,8 @@ from pipeline.report.answers import read_answers, read_queries
 from pipeline.report.compare import Compared, compare
 from pipeline.report.evidence import Source, gather, look_up_queries, source
 from pipeline.report.lookup import Sample
+from pipeline.report.outcomes import Rows, account
 from pipeline.report.request import ReportRequest
-from pipeline.report.rows import Rows, account
 from pipeline.report.scan import Measured, Scan
 
 # Similarities at which shares are given beside the soft and the hard level.

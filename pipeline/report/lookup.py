@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from curation.audit import FloatArray, IntArray
 from curation.leakage import Text, modality
-from pipeline.parquet import read_parquet
+from pipeline.files.parquet import read_parquet
 from pipeline.report.request import ReportRequest, SetFiles
 from pipeline.report.scan import opened
-from pipeline.uids import as_hex
+from pipeline.sets.uids import as_hex
 
 TEXT = ["uid", "part", "row", "key", "caption", "label", "image_sha256"]
 # Identical files are counted without a limit; so many of them are listed by name.

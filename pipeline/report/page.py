@@ -9,11 +9,11 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from curation.audit import QUANTILES
-from pipeline.report import text
+from pipeline.report.drawing import text
+from pipeline.report.drawing.cascade import waterfall
 from pipeline.report.findings import Findings
 from pipeline.report.sections import flattened, leak_rows, pool_charts, section
 from pipeline.report.statements import HEADLINES, gravest, notes
-from pipeline.report.waterfall import waterfall
 
 FOLDER = Path(__file__).parent
 

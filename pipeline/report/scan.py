@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from curation.audit import MARGINS, SIMILARITIES, FloatArray, IntArray
 from indexes.errors import DataError
-from pipeline.uids import as_hex
+from pipeline.sets.uids import as_hex
 
 BATCH_ROWS = 131_072
 # Name under which the maximum over all benchmarks is counted; it cannot be a benchmark's own.

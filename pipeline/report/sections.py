@@ -9,17 +9,17 @@ from typing import Any
 
 from curation.audit import gap
 from curation.leakage import MODALITY_NAMES, Leakage
-from pipeline.report.axes import Chart
-from pipeline.report.cards import Group, groups
-from pipeline.report.charts import Series, curve, gap_bounds, ranks, ridges
 from pipeline.report.compare import set_key
 from pipeline.report.document import above_reference
+from pipeline.report.drawing.axes import Chart
+from pipeline.report.drawing.cards import Group, groups
+from pipeline.report.drawing.charts import Series, curve, gap_bounds, ranks, ridges
+from pipeline.report.drawing.pool_charts import Counted, density, kept
+from pipeline.report.drawing.text import brief
 from pipeline.report.evidence import Source
 from pipeline.report.findings import Finding, Findings
-from pipeline.report.pool_charts import Counted, density, kept
 from pipeline.report.scan import ALL
 from pipeline.report.statements import confidence, sentence
-from pipeline.report.text import brief
 
 # Colours and dashes that can be told apart in one chart; more splits go to further charts.
 STYLES = ("s1", "s2", "s3", "s4", "s5", "s6")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from curation.leakage import LEVELS, Leakage
+from pipeline.report.drawing.text import count, percent
 from pipeline.report.findings import Finding, Findings
 from pipeline.report.request import Options, Search
-from pipeline.report.text import count, percent
 
 HEADLINES = {
     "identical": "Byte-identical files found",

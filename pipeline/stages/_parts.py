@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from pipeline.parquet import read_parquet
-from pipeline.samples import Part
-from pipeline.vectors import VectorFile
-from pipeline.work import Json, RunContext, Work, output_digests
+from pipeline.execution.work import Json, RunContext, Work, output_digests
+from pipeline.files.parquet import read_parquet
+from pipeline.files.vectors import VectorFile
+from pipeline.sets.samples import Part
 
 Item = TypeVar("Item")
 

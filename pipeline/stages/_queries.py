@@ -16,11 +16,11 @@ import numpy as np
 from indexes.errors import OutputError
 from indexes.queries import Queries
 from indexes.search import Scanner, ScanOptions, exact_backend, open_scanner
-from indexes.storage import Description, check_description, load_index
-from pipeline.digests import sha256_of
-from pipeline.parquet import read_parquet
+from pipeline.execution.work import Json, RunContext, Work, output_digests
+from pipeline.files.digests import sha256_of
+from pipeline.files.index_file import Description, check_description, load_index
+from pipeline.files.parquet import read_parquet
 from pipeline.stages.catalog import encoder_of
-from pipeline.work import Json, RunContext, Work, output_digests
 
 
 def query_settings(run: RunContext) -> Json:

@@ -17,9 +17,9 @@ from indexes.canonical import REASONS, canonical
 from indexes.scores import Scores
 from indexes.search import Scanner
 from indexes.stream import ahead
-from pipeline.samples import Part, part_blocks
-from pipeline.uids import as_pairs
-from pipeline.work import Json
+from pipeline.execution.work import Json
+from pipeline.sets.samples import Part, part_blocks
+from pipeline.sets.uids import as_pairs
 
 # Rows read at a time, of which some five blocks are in memory. It decides nothing; measured: with blocks above 32 MB,
 # which the C library gives back to the system one by one, reading takes several times as long.

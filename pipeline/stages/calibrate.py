@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pipeline.commit import Attempt
-from pipeline.parquet import write_parquet
+from pipeline.execution.work import Json, RunContext, Work
+from pipeline.files.parquet import write_parquet
 from pipeline.stages._parts import parts_in, units_of
 from pipeline.stages._queries import exactly, packed_queries, query_identity, query_settings, scanner
 from pipeline.stages._scan import NEIGHBOURS_SCHEMA, Seen, neighbour_table, scan_parts
-from pipeline.work import Json, RunContext, Work
 
 
 def plan(run: RunContext) -> Iterator[list[Work]]:

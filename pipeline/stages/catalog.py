@@ -11,10 +11,10 @@ import pyarrow as pa
 
 from indexes.errors import DataError
 from pipeline.commit import Attempt, Record
-from pipeline.database import connect, files
-from pipeline.parquet import write_parquet
-from pipeline.uids import as_hex
-from pipeline.work import Json, RunContext, Work, merged_counts, output_digests, output_paths
+from pipeline.execution.work import Json, RunContext, Work, merged_counts, output_digests, output_paths
+from pipeline.files.database import connect, files
+from pipeline.files.parquet import write_parquet
+from pipeline.sets.uids import as_hex
 
 DUPLICATES_SCHEMA = pa.schema([("part", pa.int32()), ("row", pa.int64()), ("uid", pa.uuid())])
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pipeline.commit import Attempt
+from pipeline.execution.work import Json, RunContext, Work, output_digests, output_paths
 from pipeline.stages.neighbours import merge, segments
-from pipeline.work import Json, RunContext, Work, output_digests, output_paths
 
 
 def plan(run: RunContext) -> Iterator[list[Work]]:

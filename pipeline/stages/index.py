@@ -9,14 +9,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from indexes.errors import DataError
-from indexes.storage import Description, save_index
 from pipeline.commit import Attempt
-from pipeline.parquet import write_parquet
+from pipeline.execution.work import Json, RunContext, Work
+from pipeline.files.index_file import Description, save_index
+from pipeline.files.parquet import write_parquet
+from pipeline.sets.uids import as_hex
 from pipeline.stages._parts import parts_in, parts_of, placed
 from pipeline.stages._scan import Parts, Seen, healthy_blocks
 from pipeline.stages.catalog import check_encoders, encoder_of
-from pipeline.uids import as_hex
-from pipeline.work import Json, RunContext, Work
 
 COLUMNS = ["uid", "key", "label", "caption", "image_sha256"]
 

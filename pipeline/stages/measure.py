@@ -19,11 +19,11 @@ from indexes.queries import Queries
 from indexes.scores import Scores
 from indexes.search import Scanner, is_exact
 from pipeline.commit import Attempt
-from pipeline.parquet import write_parquet
+from pipeline.execution.work import Json, RunContext, Work
+from pipeline.files.parquet import write_parquet
 from pipeline.stages._parts import parts_in, units_of
 from pipeline.stages._queries import packed_queries, query_identity, query_settings, scan_options, scanner
 from pipeline.stages._scan import NEIGHBOURS_SCHEMA, QUARANTINED_SCHEMA, Seen, neighbour_table, scan_parts
-from pipeline.work import Json, RunContext, Work
 
 SCORE_TYPE = pa.struct(
     [

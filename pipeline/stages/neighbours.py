@@ -12,10 +12,10 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipeline.commit import Attempt
-from pipeline.database import connect, files
-from pipeline.parquet import read_parquet, write_parquet
-from pipeline.uids import as_hex
-from pipeline.work import Json, RunContext, Work, output_digests, output_paths
+from pipeline.execution.work import Json, RunContext, Work, output_digests, output_paths
+from pipeline.files.database import connect, files
+from pipeline.files.parquet import read_parquet, write_parquet
+from pipeline.sets.uids import as_hex
 
 # One file per benchmark; ranks count from 1, the nearest.
 SCHEMA = pa.schema(

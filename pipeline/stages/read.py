@@ -15,15 +15,15 @@ import pyarrow as pa
 
 from indexes.errors import DataError
 from pipeline.commit import Attempt
-from pipeline.embed import Embedded, embed_stream
-from pipeline.encoder import Encoder, EncoderSpec, load_encoder
-from pipeline.parquet import write_parquet
+from pipeline.embedding.batches import Embedded, embed_stream
+from pipeline.embedding.encoder import Encoder, EncoderSpec, load_encoder
+from pipeline.execution.work import Json, RunContext, Work
+from pipeline.files.parquet import write_parquet
+from pipeline.files.storage import output_errors
 from pipeline.readers import Shard, ShardRows, format_of, reader_of
-from pipeline.samples import LOST_SCHEMA, OWN_NAMES
-from pipeline.source import Source
-from pipeline.storage import output_errors
-from pipeline.uids import as_hex, resolve
-from pipeline.work import Json, RunContext, Work
+from pipeline.sets.samples import LOST_SCHEMA, OWN_NAMES
+from pipeline.sets.source import Source
+from pipeline.sets.uids import as_hex, resolve
 
 
 def plan(run: RunContext) -> Iterator[list[Work]]:

@@ -11,12 +11,12 @@ from typing import Any
 from indexes.quality import Quality
 from indexes.search import is_exact
 from pipeline.commit import Attempt, fingerprint
+from pipeline.execution.work import Json, RunContext, Work, output_digests, output_paths
 from pipeline.readers import Reader, Shard, open_reader
 from pipeline.report import build_report
 from pipeline.report.request import BenchmarkFiles, Options, ReportRequest, Search, SetFiles, SplitFiles
-from pipeline.source import Source
+from pipeline.sets.source import Source
 from pipeline.stages.catalog import encoder_of
-from pipeline.work import Json, RunContext, Work, output_digests, output_paths
 
 PACKAGES = ("nearfar", "torch", "open_clip_torch", "faiss-cpu", "duckdb", "pyarrow", "numpy")
 

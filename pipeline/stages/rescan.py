@@ -16,13 +16,13 @@ import pyarrow as pa
 from indexes.queries import Queries
 from indexes.search import Scanner
 from pipeline.commit import Attempt
-from pipeline.membership import is_member
-from pipeline.parquet import read_parquet, write_parquet
+from pipeline.execution.work import Json, RunContext, Work, output_digests
+from pipeline.files.parquet import read_parquet, write_parquet
+from pipeline.sets.membership import is_member
+from pipeline.sets.uids import as_pairs
 from pipeline.stages._parts import parts_in, units_of
 from pipeline.stages._queries import exactly, packed_queries, query_identity, query_settings, scanner
 from pipeline.stages._scan import NEIGHBOURS_SCHEMA, Seen, healthy_blocks, neighbour_table
-from pipeline.uids import as_pairs
-from pipeline.work import Json, RunContext, Work, output_digests
 
 SCHEMA = pa.schema([("split", pa.string()), *NEIGHBOURS_SCHEMA])
 

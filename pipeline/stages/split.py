@@ -8,12 +8,12 @@ from pathlib import Path
 from curation import rules
 from curation.selection import Scope
 from pipeline.commit import Attempt
-from pipeline.database import parse_predicate
+from pipeline.execution.work import Json, RunContext, Work, output_digests, output_paths
+from pipeline.files.database import parse_predicate
 from pipeline.plan import SetAlgebra, Split
-from pipeline.rows import nameable
-from pipeline.split import SplitRequest, cut
+from pipeline.splits.candidates import nameable
+from pipeline.splits.cutting import SplitRequest, cut
 from pipeline.stages.measure import SCORE_TYPE
-from pipeline.work import Json, RunContext, Work, output_digests, output_paths
 
 
 def plan(run: RunContext) -> Iterator[list[Work]]:

@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.commit import Attempt
-from pipeline.membership import is_member
-from pipeline.parquet import read_parquet, write_parquet
+from pipeline.execution.work import Json, RunContext, Work, output_digests
+from pipeline.files.parquet import read_parquet, write_parquet
+from pipeline.sets.membership import is_member
+from pipeline.sets.uids import as_pairs, from_hex
 from pipeline.stages._scan import NEIGHBOURS_SCHEMA
 from pipeline.stages.neighbours import segments
-from pipeline.uids import as_pairs, from_hex
-from pipeline.work import Json, RunContext, Work, output_digests
 
 EXHAUSTED_SCHEMA = pa.schema([("query", pa.int32())])
 

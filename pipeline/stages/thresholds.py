@@ -13,10 +13,10 @@ import pyarrow as pa
 
 from indexes.errors import DataError
 from pipeline.commit import Attempt
-from pipeline.database import connect, files
-from pipeline.parquet import read_parquet, write_parquet
-from pipeline.uids import as_hex
-from pipeline.work import Json, RunContext, Work, output_digests, output_paths
+from pipeline.execution.work import Json, RunContext, Work, output_digests, output_paths
+from pipeline.files.database import connect, files
+from pipeline.files.parquet import read_parquet, write_parquet
+from pipeline.sets.uids import as_hex
 
 ADDED = [("threshold", pa.float64()), ("reference_uid", pa.string()), ("reference_key", pa.string())]
 

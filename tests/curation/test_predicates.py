@@ -10,7 +10,7 @@ from curation.expressions import number, quoted
 from curation.predicates import check_predicate, named_columns
 from curation.selection import Drop, Scope
 from indexes.errors import PlanError
-from pipeline.database import parse_predicate
+from pipeline.files.database import parse_predicate
 
 COLUMNS = {"width": (), "caption": (), 'Odd "name"; DROP': (), "photo": ("similarity", "margin")}
 SCOPE = Scope(where="splits.x[0].where", parse=parse_predicate, columns=COLUMNS)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline.encoder import EncoderSpec, load_encoder
+from pipeline.embedding.encoder import EncoderSpec, load_encoder
 
 TINY = Path(__file__).parents[2] / "data_manifests" / "encoders" / "tiny"
 

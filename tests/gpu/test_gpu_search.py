@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "indexes"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "worlds"))
 
 from vector_worlds import clustered, packed, truth, uids_of
 
@@ -29,8 +29,8 @@ def _needs_cuda() -> None:
 def test_fused_kernel_is_within_the_bound_of_plain_torch(width: int) -> None:
     import torch
 
-    from indexes.group_maxima import columns_of, device_error_bound, plain_maxima, plain_scores
-    from indexes.triton_tile import SHAPES, tile_maxima
+    from indexes.device.group_maxima import columns_of, device_error_bound, plain_maxima, plain_scores
+    from indexes.device.triton_tile import SHAPES, tile_maxima
 
     columns = columns_of(packed((1000, 37, 500), clustered(1, 1537, width), True), "cuda")
     samples = torch.from_numpy(clustered(2, 1111, width)).cuda()
@@ -52,7 +52,7 @@ def test_fused_kernel_is_within_the_bound_of_plain_torch(width: int) -> None:
 def test_exact_values_equal_float64() -> None:
     import torch
 
-    from indexes.triton_tile import exact_values
+    from indexes.device.triton_tile import exact_values
 
     left, right = (torch.from_numpy(clustered(seed, 500, 513)).cuda() for seed in (1, 2))
     rows, columns = torch.randint(500, (2, 4001), device="cuda")

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from vector_worlds import clustered, packed, truth, uids_of, unit
 
 from indexes.bound import error_bound
-from indexes.engine import ExactScanner, fit_layout
+from indexes.cpu.engine import ExactScanner, fit_layout
+from indexes.cpu.kernel import COLUMNS, HAS_BFLOAT16, ROWS, compiled, tile_bfloat16, tile_float32
+from indexes.cpu.packing import Sizes, aligned, hold, pack, padded_bits, units_of
 from indexes.errors import BadInputError, DataError
-from indexes.kernel import COLUMNS, HAS_BFLOAT16, ROWS, compiled, tile_bfloat16, tile_float32
-from indexes.packing import Sizes, aligned, hold, pack, padded_bits, units_of
 from indexes.queries import Queries
 from indexes.scanner import ScanOptions
 
@@ -153,7 +153,8 @@ def test_a_bad_row_is_named_wherever_it_is() -> None:
 
 def test_importing_the_package_loads_no_heavy_library() -> None:
     code = (
-        "import sys, indexes.search, indexes.canonical, indexes.storage, indexes.brute, indexes.backends.exact\n"
+        "import sys, indexes.search, indexes.canonical, pipeline.files.index_file\n"
+        "import indexes.brute, indexes.backends.exact\n"
         "print([m for m in ('torch', 'numba', 'faiss', 'triton') if m in sys.modules])"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -163,8 +164,8 @@ def test_importing_the_package_loads_no_heavy_library() -> None:
 OLDER = """
 import numpy as np
 from vector_worlds import clustered, packed, truth, uids_of
-from indexes.engine import ExactScanner
-from indexes.kernel import HAS_BFLOAT16, LANES
+from indexes.cpu.engine import ExactScanner
+from indexes.cpu.kernel import HAS_BFLOAT16, LANES
 from indexes.scanner import ScanOptions
 
 assert (HAS_BFLOAT16, LANES) == (False, 8)
@@ -186,7 +187,7 @@ def test_a_processor_without_avx512_gives_the_same_answers(tmp_path: Path) -> No
     features = ["avx", "avx2", "fma", "f16c", "bmi", "bmi2", "popcnt", "lzcnt", "sse4.2", "ssse3"]
     if not all(here.get(feature) for feature in features):
         pytest.skip("this processor has no AVX2")
-    path = os.pathsep.join([str(Path(__file__).parents[2]), str(Path(__file__).parent)])
+    path = os.pathsep.join([str(Path(__file__).parents[2]), str(Path(__file__).parents[1] / "worlds")])
     older = {
         "NUMBA_CPU_NAME": "haswell",
         "NUMBA_CPU_FEATURES": ",".join(f"+{feature}" for feature in features),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from vector_worlds import clustered, packed, uids_of
 
-from indexes import faiss_search
+from indexes.backends import _faiss_search as faiss_search
 from indexes.backends import faiss_flat, faiss_hnsw, faiss_ivf
 from indexes.errors import BadInputError
 from indexes.quality import Quality, SampledScanner

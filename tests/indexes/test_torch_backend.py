@@ -19,8 +19,8 @@ from indexes.search import open_scanner
 INTERPRETED = """
 import numpy as np, torch
 from vector_worlds import clustered, packed
-from indexes.group_maxima import columns_of, device_error_bound, member, plain_maxima, plain_scores
-from indexes.triton_tile import Shape, exact_values, tile_maxima
+from indexes.device.group_maxima import columns_of, device_error_bound, member, plain_maxima, plain_scores
+from indexes.device.triton_tile import Shape, exact_values, tile_maxima
 
 for rows, sizes, width in ((70, (40, 57, 3), 40), (1, (5,), 16), (130, (64, 129), 33)):
     queries = packed(sizes, clustered(1, sum(sizes), width), True)
@@ -50,7 +50,7 @@ print("equal")
 
 def test_fused_kernels_equal_plain_torch_in_the_interpreter() -> None:
     pytest.importorskip("triton", reason="triton is not installed here; it comes with CUDA builds of torch")
-    path = os.pathsep.join([str(Path(__file__).parents[2]), str(Path(__file__).parent)])
+    path = os.pathsep.join([str(Path(__file__).parents[2]), str(Path(__file__).parents[1] / "worlds")])
     environment = os.environ | {"TRITON_INTERPRET": "1", "PYTHONPATH": path}
     done = subprocess.run(
         [sys.executable, "-c", INTERPRETED], capture_output=True, text=True, env=environment
@@ -62,8 +62,8 @@ COMPILED = """
 import sys, triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from indexes import triton_tile
-from indexes.group_maxima import GROUP, NOTHING, WORD
+from indexes.device import triton_tile
+from indexes.device.group_maxima import GROUP, NOTHING, WORD
 
 def compiled(kernel, kinds, constants, **options):
     names = kernel.arg_names
@@ -169,7 +169,7 @@ def test_exact_goes_to_the_gpu_only_where_there_is_one(
     import torch
 
     from indexes.backends import exact
-    from indexes.engine import ExactScanner
+    from indexes.cpu.engine import ExactScanner
 
     queries = packed((5,), clustered(1, 5, 16), False)
     assert isinstance(open_scanner(queries, "exact"), ExactScanner)

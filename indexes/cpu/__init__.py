@@ -1,0 +1,1 @@
+"""The CPU engine: a fused pass that screens in machine code and decides exactly."""

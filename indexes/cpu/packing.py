@@ -1,0 +1,171 @@
+"""Both sides of the product in the layout of the register tile, with the sizes that the error bound needs."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from indexes.cpu.kernel import COLUMNS, compiled
+from indexes.cpu.primitives import CHUNK, widen
+from indexes.queries import MAX_NORM, Queries
+
+BFLOAT16_UNIT = 2
+NEVER = np.float32(1e30)
+"""A threshold that no sample comes near to."""
+
+
+class Held(NamedTuple):
+    """The queries, packed once: `p` panels of `COLUMNS` columns; a panel belongs to one segment.
+
+    Attributes:
+        panels: `(p, units, COLUMNS)` int32, four bytes of operand each.
+        segment: `(p,)` int32.
+        column: `(p * COLUMNS,)` int32 packed query position; the last query fills up its segment's last panel.
+        level: `(p * COLUMNS,)` float32 thresholds; `NEVER` in filling columns.
+        floor: `(p * COLUMNS,)` float32, the query's k-th best so far; +inf in filling columns.
+        exact: `(q, padded width)` uint16, the bits of the float16 queries.
+        thresholds: `(q,)` float64.
+    """
+
+    panels: NDArray[np.int32]
+    segment: NDArray[np.int32]
+    column: NDArray[np.int32]
+    level: NDArray[np.float32]
+    floor: NDArray[np.float32]
+    exact: NDArray[np.uint16]
+    thresholds: NDArray[np.float64]
+
+
+class Sizes(NamedTuple):
+    """Largest row norms of one side, rounded up.
+
+    Attributes:
+        whole: Of the vectors as they are.
+        packed: Of the vectors as the tile sees them.
+        residual: Of the differences.
+        bad: First row whose norm is not finite or not below `MAX_NORM`, or -1.
+    """
+
+    whole: float
+    packed: float
+    residual: float
+    bad: int
+
+
+def padded_width(width: int) -> int:
+    """Width rounded up to whole chunks."""
+    return -(-width // CHUNK) * CHUNK
+
+
+def units_of(width: int, bfloat16: bool) -> int:
+    """Operands of four bytes per row."""
+    return -(-width // BFLOAT16_UNIT) if bfloat16 else width
+
+
+def padded_bits(vectors: NDArray[np.float16]) -> NDArray[np.uint16]:
+    """The bits of float16 rows, padded with zeros to whole chunks; a view where nothing is missing."""
+    rows, width = vectors.shape
+    if width == padded_width(width):
+        return np.ascontiguousarray(vectors).view(np.uint16)
+    padded = np.zeros((rows, padded_width(width)), np.uint16)
+    padded[:, :width] = vectors.view(np.uint16)
+    return padded
+
+
+def aligned(shape: tuple[int, ...]) -> NDArray[np.int32]:
+    """Zeroed int32 array that starts at a cache line."""
+    size = 4 * int(np.prod(shape))
+    raw = np.zeros(size + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + size].view(np.int32).reshape(shape)
+
+
+def hold(queries: Queries, bfloat16: bool) -> tuple[Held, Sizes]:
+    """Pack the queries; each segment begins a new panel."""
+    sizes = np.diff(queries.starts)
+    counts = -(-sizes // COLUMNS)
+    segment = np.repeat(np.arange(len(sizes), dtype=np.int32), counts)
+    column = np.concatenate(
+        [
+            np.minimum(np.arange(first, first + count * COLUMNS), last - 1)
+            for first, last, count in zip(queries.starts[:-1], queries.starts[1:], counts, strict=True)
+        ]
+    ).astype(np.int32)
+    filling = np.flatnonzero(np.diff(column) == 0) + 1
+    floor = np.full(len(column), -np.inf, np.float32)
+    floor[filling] = np.inf
+    thresholds = queries.thresholds if queries.thresholds is not None else np.zeros(len(queries.vectors))
+    exact = padded_bits(queries.vectors)
+    panels = aligned((len(segment), units_of(queries.width, bfloat16), COLUMNS))
+    packed = Sizes(*pack(exact, column, bfloat16, panels))
+    level = thresholds[column].astype(np.float32)
+    level[filling] = NEVER
+    return Held(panels, segment, column, level, floor, exact, thresholds), packed
+
+
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True, fastmath={"reassoc", "contract"})
+def _rounded(
+    wide: NDArray[np.float32], bits: NDArray[np.uint32], narrow: NDArray[np.float32], out: NDArray[np.uint32]
+) -> tuple[Any, Any, Any]:  # pragma: no cover - runs as machine code
+    """Round float32 to bfloat16; gives squared norms of whole, packed and residual.
+
+    `bits` and `out` are views of `wide` and `narrow`; source and target apart, so that the loops become vectors.
+    """
+    whole, packed, residual = np.float32(0), np.float32(0), np.float32(0)
+    for i in range(bits.shape[0]):
+        even = (bits[i] >> np.uint32(16)) & np.uint32(1)
+        out[i] = (bits[i] + np.uint32(0x7FFF) + even) & np.uint32(0xFFFF0000)
+    for i in range(bits.shape[0]):
+        lost = wide[i] - narrow[i]
+        whole += wide[i] * wide[i]
+        packed += narrow[i] * narrow[i]
+        residual += lost * lost
+    return whole, packed, residual
+
+
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True, fastmath={"reassoc", "contract"})
+def _square(wide: NDArray[np.float32]) -> Any:  # pragma: no cover - runs as machine code
+    whole = np.float32(0)
+    for i in range(wide.shape[0]):
+        whole += wide[i] * wide[i]
+    return whole
+
+
+@compiled
+def pack(
+    exact: NDArray[np.uint16], rows: NDArray[np.int32], bfloat16: bool, out: NDArray[np.int32]
+) -> tuple[float, float, float, int]:  # pragma: no cover - runs as machine code
+    """Pack `exact[rows]` into panels `(m, units, lanes)`; missing lanes of the last panel become zero.
+
+    The sums of squares are taken in float32 in any order: d terms lose less than d · 2^-23 of the sum, so a
+    factor of 1 + 2^-8 makes the square root an upper bound for every width below 2^14 (and d · 2^-22 beyond).
+    """
+    units, lanes, width = out.shape[1], out.shape[2], exact.shape[1]
+    wide, narrow = np.empty(width, np.float32), np.empty(width, np.float32)
+    bits, short = wide.view(np.uint32), narrow.view(np.uint32)
+    start, target = np.int64(exact.ctypes.data), np.int64(wide.ctypes.data)
+    largest, bad = np.zeros(3, np.float64), -1
+    for index in range(rows.shape[0]):
+        widen(start + 2 * width * rows[index], target, np.int64(width // CHUNK))
+        panel, lane = index // lanes, index % lanes
+        if bfloat16:
+            whole, packed, residual = _rounded(wide, bits, narrow, short)
+            for i in range(units):
+                out[panel, i, lane] = np.int32((short[2 * i] >> np.uint32(16)) | short[2 * i + 1])
+        else:
+            whole, residual = _square(wide), np.float32(0)
+            packed = whole
+            for i in range(units):
+                out[panel, i, lane] = np.int32(bits[i])
+        if bad < 0 and not whole < MAX_NORM * MAX_NORM:
+            bad = index
+        largest[0] = max(largest[0], whole)
+        largest[1] = max(largest[1], packed)
+        largest[2] = max(largest[2], residual)
+    if rows.shape[0] % lanes:
+        out[rows.shape[0] // lanes, :, rows.shape[0] % lanes :] = 0
+    largest = np.sqrt(largest * (1.0 + max(2.0**-8, exact.shape[1] * 2.0**-22)))
+    return largest[0], largest[1], largest[2], bad

@@ -1,0 +1,151 @@
+"""Commit records: the small JSON files that say which units are done, and with which bytes.
+
+A record is a pure function of its unit's outputs and facts: sorted keys, no clock, no host name. Readers open
+what a record names and never list an output folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+from urllib.parse import quote
+
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+
+from indexes.errors import OutputError
+from pipeline.files.storage import entries, file_size, open_folder, relative_parts
+
+Bytes: TypeAlias = bytes  # `Output.bytes` shadows the type
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A unit of work: its stage, its name in the stage, and the fingerprint of all that decides its bytes."""
+
+    stage: str
+    name: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One committed file: path relative to the output folder (with `/`), size, rows if it has any, sha256."""
+
+    path: str
+    bytes: int
+    rows: int | None
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A unit that is done; `facts` is what its stage wants to remember (counts, thresholds, seeds)."""
+
+    stage: str
+    name: str
+    fingerprint: str
+    outputs: tuple[Output, ...]
+    facts: dict[str, Any]
+
+    @property
+    def label(self) -> str:
+        """The unit as messages name it."""
+        return f"{self.stage}/{self.name}"
+
+
+_RECORD = TypeAdapter(Record)
+
+
+def canonical_json(value: object) -> Bytes:
+    """JSON that is the same for equal values: sorted keys, ASCII, no NaN; numpy scalars as plain numbers."""
+    return json.dumps(value, sort_keys=True, allow_nan=False, indent=1, default=_plain).encode() + b"\n"
+
+
+def fingerprint(*parts: object) -> str:
+    """sha256 of the canonical JSON of `parts`: equal parts, equal fingerprint, on any machine."""
+    return hashlib.sha256(canonical_json(list(parts))).hexdigest()
+
+
+def record_file(name: str) -> str:
+    """File name of a unit's record; whatever a file system could misread is percent-encoded.
+
+    Raises:
+        OutputError: If the name is empty or too long for a file name.
+    """
+    spelled = quote(name, safe=" ")
+    spelled = f"%2E{spelled[1:]}" if spelled.startswith(".") else spelled
+    if not name or len(spelled) > 200:
+        raise OutputError(
+            f"'{name[:60]}' cannot name a unit of work: it is empty or too long. Shorten the name"
+        )
+    return f"{spelled}.json"
+
+
+def commit_folder(stage: str) -> str:
+    """Folder of a stage's records, relative to the output folder."""
+    return f"commits/{record_file(stage).removesuffix('.json')}"
+
+
+def read_record(out: Path, stage: str, name: str) -> Record | None:
+    """The record of a unit, whatever its fingerprint; None where there is none, or only a torn one."""
+    found = _load(out, stage, record_file(name))
+    return found if found and (found.stage, found.name) == (stage, name) else None
+
+
+def records(out: Path, stage: str) -> list[Record]:
+    """All records of a stage, sorted by unit name."""
+    try:
+        with open_folder(out, commit_folder(stage)) as folder:
+            names = [name for name in entries(folder) if name.endswith(".json") and not name.startswith(".")]
+    except FileNotFoundError:
+        return []
+    found = (_load(out, stage, name) for name in names)
+    return sorted((record for record in found if record), key=lambda record: record.name)
+
+
+def find(out: Path, unit: Unit) -> Record | None:
+    """The record of a unit that is done: it has this fingerprint, and each output is there in full size."""
+    record = read_record(out, unit.stage, unit.name)
+    if record is None or record.fingerprint != unit.fingerprint:
+        return None
+    whole = all(file_size(out, output.path) == output.bytes for output in record.outputs)
+    return record if whole else None
+
+
+def parse_record(content: Bytes) -> Record | None:
+    """Read a record; None where it is torn, of another shape, or names a path outside the output folder."""
+    try:
+        record = _RECORD.validate_json(content)
+        for output in record.outputs:
+            relative_parts(output.path)
+    except (ValidationError, OutputError):
+        return None
+    return record
+
+
+def dump_record(record: Record) -> Bytes:
+    """The bytes of a record's file."""
+    return canonical_json(asdict(record))
+
+
+def _load(out: Path, stage: str, file: str) -> Record | None:
+    try:
+        with open_folder(out, commit_folder(stage)) as folder:
+            descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    except FileNotFoundError:
+        return None
+    with os.fdopen(descriptor, "rb") as stream:
+        return parse_record(stream.read())
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(
+        f"{type(value).__name__} {value!r} has no canonical JSON; use text, numbers, lists and dicts"
+    )

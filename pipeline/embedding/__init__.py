@@ -1,0 +1,1 @@
+"""Encoders: their weights, and batches of images through them."""

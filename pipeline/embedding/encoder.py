@@ -1,0 +1,165 @@
+"""The image encoder: any CLIP that open_clip's factory builds, from its own names or from local files.
+
+Nothing is ever downloaded. This is the only file of the pipeline that imports torch to embed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from indexes.errors import BadInputError, RunFailedError
+from pipeline.embedding.weights import EncoderSpec, ModelFiles, build, find
+
+if TYPE_CHECKING:
+    import torch
+
+DTYPE = "float32"
+__all__ = ["Encoder", "EncoderSpec", "OutOfDeviceMemory", "load_encoder", "single_threaded"]
+
+
+class OutOfDeviceMemory(RunFailedError):  # noqa: N818 - callers answer it with a smaller batch
+    """The batch does not fit the accelerator's memory."""
+
+
+@dataclass(frozen=True, eq=False)
+class Encoder:
+    """An image encoder in float32 and everything that its vectors depend on.
+
+    Attributes:
+        fingerprint: `model` (a name for people), `architecture_sha256`, `weights_sha256` (of the tensors as
+            computed with, not of the file), `preprocessing`, `dtype`, and `sha256` over the last four. Vectors
+            may be compared when `sha256` agrees.
+        width: Numbers in one vector.
+        device: Where it computes, "cpu" or "cuda".
+    """
+
+    fingerprint: dict[str, str]
+    width: int
+    device: str
+    _model: Any
+    _transform: Callable[[Image.Image], torch.Tensor]
+
+    @property
+    def image_size(self) -> int:
+        """Side of the square that images are brought to."""
+        size = self._model.visual.image_size
+        return int(size[0] if isinstance(size, tuple | list) else size)
+
+    def prepare(self, image: Image.Image) -> NDArray[np.float32]:
+        """Apply open_clip's own evaluation transform; returns `(3, s, s)`."""
+        pixels: NDArray[np.float32] = self._transform(image).numpy()
+        return pixels
+
+    def embed(self, prepared: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Embed prepared images.
+
+        Args:
+            prepared: `(n, 3, s, s)`.
+
+        Returns:
+            `(n, width)` float32, not normalised.
+
+        Raises:
+            OutOfDeviceMemory: If the batch does not fit the accelerator.
+        """
+        import torch
+
+        try:
+            with torch.inference_mode():
+                found = self._model.encode_image(torch.from_numpy(prepared).to(self.device))
+                vectors: NDArray[np.float32] = found.float().cpu().numpy()
+        except torch.OutOfMemoryError as error:
+            torch.cuda.empty_cache()
+            raise OutOfDeviceMemory(f"{len(prepared)} images do not fit the device's memory") from error
+        return vectors
+
+    def embed_images(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
+        """Prepare and embed RGB images; returns `(n, width)` float32, not normalised."""
+        return self.embed(np.stack([self.prepare(image) for image in images]))
+
+
+def load_encoder(spec: EncoderSpec, device: str = "auto") -> Encoder:
+    """Build the model of `spec` and load its weights, without any network.
+
+    Args:
+        spec: open_clip's names (`ViT-B-16-plus-240`, `laion400m_e32`), or paths: a folder or JSON file with
+            the model's config, and a checkpoint.
+        device: "auto" (CUDA where there is one), "cpu" or "cuda".
+
+    Raises:
+        UnknownNameError: If open_clip has no such model or pretrained tag.
+        DataError: If the weights are not on this machine, are damaged, or are of another architecture.
+        BadInputError: If CUDA is asked for where there is none.
+    """
+    files = find(spec)
+    model, transform, preprocessing = build(files)
+    chosen = _device(device)
+    fingerprint = _fingerprint(files, model, preprocessing)
+    width = int(files.architecture["embed_dim"])
+    return Encoder(fingerprint, width, chosen, model.to(chosen).eval(), transform)
+
+
+@contextmanager
+def single_threaded() -> Iterator[Callable[[], None]]:
+    """Let torch use one thread for each operation, so that no sum depends on how many cores there are.
+
+    Yields:
+        What each new thread must call before its first operation.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield lambda: torch.set_num_threads(1)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _device(asked: str) -> str:
+    import torch
+
+    if asked not in ("auto", "cpu", "cuda"):
+        raise BadInputError(f"unknown device '{asked}'; it can be auto, cpu or cuda")
+    if asked == "cuda" and not torch.cuda.is_available():
+        raise BadInputError(
+            "device 'cuda' was asked for, but torch finds no CUDA device; use 'auto' or 'cpu'"
+        )
+    if asked == "cpu" or not torch.cuda.is_available():
+        return "cpu"
+    torch.backends.cudnn.allow_tf32 = False  # float32 means float32, on every device
+    torch.backends.cuda.matmul.allow_tf32 = False
+    return "cuda"
+
+
+def _fingerprint(files: ModelFiles, model: Any, preprocessing: dict[str, Any]) -> dict[str, str]:
+    parts = {
+        "architecture_sha256": hashlib.sha256(_canonical(files.architecture)).hexdigest(),
+        "weights_sha256": _weights_digest(model),
+        "preprocessing": _canonical(preprocessing).decode(),
+        "dtype": DTYPE,
+    }
+    return {"model": files.label, **parts, "sha256": hashlib.sha256(_canonical(parts)).hexdigest()}
+
+
+def _canonical(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _weights_digest(model: Any) -> str:
+    """The sha256 of all tensors by name, the same whatever file or precision they were stored in."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        values = np.ascontiguousarray(tensor.detach().cpu().numpy())
+        digest.update(f"{name} {values.dtype} {values.shape}\n".encode())
+        digest.update(values.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,232 @@
+"""How a run tells what it does: live bars on a terminal, plain lines elsewhere, JSON lines on request, and a log.
+
+Bars and plain lines go to standard error, JSON lines to standard output. The log `<out>/log.jsonl` is the only file
+with time stamps; it is appended to, never committed, and credentials in URLs are hidden in it as everywhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from pipeline.execution.redaction import redact
+from pipeline.execution.run_log import LogHandler, RunLog
+from pipeline.execution.tasks import LOG
+
+EVERY_SECONDS = 1.0
+"""Plain and JSON lines come at most this often per stage, besides the first and the last."""
+
+Clock = Callable[[], float]
+
+
+class Stage:
+    """Counts of one stage. `advance` may be called from the driver's thread only."""
+
+    def __init__(self, name: str, totals: tuple[int, int], done: tuple[int, int], clock: Clock) -> None:
+        self.name = name
+        self.total_units, self.total_rows = totals
+        self.units, self.rows = done
+        self._at_start = done
+        self._clock = clock
+        self._began = clock()
+        self.listener: Callable[[], None] = lambda: None
+
+    def advance(self, units: int = 1, rows: int = 0) -> None:
+        """Say that units, holding so many rows, are done."""
+        self.units += units
+        self.rows += rows
+        self.listener()
+
+    @property
+    def seconds(self) -> float:
+        """How long the stage has taken so far."""
+        return self._clock() - self._began
+
+    @property
+    def rate(self) -> float:
+        """Rows per second of this run (what an earlier run did is not counted); 0 where there are no rows yet."""
+        return (self.rows - self._at_start[1]) / self.seconds if self.seconds > 0 else 0.0
+
+    @property
+    def eta(self) -> float | None:
+        """Seconds to go at the rate so far, by rows where rows are known, else by units; None while unknown."""
+        total, now, start = self.total_units, self.units, self._at_start[0]
+        if self.total_rows and self.rows > self._at_start[1]:
+            total, now, start = self.total_rows, self.rows, self._at_start[1]
+        if now <= start:
+            return None
+        return max(0.0, (total - now) * self.seconds / (now - start))
+
+    def facts(self) -> dict[str, Any]:
+        """The counts as the log and the JSON lines have them."""
+        return {
+            "stage": self.name,
+            "units": self.units,
+            "total_units": self.total_units,
+            "rows": self.rows,
+            "total_rows": self.total_rows,
+            "seconds": round(self.seconds, 3),
+            "rows_per_second": round(self.rate, 1),
+            "eta_seconds": None if self.eta is None else round(self.eta, 1),
+        }
+
+
+class View(Protocol):
+    """One way to show progress."""
+
+    def begin(self, stage: Stage) -> None:
+        """A stage begins."""
+        ...
+
+    def update(self, stage: Stage) -> None:
+        """Some units of it are done."""
+        ...
+
+    def end(self, stage: Stage, whole: bool) -> None:
+        """It is over; `whole` is false where an error or a signal ended it."""
+        ...
+
+    def close(self) -> None:
+        """The run is over."""
+        ...
+
+
+class Lines:
+    """A line per stage and second; `write` gets the event's name and the stage."""
+
+    def __init__(self, write: Callable[[str, Stage], None], clock: Clock) -> None:
+        self._write = write
+        self._clock = clock
+        self._last = 0.0
+
+    def begin(self, stage: Stage) -> None:
+        """Say that it begins, unless all is done already."""
+        self._last = self._clock()
+        if stage.units < stage.total_units:
+            self._write("begin", stage)
+
+    def update(self, stage: Stage) -> None:
+        """Say how far it is, if a second has passed."""
+        if self._clock() - self._last >= EVERY_SECONDS and stage.units < stage.total_units:
+            self._last = self._clock()
+            self._write("progress", stage)
+
+    def end(self, stage: Stage, whole: bool) -> None:
+        """Say that it is done, or where it stopped."""
+        self._write("end" if whole else "stopped", stage)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def plain_line(event: str, stage: Stage) -> str:
+    """A line for a reader: stage, units, rows, rate, time to go or taken."""
+    parts = [f"{stage.units:,}/{stage.total_units:,} units"]
+    if stage.total_rows or stage.rows:
+        parts.append(f"{stage.rows:,} rows")
+    if stage.rate:
+        parts.append(f"{stage.rate:,.0f} rows/s")
+    if event == "progress" and stage.eta is not None:
+        parts.append(f"{clock_time(stage.eta)} to go")
+    if event in ("end", "stopped"):
+        parts.append(f"{'in' if event == 'end' else 'stopped after'} {clock_time(stage.seconds)}")
+    return redact(f"{stage.name}: {', '.join(parts)}")
+
+
+def clock_time(seconds: float) -> str:
+    """`0:07`, `12:30`, `3:02:01`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+class Progress:
+    """Tells how a run goes; use as a context manager around it.
+
+    Args:
+        out: The output folder, for the log (kept from the moment the folder exists); None keeps no log.
+        as_json: JSON lines on standard output instead of bars or plain lines.
+        live: Bars; None means where standard error is a terminal.
+        clock: Seconds that never go back, for tests.
+    """
+
+    def __init__(
+        self,
+        out: Path | None = None,
+        as_json: bool = False,
+        live: bool | None = None,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self._clock = clock
+        self._log = RunLog(out)
+        self._handler = LogHandler(self._log)
+        self._view = self._choose(as_json, sys.stderr.isatty() if live is None else live)
+
+    def __enter__(self) -> Self:
+        LOG.addHandler(self._handler)
+        LOG.setLevel(logging.INFO)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._log.write("stopped", error=type(error).__name__, message=str(error))
+        self._view.close()
+        LOG.removeHandler(self._handler)
+        self._log.close()
+
+    @contextlib.contextmanager
+    def stage(
+        self, name: str, total_units: int, total_rows: int = 0, done_units: int = 0, done_rows: int = 0
+    ) -> Iterator[Stage]:
+        """Open a stage.
+
+        Args:
+            name: As users know it.
+            total_units: Units to do in this run.
+            total_rows: Rows of those, for rate and time to go.
+            done_units: Units that an earlier run did, besides; they count as done and as part of the total.
+            done_rows: Rows of those.
+        """
+        totals = (total_units + done_units, total_rows + done_rows)
+        stage = Stage(name, totals, (done_units, done_rows), self._clock)
+        stage.listener = lambda: self._view.update(stage)
+        self._log.write("begin", **stage.facts())
+        self._view.begin(stage)
+        whole = False
+        try:
+            yield stage
+            whole = True
+        finally:
+            self._view.end(stage, whole)
+            self._log.write("end" if whole else "stopped", **stage.facts())
+
+    def note(self, event: str, **facts: Any) -> None:
+        """Write an event of one's own to the log."""
+        self._log.write(event, **facts)
+
+    def _choose(self, as_json: bool, live: bool) -> View:
+        if as_json:
+            return Lines(_print_json, self._clock)
+        if not live:
+            return Lines(_print_plain, self._clock)
+        from pipeline.execution.live import Bars  # rich takes a while to import, and only terminals need it
+
+        return Bars()
+
+
+def _print_json(event: str, stage: Stage) -> None:
+    facts = {"event": event, **stage.facts()}
+    print(redact(json.dumps(facts, sort_keys=True)), flush=True)
+
+
+def _print_plain(event: str, stage: Stage) -> None:
+    print(plain_line(event, stage), file=sys.stderr, flush=True)

@@ -1,0 +1,1 @@
+"""What a report shows: charts, cards of pictures, text from strangers."""

@@ -1,0 +1,55 @@
+"""Small pictures for the report: pixels only, encoded anew, never the bytes of a pool."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass
+
+from PIL import Image
+
+from pipeline.files.images import ImageRejected, decode
+
+# Twice the size at which a card shows it, for screens of high density.
+EDGE = 192
+# Up to this size PNG is both smaller than JPEG and free of its ringing.
+SMALL = 96
+QUALITY = 82
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbnail:
+    """A picture as a `data:` address, or the reason why there is none."""
+
+    address: str = ""
+    width: int = 0
+    height: int = 0
+    reason: str = ""
+
+
+def thumbnail(content: bytes | None) -> Thumbnail:
+    """Decode a file, shrink it to at most `EDGE` pixels and encode it as PNG or JPEG.
+
+    Decoding drops whatever else the file holds (EXIF, comments, profiles, appended archives).
+    """
+    if content is None:
+        return Thumbnail(reason="no image")
+    try:
+        image = decode(content)
+    except ImageRejected as rejected:
+        return Thumbnail(reason=str(rejected))
+    image.thumbnail((EDGE, EDGE), Image.Resampling.LANCZOS)
+    # A copy of the pixels alone: Pillow writes a picture's comments and profiles back when it saves it.
+    bare = Image.frombytes("RGB", image.size, image.convert("RGB").tobytes())
+    kind, encoded = _encode(bare)
+    address = f"data:image/{kind};base64,{base64.b64encode(encoded).decode('ascii')}"
+    return Thumbnail(address, bare.width, bare.height)
+
+
+def _encode(image: Image.Image) -> tuple[str, bytes]:
+    target = io.BytesIO()
+    if max(image.size) <= SMALL:
+        image.save(target, "PNG", optimize=True)
+        return "png", target.getvalue()
+    image.save(target, "JPEG", quality=QUALITY, subsampling=0, optimize=True)
+    return "jpeg", target.getvalue()

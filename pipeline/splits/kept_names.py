@@ -1,0 +1,66 @@
+"""`uids.npy` and `keys.txt`: the names of what a split keeps, written as the rows stream by."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.sets.uids import as_pairs
+
+# DataComp's subset file: structured pairs of uint64, sorted; np.save writes this very header.
+PAIRS = np.dtype("u8,u8")
+
+
+class KeptNames:
+    r"""Writes the uids of sorted batches, and their keys where they have them.
+
+    A key stands on a line of its own: backslash, line feed and carriage return in it are written `\\`,
+    `\n` and `\r`.
+    """
+
+    def __init__(self, uids: Path, keys: Path | None) -> None:
+        self.rows = 0
+        self._stack = ExitStack()
+        self._uids: BinaryIO = self._stack.enter_context(uids.open("xb"))
+        self._keys: BinaryIO | None = self._stack.enter_context(keys.open("xb")) if keys else None
+
+    def __enter__(self) -> Self:
+        self._write_header()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._stack:
+            if error is None:
+                # numpy leaves room in the header for any number of rows, so that it can be written again.
+                self._uids.seek(0)
+                self._write_header()
+
+    def add(self, batch: Any) -> None:
+        """Write the names of a record batch with the columns `uid` and, if keys are wanted, `key`."""
+        self._uids.write(as_pairs(batch.column("uid")).astype("<u8", copy=False).tobytes())
+        if self._keys is not None and batch.num_rows:
+            self._keys.write(_lines(batch.column("key")))
+        self.rows += batch.num_rows
+
+    def _write_header(self) -> None:
+        header = {
+            "descr": np.lib.format.dtype_to_descr(PAIRS),
+            "fortran_order": False,
+            "shape": (self.rows,),
+        }
+        np.lib.format.write_array_header_1_0(self._uids, header)
+
+
+def _lines(keys: Any) -> bytes:
+    text = pc.fill_null(keys.cast(pa.string()), "")
+    for mark, written in (("\\", "\\\\"), ("\n", "\\n"), ("\r", "\\r")):
+        text = pc.replace_substring(text, mark, written)
+    return ("\n".join(text.to_pylist()) + "\n").encode()

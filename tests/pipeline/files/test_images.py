@@ -1,0 +1,150 @@
+"""Decoding images from strangers: what is accepted, and how each bad file is named."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.files.images import MAX_BYTES, ImageRejected, decode
+
+RAMP = np.arange(40 * 30 * 3, dtype=np.uint32).reshape(30, 40, 3).astype(np.uint8)
+
+
+def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def png_header(wide: int, tall: int) -> bytes:
+    """A valid PNG of one short chunk of data that says it is `wide` x `tall`."""
+    chunks = (
+        (b"IHDR", struct.pack(">IIBBBBB", wide, tall, 8, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(bytes(100))),
+    )
+    body = b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
+    )
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+def webp(kind: bytes, body: bytes) -> bytes:
+    chunk = kind + struct.pack("<I", len(body)) + body
+    return b"RIFF" + struct.pack("<I", 4 + len(chunk)) + b"WEBP" + chunk
+
+
+def reason(content: bytes) -> str:
+    with pytest.raises(ImageRejected) as caught:
+        decode(content)
+    return caught.value.reason
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_lossless_formats_give_back_their_pixels(kind: str) -> None:
+    content = encoded(Image.fromarray(RAMP), kind, lossless=True)
+    assert np.array_equal(np.asarray(decode(content)), RAMP)
+
+
+def test_a_jpeg_decodes_as_pillow_decodes_it() -> None:
+    content = encoded(Image.fromarray(RAMP), "JPEG", quality=90)
+    assert np.array_equal(np.asarray(decode(content)), np.asarray(Image.open(io.BytesIO(content))))
+
+
+def test_of_an_animation_the_first_frame_is_taken() -> None:
+    frames = [Image.new("RGB", (20, 20), colour) for colour in ("red", "blue")]
+    content = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert decode(content).getpixel((5, 5)) == (255, 0, 0)
+
+
+def test_exif_orientation_is_not_applied() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    content = encoded(Image.fromarray(RAMP), "JPEG", exif=exif)
+    assert decode(content).size == (40, 30)
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "P", "1", "CMYK"])
+def test_every_mode_becomes_rgb(mode: str) -> None:
+    content = encoded(Image.fromarray(RAMP).convert(mode), "JPEG" if mode == "CMYK" else "PNG")
+    assert decode(content).mode == "RGB"
+
+
+def test_a_palette_with_transparency_keeps_its_colours() -> None:
+    image = Image.new("P", (16, 16), 1)
+    image.putpalette([0, 0, 0, 10, 200, 30])
+    content = encoded(image, "PNG", transparency=b"\xff\x10")
+    assert decode(content).getpixel((0, 0)) == (10, 200, 30)
+
+
+def test_sixteen_bit_grey_keeps_its_upper_byte() -> None:
+    content = encoded(Image.fromarray(np.full((16, 16), 0x8040, dtype=np.uint16)), "PNG")
+    assert decode(content).getpixel((3, 3)) == (0x80, 0x80, 0x80)
+
+
+@pytest.mark.parametrize("kind", ["BMP", "TIFF", "PPM", "ICO", "TGA"])
+def test_other_formats_are_refused_whatever_pillow_could_do(kind: str) -> None:
+    assert reason(encoded(Image.fromarray(RAMP), kind)) == "not a JPEG, PNG, WebP or GIF image"
+
+
+@pytest.mark.parametrize(
+    "content", [b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"%!PS-Adobe", b"hello", b"\xff"]
+)
+def test_text_is_refused(content: bytes) -> None:
+    assert reason(content) == "not a JPEG, PNG, WebP or GIF image"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        png_header(20_000, 20_000),
+        webp(b"VP8X", bytes(4) + (16_000).to_bytes(3, "little") * 2),
+        webp(b"VP8L", b"\x2f" + (16_000 | 16_000 << 14).to_bytes(4, "little") + bytes(9)),
+        webp(b"VP8 ", b"\x00\x00\x00\x9d\x01\x2a" + struct.pack("<HH", 16_000, 16_000)),
+    ],
+    ids=["png", "webp-extended", "webp-lossless", "webp-lossy"],
+)
+def test_a_bomb_is_refused_by_its_header(content: bytes) -> None:
+    assert reason(content) == "more than 67108864 pixels"
+
+
+def test_a_sliver_is_refused_because_resizing_it_would_explode() -> None:
+    assert reason(png_header(1, 60_000)) == "sides differ more than 200 to 1"
+
+
+def test_a_huge_file_is_refused_unread() -> None:
+    assert reason(b"\xff\xd8\xff" + bytes(MAX_BYTES)) == "file larger than 64 MiB"
+
+
+def test_an_empty_file_is_named() -> None:
+    assert reason(b"") == "empty file"
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF"])
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.9])
+def test_a_cut_file_is_damaged_or_a_whole_image_but_never_an_error(kind: str, share: float) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, size=(64, 64, 3), dtype=np.uint8)
+    content = encoded(Image.fromarray(noise), kind)
+    assert reason(content[: max(13, int(len(content) * share))]) == "damaged image"
+
+
+def test_flipped_bytes_never_raise_anything_else() -> None:
+    rng = np.random.default_rng(1)
+    for kind in ("JPEG", "PNG", "WEBP", "GIF"):
+        whole = np.frombuffer(encoded(Image.fromarray(RAMP), kind), dtype=np.uint8)
+        for _ in range(60):
+            broken = whole.copy()
+            broken[rng.integers(12, len(whole), size=3)] = rng.integers(0, 256, size=3)
+            with contextlib.suppress(ImageRejected):
+                assert decode(broken.tobytes()).mode == "RGB"
+
+
+@pytest.mark.parametrize("content", [webp(b"JUNK", bytes(20)), webp(b"VP8 ", b""), png_header(0, 5)])
+def test_nonsense_headers_are_damage(content: bytes) -> None:
+    assert reason(content) == "damaged image"

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from indexes.errors import DataError
+from pipeline.readers import ShardRows, detect, image_folder
+from pipeline.sets import uids
+from pipeline.sets.samples import LOST_SCHEMA
+from pipeline.sets.source import Source
+
+
+def put(root: Path, *names: str) -> Source:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(name.encode())
+    return Source(path=str(root))
+
+
+def read(source: Source) -> list[ShardRows]:
+    return [image_folder.rows(source, shard) for shard in image_folder.shards(source)]
+
+
+def test_class_is_the_first_folder_and_the_key_the_path(tmp_path: Path) -> None:
+    source = put(
+        tmp_path,
+        "n02/b.JPEG",
+        'n02/deep er/it\'s "a" [x] *.webp',
+        "n01/a.png",
+        "top.gif",
+        "Äpfel/é.jpg",
+        "n01/.hidden.png",
+        ".git/x.png",
+        "n01/readme.txt",
+        "n03/x.svg",
+    )
+    (found,) = read(source)
+    assert found.table.select(["row", "key", "label"]).to_pylist() == [
+        {"row": 0, "key": "n01/a.png", "label": "n01"},
+        {"row": 1, "key": "n02/b.JPEG", "label": "n02"},
+        {"row": 2, "key": 'n02/deep er/it\'s "a" [x] *.webp', "label": "n02"},
+        {"row": 3, "key": "top.gif", "label": None},
+        {"row": 4, "key": "Äpfel/é.jpg", "label": "Äpfel"},
+    ]
+    (shard,) = image_folder.shards(source)
+    assert shard.name == "n01/a.png … Äpfel/é.jpg"
+    assert dict(image_folder.images(source, shard)) == {
+        key: key.encode() for key in found.table["key"].to_pylist()
+    }
+
+
+def test_shards_are_cut_at_fixed_numbers_of_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert image_folder.IMAGES_PER_SHARD == 10_000
+    monkeypatch.setattr(image_folder, "IMAGES_PER_SHARD", 3)
+    source = put(tmp_path, *[f"class {number % 2}/{number}.png" for number in range(8)])
+    shards = image_folder.shards(source)
+    assert [(shard.number, shard.rows, len(shard.files)) for shard in shards] == [
+        (0, 3, 3),
+        (1, 3, 3),
+        (2, 2, 2),
+    ]
+    tables = [image_folder.rows(source, shard).table for shard in shards]
+    keys = [key for table in tables for key in table["key"].to_pylist()]
+    assert keys == sorted(f"class {number % 2}/{number}.png" for number in range(8))
+    assert [table["row"].to_pylist() for table in tables] == [[0, 1, 2], [0, 1, 2], [0, 1]]
+    assert image_folder.image(source, shards[1], [keys[3], keys[0]]) == {keys[3]: keys[3].encode()}
+
+
+def test_a_trailing_slash_and_dots_change_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path / "set", "a/1.png")
+    monkeypatch.chdir(tmp_path)
+    for path in ("set", "set/", "./set", f"{tmp_path}/set//", "set/."):
+        assert read(Source(path=path))[0].table["key"].to_pylist() == ["a/1.png"]
+
+
+def test_links_inside_are_read_and_links_that_leave_are_refused(tmp_path: Path) -> None:
+    put(tmp_path / "outside", "secret.png")
+    source = put(tmp_path / "set", "a/1.png")
+    root = tmp_path / "set"
+    (root / "a" / "2.png").symlink_to("1.png")
+    (root / "b").symlink_to("a")
+    assert read(source)[0].table["key"].to_pylist() == ["a/1.png", "a/2.png", "b/1.png", "b/2.png"]
+    for name, target, fault in (
+        ("a/3.png", "../../outside/secret.png", "leaves the folder"),
+        ("c", "../outside", "leaves the folder"),
+        ("a/up", "..", "leads round in a circle"),
+        ("a/4.png", "nowhere.png", None),
+    ):
+        (root / name).symlink_to(target)
+        if fault:
+            with pytest.raises(DataError, match=f"{Path(name).name}' {fault}"):
+                image_folder.shards(source)
+        else:
+            with pytest.raises(DataError, match="leads nowhere"):
+                image_folder.shards(source)
+        (root / name).unlink()
+    (tmp_path / "alias").symlink_to("set")
+    assert read(Source(path=str(tmp_path / "alias")))[0].table["key"].to_pylist()[0] == "a/1.png"
+
+
+def test_file_names_that_are_not_utf8(tmp_path: Path) -> None:
+    put(tmp_path, "a/1.png")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/a/\xff.png")).write_bytes(b"odd")
+    (found,) = read(Source(path=str(tmp_path)))
+    assert found.table["key"].to_pylist() == ["a/1.png", "a/\ufffd.png"]
+    source = Source(path=str(tmp_path))
+    assert image_folder.image(source, image_folder.shards(source)[0], ["a/\ufffd.png"]) == {
+        "a/\ufffd.png": b"odd"
+    }
+
+
+def test_an_image_too_large_to_hold_is_quarantined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_folder, "MAX_IMAGE_BYTES", 10)
+    source = put(tmp_path, "a/1.png", "a/long name.png", "b/2.png")
+    (found,) = read(source)
+    assert found.table["key"].to_pylist() == ["a/1.png", "b/2.png"]
+    assert found.table["row"].to_pylist() == [0, 1]
+    assert found.lost.schema.equals(LOST_SCHEMA)
+    lost = found.lost.select(["key", "outcome"]).to_pylist()
+    assert lost == [{"key": "a/long name.png", "outcome": "quarantined"}]
+    assert (
+        found.lost["uid"]
+        .combine_chunks()
+        .equals(uids.derive(*(found.lost[c] for c in ("url", "caption", "key"))))
+    )
+    (shard,) = image_folder.shards(source)
+    assert [key for key, _ in image_folder.images(source, shard)] == ["a/1.png", "b/2.png"]
+
+
+def test_an_image_that_goes_away(tmp_path: Path) -> None:
+    source = put(tmp_path, "a/1.png")
+    (shard,) = image_folder.shards(source)
+    (tmp_path / "a" / "1.png").unlink()
+    for use in (image_folder.rows, lambda *given: list(image_folder.images(*given))):
+        with pytest.raises(DataError, match=r"cannot read the image '.*a/1.png'"):
+            use(source, shard)
+
+
+def test_no_folder_no_images(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="cannot list the folder"):
+        image_folder.shards(Source(path=str(tmp_path / "none")))
+    put(tmp_path, "a/notes.txt", "b/.hidden.png")
+    assert detect(tmp_path) == ()
+    assert image_folder.shards(Source(path=str(tmp_path))) == []
+    put(tmp_path, "a/deeper/still/x.png")
+    assert detect(tmp_path) == ("image-folder",)

@@ -1,0 +1,82 @@
+"""What a run does for each shard does not grow with the number of shards."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from reader_sets import BUILDERS, samples
+from small_sets import rows_of, unit, write_part, write_plan, write_sets
+
+from pipeline.cli import main
+from pipeline.commit import Record
+from pipeline.files.parquet import write_parquet
+from pipeline.readers import _files, image_folder
+from pipeline.stages._parts import _repeated
+from pipeline.stages.catalog import DUPLICATES_SCHEMA
+from pipeline.stages.report import _fetcher
+from pipeline.sets.uids import from_pairs
+
+
+def count(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, calls: Counter[str]) -> None:
+    real = getattr(module, name)
+
+    def counted(*arguments: Any) -> Any:
+        calls[name] += 1
+        return real(*arguments)
+
+    monkeypatch.setattr(module, name, counted)
+
+
+def test_folders_are_listed_for_a_set_not_for_a_shard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: Counter[str] = Counter()
+    count(monkeypatch, _files, "listing", calls)
+    found = []
+    for parts in (3, 9):
+        folder = tmp_path / f"{parts}"
+        write_sets(folder)
+        for number in range(3, parts):
+            write_part(folder / "pool", number, unit(10 + number, 5), rows_of("n", 5 * number, 5))
+        calls.clear()
+        with pytest.raises(SystemExit) as stopped:
+            main(["run", str(write_plan(folder))])
+        assert not stopped.value.code
+        found.append(calls["listing"])
+    assert found[0] == found[1] > 0
+
+
+def test_the_report_lists_a_set_once_and_one_without_images_never(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = BUILDERS["image-folder"](tmp_path, samples((4,)))
+    calls: Counter[str] = Counter()
+    count(monkeypatch, image_folder, "shards", calls)
+    fetch = _fetcher({"pool": written.source})
+    for sample in written.shards[0]:
+        got = fetch({"pool": {sample.key: 0}, "vectors only": {sample.key: 0}})
+        assert got == {("pool", sample.key): (tmp_path / sample.key).read_bytes()}
+    assert calls["shards"] == 1
+
+
+def test_repeated_rows_are_told_apart_by_part_in_one_look(tmp_path: Path) -> None:
+    parts, each = 200_000, 3
+    numbers = np.repeat(np.arange(parts, dtype=np.int32), each)
+    rows = np.tile(np.array([5, 7, 40]), parts)
+    uids = from_pairs(np.stack([rows, rows], axis=1).astype(np.uint64))
+    table = pa.table([numbers, rows, uids], schema=DUPLICATES_SCHEMA)
+    write_parquet(tmp_path / "duplicates.parquet", table, table.schema)
+    found = Record("catalog", "pool", "", (), {"duplicates": len(table)})
+    run: Any = SimpleNamespace(
+        done={"catalog": {"pool": found}}, path=lambda _: tmp_path / "duplicates.parquet"
+    )
+    start = time.perf_counter()
+    assert _repeated(run, "pool") == dict.fromkeys(range(parts), (5, 7, 40))
+    assert time.perf_counter() - start < 5  # a look at every row for every part takes several times as long

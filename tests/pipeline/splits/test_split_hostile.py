@@ -1,0 +1,135 @@
+"""Pools that are out to break SQL, file names or text: nothing runs, nothing is lost, nothing is changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scored_pools import BENCHMARKS, Pool, Sample
+
+from indexes.errors import DataError, PlanError
+from pipeline.files.parquet import read_parquet
+
+CANARY = "x\"; DROP TABLE member; COPY (SELECT 1) TO 'canary.csv'; --"
+NAMES = [
+    "with space",
+    'a"quote',
+    "it's",
+    CANARY,
+    "ünï",
+    "select",
+    "(pool)",
+    "measured",
+    "uid.key",
+    "*",
+    "photo.margin",
+]
+
+
+def samples(count: int = 3, **fields: Any) -> list[Sample]:
+    return [Sample(n, (0.1 * n,) * 3, n, **fields) for n in range(count)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_hostile_column_names_are_only_names(tmp_path: Path, name: str) -> None:
+    pool = Pool(tmp_path, [samples()], own={name: lambda s: s.width})
+    written = name.replace('"', '""')
+    found = pool.cut([("where", f'"{written}" >= 1'), ("near", {"keep": 1})])
+    assert found.uids == [1]
+    assert found.kept[name].to_pylist() == [1]
+    assert not list(tmp_path.rglob("canary.csv"))
+
+
+@pytest.mark.parametrize("folder", ["it's", "a*b", "[ab]", 'q"x', "k=v", "a b?"])
+def test_odd_output_folders(tmp_path: Path, folder: str) -> None:
+    Pool(tmp_path / "ab", [samples(5)])  # would match as a pattern
+    pool = Pool(tmp_path / folder, [samples()])
+    assert pool.cut([("far", {"keep": 2})]).uids == [1, 2]
+
+
+TEXT = st.text(st.characters(codec="utf-8"), max_size=40)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(captions=st.lists(st.one_of(st.none(), TEXT), min_size=1, max_size=8), key=TEXT)
+def test_captions_come_out_byte_for_byte(tmp_path: Path, captions: list[str | None], key: str) -> None:
+    pool = Pool(
+        tmp_path, [[Sample(n, (0.0,) * 3, 0, caption, f"{key}{n}") for n, caption in enumerate(captions)]]
+    )
+    found = pool.cut([])
+    assert found.kept["caption"].to_pylist() == captions
+    assert found.kept["key"].to_pylist() == [f"{key}{n}" for n in range(len(captions))]
+    lines = found.files["keys.txt"].decode().split("\n")
+    assert len(lines) == len(captions) + 1
+    unescaped = [
+        line.replace("\\\\", "\0\0").replace("\\n", "\n").replace("\\r", "\r") for line in lines[:-1]
+    ]
+    if "\0" not in key:
+        assert [line.replace("\0\0", "\\") for line in unescaped] == found.kept["key"].to_pylist()
+
+
+@pytest.mark.parametrize(
+    "caption", ["nul \0 inside", "\u202ertl", "<script>alert(1)</script>", "x" * 1_000_000, "\\n\n"]
+)
+def test_hostile_captions(tmp_path: Path, caption: str) -> None:
+    found = Pool(tmp_path, [samples(caption=caption)]).cut([("where", "length(caption) > 0")])
+    assert found.kept["caption"].to_pylist() == [caption] * 3
+
+
+def test_a_column_that_is_called_like_a_benchmark_is_renamed(tmp_path: Path) -> None:
+    pool = Pool(tmp_path, [samples()], own={"Photo": lambda s: s.width})
+    found = pool.cut([("where", '"pool_Photo" >= 1 AND photo.similarity < 0.15')])
+    assert found.kept.column_names == ["uid", "key", "url", "caption", "pool_Photo", *BENCHMARKS]
+    assert found.uids == [1]
+
+
+def test_columns_that_differ_by_case_alone_are_refused(tmp_path: Path) -> None:
+    pool = Pool(tmp_path, [samples()], own={"Width": lambda s: 1, "width": lambda s: 2})
+    with pytest.raises(DataError, match="the columns 'Width' and 'width', which SQL cannot tell apart"):
+        pool.cut([])
+
+
+def test_a_benchmark_that_is_called_like_a_column_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PlanError, match="a benchmark cannot be called key"):
+        Pool(tmp_path, [samples()], names=("key",)).cut([])
+
+
+def rewrite(pool: Pool, part: int, **columns: pa.Array) -> None:
+    path = pool.request["samples"][part]
+    table = read_parquet(path).drop_columns(["width"])
+    for name, column in columns.items():
+        table = table.append_column(name, column)
+    pool.write(str(Path(path).relative_to(pool.out)), table)
+
+
+def test_parts_may_have_other_columns_in_another_order(tmp_path: Path) -> None:
+    pool = Pool(tmp_path, [samples()[:1], samples()[1:2], samples()[2:]])
+    rewrite(pool, 0, width=pa.array([7], pa.int32()), note=pa.array(["x"]))
+    rewrite(pool, 1, note=pa.nulls(1), width=pa.array([2.5]))
+    rewrite(pool, 2, extra=pa.array(["y"]).dictionary_encode())
+    found = pool.cut([])
+    assert found.kept.column_names == ["uid", "key", "url", "caption", "extra", "note", "width", *BENCHMARKS]
+    assert found.kept["width"].to_pylist() == [7.0, 2.5, None]
+    assert found.kept["note"].to_pylist() == ["x", None, None]
+    assert found.kept["extra"].to_pylist() == [None, None, "y"]
+    assert pool.cut([], samples=pool.request["samples"][::-1]).files == found.files
+
+
+def test_parts_that_disagree_on_a_type_are_refused(tmp_path: Path) -> None:
+    pool = Pool(tmp_path, [samples()[:1], samples()[1:]])
+    rewrite(pool, 0, width=pa.array(["seven"]))
+    rewrite(pool, 1, width=pa.array([1, 2]))
+    with pytest.raises(DataError, match="disagree on the type of a column"):
+        pool.cut([])
+
+
+@pytest.mark.parametrize("predicate", ["caption::DOUBLE > 1", "CAST(caption AS BIGINT) > 1", "caption > 5"])
+def test_a_predicate_that_fails_on_the_rows_is_answered(tmp_path: Path, predicate: str) -> None:
+    pool = Pool(tmp_path, [samples(caption="no number")])
+    with pytest.raises(PlanError, match=r"a where of splits.core cannot be evaluated .*TRY_CAST"):
+        pool.cut([("where", predicate)])
+    assert pool.cut([("where", "TRY_CAST(caption AS DOUBLE) > 1")]).uids == []
