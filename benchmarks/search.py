@@ -29,7 +29,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from search_disk import from_disk, memory_child, write_pool
 from search_vectors import benchmark_queries, embeddings, machine, seconds
 
 from indexes.search import ScanOptions, open_scanner
@@ -71,10 +70,10 @@ def in_memory(pool: int, count: int, width: int, rounds: int, float32_too: bool 
     samples = embeddings(1, pool, width)
     flat = faiss.IndexFlatIP(width)
     flat.add(queries.vectors.astype(np.float32))
-    scanners = {"nearfar": open_scanner(queries, options=ScanOptions(memory_limit=4 << 30))}
+    scanners = {"nearfar": open_scanner(queries, scan_options=ScanOptions(memory_limit=4 << 30))}
     if float32_too:
         options = ScanOptions(memory_limit=4 << 30, bfloat16=False)
-        scanners["nearfar_float32"] = open_scanner(queries, options=options)
+        scanners["nearfar_float32"] = open_scanner(queries, scan_options=options)
     times: dict[str, list[float]] = {name: [] for name in (*scanners, "faiss")}
     shares = []
     for rows in np.array_split(samples, rounds):
@@ -184,11 +183,20 @@ def avx2_child(pool: str, count: str, width: str, rounds: str) -> Row:
 
 def memory_of(pool: int, count: int, width: int) -> Row:
     """Peak resident memory of a process that does nothing but scan a pool on disk."""
+    from search_disk import write_pool
+
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "img_emb_0.npy"
         write_pool(path, pool, width)
         peak = in_child("memory", path, count)
     return {"pool": pool, "queries": count, "width": width, "peak_resident_mb": peak}
+
+
+def memory_child(path: str, count: str) -> int:
+    """Scan a file and give this process's peak resident memory in MB."""
+    import search_disk  # here, so that the rows in memory need nothing of pipeline/
+
+    return search_disk.peak_of(path, int(count))
 
 
 CHILDREN: dict[str, Callable[..., Any]] = {"avx2": avx2_child, "memory": memory_child}
@@ -221,6 +229,8 @@ def main() -> None:
     if "kmeans" in only:
         found["kmeans"] = kmeans_assignment(max(12_000, given.pool // 5), 50_000, given.width)
     if "disk" in only:
+        from search_disk import from_disk
+
         found["from_disk"] = from_disk(given.disk_pool, given.queries, given.width)
     if "memory" in only:
         found["memory"] = [

@@ -22,7 +22,8 @@ import torch
 from search_vectors import benchmark_queries, embeddings, machine
 
 from indexes.backends.torch import TorchScanner
-from indexes.device.group_maxima import columns_of, fused_maxima
+from indexes.device.group_maxima import fused_maxima
+from indexes.device.query_columns import columns_of
 from indexes.scanner import ScanOptions
 
 BLOCK = 16_384

@@ -39,7 +39,7 @@ def benchmark_queries(count: int, width: int) -> Queries:
     starts = np.linspace(0, count, BENCHMARKS + 1).astype(np.int64)
     names = tuple(f"benchmark_{number}" for number in range(BENCHMARKS))
     reference = open_scanner(
-        Queries(vectors, names, starts, None), options=ScanOptions(k=1, memory_limit=4 << 30)
+        Queries(vectors, names, starts, None), scan_options=ScanOptions(k=1, memory_limit=4 << 30)
     )
     reference.scan(embeddings(3, 20_000, width))
     return Queries(vectors, names, starts, reference.neighbours().similarity[:, 0])

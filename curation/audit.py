@@ -31,7 +31,7 @@ class Grid:
     reach: int
 
     def edges(self) -> FloatArray:
-        """Give the `2 * reach + 1` edges, ascending."""
+        """List the `(2 * reach + 1,)` edges, ascending."""
         return np.arange(-self.reach, self.reach + 1, dtype=np.float64) / STEPS_PER_UNIT
 
     def count(self, values: FloatArray) -> IntArray:
@@ -43,9 +43,12 @@ class Grid:
         Returns:
             `(2 * reach,)` counts that add up to the number of values that are not NaN.
         """
-        present = values[~np.isnan(values)]
-        upper = np.clip(np.ceil(present * STEPS_PER_UNIT), 1 - self.reach, self.reach)
-        return np.bincount(upper.astype(np.int64) - 1 + self.reach, minlength=2 * self.reach).astype(np.int64)
+        missing = np.isnan(values)
+        upper = (values[~missing] if missing.any() else values) * STEPS_PER_UNIT
+        np.ceil(upper, out=upper)
+        np.clip(upper, 1 - self.reach, self.reach, out=upper)
+        upper += self.reach - 1
+        return np.bincount(upper.astype(np.int64), minlength=2 * self.reach).astype(np.int64)
 
 
 # float16 rounding lets a unit vector's norm reach 1.002, so a similarity can be 1.0041, a margin twice that.
@@ -72,7 +75,7 @@ class Gap:
     counts: IntArray
 
     def curve(self) -> FloatArray:
-        """Give the share of all queries whose nearest sample is above each edge, `(517,)`."""
+        """Compute the share of all queries whose nearest sample is above each edge, `(517,)`."""
         return above_edges(self.counts) / max(self.queries, 1)
 
 
@@ -85,7 +88,7 @@ def gap(nearest: FloatArray) -> Gap:
 
 
 def quantiles(values: FloatArray) -> tuple[float, ...]:
-    """Give the observed values at `QUANTILES`, or nothing for no values."""
+    """Find the observed values at `QUANTILES` among `(n,)` values; nothing for no values."""
     if not len(values):
         return ()
     return tuple(float(v) for v in np.quantile(values, QUANTILES, method="inverted_cdf"))
@@ -105,18 +108,18 @@ def kept_at_edges(counts: IntArray) -> IntArray:
     return np.concatenate([[0], counts.cumsum()])
 
 
-def share_above(nearest: FloatArray, threshold: float | FloatArray) -> float:
-    """Give the share of queries with a nearest similarity strictly above the threshold (or each its own)."""
-    return count_above(nearest, threshold) / max(len(nearest), 1)
-
-
 def count_above(nearest: FloatArray, threshold: float | FloatArray) -> int:
-    """Count queries whose nearest similarity is strictly above the threshold; NaN is above nothing."""
+    """Count queries whose nearest similarity is strictly above the threshold; NaN is above nothing.
+
+    Args:
+        nearest: `(q,)` similarity of each query's nearest sample, NaN where it has none.
+        threshold: One for all queries, or `(q,)`.
+    """
     return int(np.count_nonzero(nearest > threshold))
 
 
 def rank_medians(queries: int, ranks: NDArray[Any], similarity: FloatArray) -> tuple[float, ...]:
-    """Give the median similarity of the nearest, second nearest, … sample over the queries.
+    """Compute the median similarity of the nearest, second nearest, … sample over the queries.
 
     Args:
         queries: Queries of the benchmark.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 NAN = "'nan'::DOUBLE"
 
@@ -37,6 +37,38 @@ def maximum(benchmarks: Sequence[str], field: str) -> str:
         return measured(benchmarks[0], field)
     terms = ", ".join(f"coalesce({quoted(name)}.{quoted(field)}, {NAN})" for name in benchmarks)
     return f"nullif(greatest({terms}), {NAN})"
+
+
+def hashed(seed: int) -> str:
+    """Return the SQL of a sample's place in a random order: the lower half of md5 of its dashed uid, ':', seed."""
+    return f"md5_number_lower(uid::VARCHAR || ':{seed:d}')"
+
+
+def shown(values: Mapping[str, str]) -> str:
+    """Return the SQL of values for people: the value alone if it is one, else the text `width=150, height=20`.
+
+    Args:
+        values: SQL of each value, by its name.
+    """
+    if not values:
+        return "NULL"
+    if len(values) == 1:
+        return f"({next(iter(values.values()))})"
+    named = (
+        f"{text(f'{name}=')} || coalesce(left(({value})::VARCHAR, 80), 'NULL')"
+        for name, value in values.items()
+    )
+    return " || ', ' || ".join(named)
+
+
+def text(value: str) -> str:
+    """Write a text as SQL."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def either(tests: Sequence[str]) -> str:
+    """Return the SQL of any of several tests; false if there is none."""
+    return "(" + " OR ".join(tests) + ")" if tests else "false"
 
 
 def number(value: float | int) -> str:

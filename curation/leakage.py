@@ -149,7 +149,7 @@ def _leakage(degree: str, above: float, affected: NDArray[np.bool_], pairs: Near
 
 @dataclass(frozen=True, slots=True)
 class Identical:
-    """Byte-identical files of a benchmark and a set, by sha256, whatever their similarity.
+    """Byte-identical files of a benchmark and a set, by sha256, at any similarity.
 
     Attributes:
         queries: Queries with at least one identical file.
@@ -188,7 +188,7 @@ LEVELS = ("none", "soft", "hard", "identical")
 
 
 def verdict(queries: int, identical: Identical, hard: Leakage, soft: Leakage, exact_search: bool) -> Verdict:
-    """Give the gravest finding and how sure it is; identity is said only of equal bytes."""
+    """Pick the gravest finding and how sure it is; identity is said only of equal bytes."""
     if identical.queries:
         return Verdict("identical", queries, identical.queries, "certain")
     for found in (hard, soft):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from curation.selection import Fields
+import pyarrow as pa
+
 from indexes.errors import PlanError
 
 Node = Mapping[str, Any]
@@ -25,8 +26,9 @@ OPERATORS = _words(
 )
 FUNCTIONS = _words(
     "abs ceil concat contains ends_with floor greatest ilike_escape isfinite isinf isnan least length "
-    "like_escape ln log2 lower ltrim not_ilike_escape not_like_escape nullif prefix regexp_full_match "
-    "regexp_matches replace round rtrim sqrt starts_with strlen substring suffix trim upper"
+    "len like_escape list_contains list_has list_has_all list_has_any list_value ln log2 lower ltrim "
+    "not_ilike_escape not_like_escape nullif prefix regexp_full_match regexp_matches replace round rtrim sqrt "
+    "starts_with strlen substring suffix trim upper"
 )
 SYMBOLS = _words("+ - * / // % || ~~ !~~ ~~* !~~* ~~~ ~ !~ @ ^@")
 TYPES = _words(
@@ -36,26 +38,52 @@ TYPES = _words(
 )
 
 
-def check_predicate(tree: Node, columns: Mapping[str, Fields] | None, where: str) -> None:
-    """Refuse whatever is not a plain expression over known columns.
+def check_predicate(tree: Node, columns: Mapping[str, Any] | None, where: str) -> None:
+    """Refuse all that is not a plain expression over known columns.
 
     Args:
         tree: The expression's node, as DuckDB's `json_serialize_sql` writes it.
-        columns: Columns that may be named, each with its struct fields; None leaves names unchecked.
+        columns: Arrow types of the columns that may be named; None leaves names unchecked.
         where: Place in the plan, for messages.
 
     Raises:
-        PlanError: On a subquery, an unlisted function or kind of expression, or an unknown column.
+        PlanError: On a subquery, an unlisted function or kind of expression, an unknown column, or a list compared
+            as one value.
     """
     for node in _walk(tree, where):
+        if columns is None:
+            continue
         if node["class"] == "COLUMN_REF":
             _check_column(node, columns, where)
+        for side in _compared(node):
+            _refuse_list(side, columns, where)
 
 
-def named_columns(tree: Node) -> tuple[str, ...]:
-    """Return the columns that a checked predicate names, without their fields, each once."""
-    nodes = _walk(tree, "the predicate")
-    return tuple(sorted({str(node["column_names"][0]) for node in nodes if node["class"] == "COLUMN_REF"}))
+def named_paths(tree: Node) -> tuple[tuple[str, ...], ...]:
+    """List the columns that an expression names, each once, in steps: `("photo", "margin")`."""
+    found: dict[tuple[str, ...], None] = {}
+    pending: list[Any] = [tree]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, Mapping):
+            if node.get("class") == "COLUMN_REF":
+                found[tuple(str(name) for name in node["column_names"])] = None
+            pending.extend(node.values())
+        elif isinstance(node, list):
+            pending.extend(node)
+    return tuple(sorted(found))
+
+
+def path_type(path: tuple[str, ...], columns: Mapping[str, Any]) -> Any | None:
+    """Return the type of a column or of a field in it, matched without regard to case; None if it is not there."""
+    kinds = {name.lower(): kind for name, kind in columns.items()}
+    kind = kinds.get(path[0].lower())
+    for step in path[1:]:
+        if kind is None or not pa.types.is_struct(kind):
+            return None
+        inner = {kind.field(i).name.lower(): kind.field(i).type for i in range(kind.num_fields)}
+        kind = inner.get(step.lower())
+    return kind
 
 
 def _walk(tree: Node, where: str) -> Iterator[Node]:
@@ -82,27 +110,56 @@ def _spoken(kind: str) -> str:
     return kind.lower().replace("_", " ")
 
 
-def _check_column(node: Node, columns: Mapping[str, Fields] | None, where: str) -> None:
-    """Identifiers match without regard to case, as DuckDB has it."""
-    path = [str(name) for name in node["column_names"]]
-    if columns is None:
+def _check_column(node: Node, columns: Mapping[str, Any], where: str) -> None:
+    """A struct is named by one of its fields, never as a whole."""
+    path = tuple(str(name) for name in node["column_names"])
+    kind = path_type(path, columns)
+    if kind is not None and not pa.types.is_struct(kind):
         return
-    known = {name.lower(): tuple(field.lower() for field in inner) for name, inner in columns.items()}
-    wanted = [name.lower() for name in path]
-    inner = known.get(wanted[0])
-    if inner == () and len(wanted) == 1:
-        return
-    if inner and len(wanted) == 2 and wanted[1] in inner:
-        return
-    has = ", ".join(sorted(f"{name}.{field}" if field else name for name, field in _names(columns)))
+    has = ", ".join(sorted(name for column, kind in columns.items() for name in _leaves(column, kind)))
     raise PlanError(
         f"{where} names the column '{'.'.join(path)}', which is not there; it may name: {has or 'none'}"
     )
 
 
-def _names(columns: Mapping[str, Fields]) -> Iterator[tuple[str, str]]:
-    for name, inner in columns.items():
-        yield from ((name, field) for field in inner or ("",))
+def _leaves(name: str, kind: Any) -> Iterator[str]:
+    if not pa.types.is_struct(kind):
+        yield name
+        return
+    for place in range(kind.num_fields):
+        field = kind.field(place)
+        yield from _leaves(f"{name}.{field.name}", field.type)
+
+
+def _compared(node: Node) -> list[Node]:
+    """List what a node compares as one value."""
+    if node["class"] == "COMPARISON":
+        return [node["left"], node["right"]]
+    if node["class"] == "BETWEEN":
+        return [node["input"], node["lower"], node["upper"]]
+    if node["class"] == "OPERATOR" and node["type"] in ("COMPARE_IN", "COMPARE_NOT_IN"):
+        return list(node["children"])
+    if node["class"] == "FUNCTION" and str(node["function_name"]).lower() in SYMBOLS:
+        return [argument["expression"] for argument in node["arguments"]]
+    return []
+
+
+def _refuse_list(node: Node, columns: Mapping[str, Any], where: str) -> None:
+    if node["class"] != "COLUMN_REF":
+        return
+    path = tuple(str(name) for name in node["column_names"])
+    kind = path_type(path, columns)
+    if kind is not None and _is_list(kind):
+        name = ".".join(path)
+        raise PlanError(
+            f"{where} compares the column '{name}', which holds lists of {kind.value_type}, as one value; ask for "
+            f"len({name}), list_contains({name}, value), list_has_any({name}, [a, b]), list_has_all or IS NULL"
+        )
+
+
+def _is_list(kind: Any) -> bool:
+    types = pa.types
+    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
 
 
 def _typed(allowed: frozenset[str]) -> Callable[[Node, str], None]:

@@ -1,179 +1,167 @@
-"""What a rule may ask for: four selections, as SQL text and numbers; `pipeline.splits.cutting` carries them out.
+"""What a selection is: the kinds of answer that a rule may give, each in a file of `curation/selections/`.
 
-Every selection is fail-closed: a sample whose column is NULL or NaN is dropped, whatever the rule.
-Every order is total: ties go to the lower uid.
+A selection has three faces: `decide` carries it out in SQL over any number of rows, `times` is a plain oracle over
+columns in memory that must come to the same, `words` says it in the waterfall.
+
+Every selection is fail-closed: a sample whose column is NULL or NaN is dropped. Every order is total: ties go to the
+lower uid.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
-from typing import ClassVar, Protocol, Self
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol, Self, TypeAlias
 
-from indexes.errors import PlanError
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 
-Fields = tuple[str, ...]
-
-
-class Parsed(Protocol):
-    """A predicate that DuckDB's parser has read."""
-
-    @property
-    def tree(self) -> Mapping[str, object]:
-        """The expression's node, as `json_serialize_sql` writes it."""
-
-    @property
-    def sql(self) -> str:
-        """The same expression written back by the parser: what was checked is what runs."""
+Times: TypeAlias = NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What a rule can see of the plan.
+class Listing(NamedTuple):
+    """A user's table of names, in the database.
 
     Attributes:
-        benchmarks: Names in plan order.
-        reference: Whether the plan has a reference set, so that margins exist.
-        where: The rule's place in the plan, for messages: `splits.core[0].far`.
-        parse: DuckDB's parser, given by the pipeline; None leaves predicates unread.
-        columns: The columns that a predicate may name, each with its struct fields (none for a plain column);
-            None where the pool has not been looked at yet.
+        table: A table with the column `name`, each once; uids are of type UUID.
+        names: How many.
+        digests: sha256 of each file, by its path.
     """
 
-    benchmarks: tuple[str, ...] = ()
-    reference: bool = False
-    where: str = "the rule"
-    parse: Callable[[str], Parsed] | None = None
-    columns: Mapping[str, Fields] | None = None
+    table: str
+    names: int
+    digests: Mapping[str, str]
+
+
+class ReachingRows(Protocol):
+    """The samples that reach a rule, as SQL over one connection."""
+
+    @property
+    def db(self) -> Any:
+        """The connection, with DuckDB's `execute` and `sql`."""
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """Size of each split that the rules name."""
+
+    def surviving(self, columns: str, where: str = "") -> str:
+        """Return the query of `columns` over these rows, or those of them for which `where` is true."""
+
+    def without(self, predicate: str) -> Self:
+        """Return the rows that also survive `predicate`, which is true or NULL for what goes."""
+
+    def scratch(self) -> str:
+        """Return a name for a temporary table that nothing else has."""
+
+    def kind(self, expression: str) -> str:
+        """Return DuckDB's name of an expression's type: `DOUBLE`, `VARCHAR[]`."""
+
+    def listed(self, paths: Sequence[str], by: str) -> Listing:
+        """Read tables of uids or keys; `by` is `uid` or `key`."""
+
+
+class InMemory(Protocol):
+    """The samples that reach a rule, in memory."""
+
+    @property
+    def uids(self) -> NDArray[np.uint64]:
+        """`(n, 2)`, the high half first."""
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """Size of each split that the rules name."""
+
+    def of(self, expression: str) -> Any:
+        """Return `(n,)` values of an expression as an Arrow array."""
+
+    def listed(self, paths: Sequence[str], by: str) -> Any:
+        """Return the names in tables of uids (32 hex digits) or keys, as an Arrow array."""
 
 
 @dataclass(frozen=True, slots=True)
-class Amount:
-    """How many samples a ranked rule keeps: exactly one of a count, a fraction, or another split's size."""
-
-    keep: int | None = None
-    fraction: float | None = None
-    like: str | None = None
-
-    def of(self, rows: int, kept: Mapping[str, int]) -> int:
-        """Return the number to keep of the `rows` samples that reach the rule.
-
-        A fraction is taken as the decimal number that the user wrote, and half a sample is rounded up:
-        0.29 of 50 is 15, and 1.0 keeps every sample.
-
-        Args:
-            rows: Samples that reach the rule.
-            kept: Size of each split that `like` may name.
-        """
-        if self.keep is not None:
-            return self.keep
-        if self.like is not None:
-            return kept[self.like]
-        share = Decimal(repr(self.fraction)) * rows
-        return int(share.quantize(Decimal(1), rounding=ROUND_HALF_UP))
-
-
-@dataclass(frozen=True, slots=True)
-class Drop:
-    """Drop each sample for which `predicate` is true or NULL.
+class Decision:
+    """What a selection comes to among the rows that reach it.
 
     Attributes:
-        predicate: SQL of a boolean.
-        reads: The columns it names, where they may be the pool's own.
+        predicate: SQL, true or NULL for what is dropped.
+        facts: For `split.json`: how many were wanted, exact cutoffs, shortages.
+        decided: SQL of what decided a sample, to be written beside it where it is dropped; None for the columns that
+            the predicate names.
+        times: SQL of how often a kept sample occurs, where that is not once.
+        caption: SQL of the caption that a kept sample gets beside its own.
     """
 
     predicate: str
-    reads: tuple[str, ...] = ()
+    facts: dict[str, Any] = field(default_factory=dict)
+    decided: str | None = None
+    times: str | None = None
+    caption: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Rank:
-    """Keep the `amount` samples with the highest (or lowest) `key`.
-
-    Attributes:
-        key: SQL of a number.
-        bounds: Where keys are expected; only the speed depends on it.
-        uniform: Whether keys are whole numbers spread evenly over `bounds`, as hashes are; again for speed.
-    """
-
-    key: str
-    amount: Amount
-    highest: bool
-    bounds: tuple[float, float] = (-1.0, 1.0)
-    uniform: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Quota:
-    """Each key in turn keeps its highest samples among those not yet taken.
-
-    `n` is divided evenly; the first `n mod len(keys)` keys take one more, so that exactly `n` are kept.
-    """
-
-    keys: tuple[str, ...]
-    amount: Amount
-
-
-@dataclass(frozen=True, slots=True)
-class BestRank:
-    """Keep the samples whose best rank over the keys is lowest; ties by higher maximum, then lower uid.
-
-    A rank counts from 1 in the order of key descending, uid ascending.
-    """
-
-    keys: tuple[str, ...]
-    amount: Amount
-
-
-Selection = Drop | Rank | Quota | BestRank
-
-
-class Rule(ABC):
-    """One entry of a split. A rule is a frozen slotted dataclass whose fields are its options."""
+class Selection(ABC):
+    """One kind of answer: a frozen slotted dataclass. Its file names it and holds `EXAMPLES` of it."""
 
     __slots__ = ()
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-    needs: ClassVar[tuple[str, ...]] = ()
-    """The measures whose columns the rule reads."""
-    shorthand: ClassVar[str | None] = None
-    """The option that a plan may give alone: `where: "width > 200"`."""
-
-    def resolved(self, scope: Scope) -> Self:
-        """Fill in defaults and expand `all`.
-
-        Raises:
-            PlanError: If the rule names what the plan does not have.
-        """
-        return self
-
-    def follows(self) -> tuple[str, ...]:
-        """Name the splits that must be cut before this rule can be carried out."""
-        return ()
 
     @abstractmethod
-    def selection(self, scope: Scope) -> Selection:
-        """Say which samples stay; the rule has been resolved."""
+    def expressions(self) -> tuple[str, ...]:
+        """List the SQL through which it reads columns."""
+
+    @abstractmethod
+    def decide(self, rows: ReachingRows) -> Decision:
+        """Carry it out over the rows that reach it."""
+
+    @abstractmethod
+    def times(self, columns: InMemory) -> Times:
+        """Return `(n,)`: how often each sample stays, 0 if it is dropped. Plain, and slow where that is plainer."""
+
+    @abstractmethod
+    def words(self) -> str:
+        """Say in a few words what stays or goes."""
+
+    def again(self, columns: InMemory, facts: Mapping[str, Any]) -> NDArray[np.bool_] | None:
+        """Return `(n,)`: which of some rows stay, by the facts on record alone; None where that takes all rows."""
+        return None
 
 
-def expand(to: tuple[str, ...] | str, scope: Scope) -> tuple[str, ...]:
-    """Return the benchmarks that `to` names, in plan order.
+def missing(values: Any) -> NDArray[np.bool_]:
+    """Return `(n,)`: where an Arrow array is NULL or NaN."""
+    array = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    return np.asarray(
+        array.is_null(nan_is_null=pa.types.is_floating(array.type)).to_numpy(zero_copy_only=False)
+    )
 
-    Raises:
-        PlanError: If a name is not in the plan, stands twice, or the plan has no benchmark at all.
+
+def all_known(values: Sequence[Any]) -> NDArray[np.bool_]:
+    """Return `(n,)`: where none of several Arrow arrays of n values is NULL or NaN."""
+    known = ~missing(values[0])
+    for of in values[1:]:
+        known &= ~missing(of)
+    return known
+
+
+def places(values: Any, uids: NDArray[np.uint64], highest: bool) -> NDArray[np.int64]:
+    """Order the rows that have a value: by value, then by uid.
+
+    Args:
+        values: `(n,)` Arrow numbers.
+        uids: `(n, 2)`.
+        highest: Which end comes first.
+
+    Returns:
+        Positions of the rows whose value is neither NULL nor NaN, the first to stay first.
     """
-    place = f"{scope.where}.to"
-    has = ", ".join(scope.benchmarks) or "none"
-    if isinstance(to, str):
-        if not scope.benchmarks:
-            raise PlanError(f"{place} is 'all', but this plan has no benchmark. Add one under benchmarks")
-        return scope.benchmarks
-    for name in to:
-        if name not in scope.benchmarks:
-            raise PlanError(
-                f"benchmark '{name}' is not in this plan; it has: {has}. Name one of these under {place}"
-            )
-        if to.count(name) > 1:
-            raise PlanError(f"benchmark '{name}' stands twice under {place}; name each one once")
-    return tuple(name for name in scope.benchmarks if name in to)
+    known = np.flatnonzero(~missing(values))
+    found = values.take(pa.array(known)).to_numpy(zero_copy_only=False)
+    # Ranks of values, because an unsigned number cannot be negated.
+    rank = np.unique(found, return_inverse=True)[1].astype(np.int64)
+    return known[np.lexsort((uids[known, 1], uids[known, 0], -rank if highest else rank))]
+
+
+def keeping(count: int, chosen: NDArray[np.int64]) -> Times:
+    """Return `(count,)`: 1 at the chosen positions, else 0."""
+    times = np.zeros(count, np.int64)
+    times[chosen] = 1
+    return times

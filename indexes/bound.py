@@ -20,7 +20,7 @@ B = ‖x‖ ‖q‖ + max |τ| + 1, so 2^-21 B covers them. The sum of the three
 What follows from |a − s| <= error, for any set of pairs seen so far:
 * the pair of the largest s has a >= s − error >= max(a) − 2 error, and a >= e − error for every exact value e known;
 * a sample whose s is at least a query's k-th best f has a >= f − error.
-So whatever lies below these cuts decides nothing, and everything else is computed exactly.
+So what lies below these cuts decides nothing, and everything else is computed exactly.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ class BruteScanner:
         return Scores(similarity, nearest, margin, margin_query, over)
 
     def neighbours(self) -> Neighbours:
-        """Give the nearest samples of each query over the stream so far."""
+        """List the nearest samples of each query over the stream so far."""
         return self._best.neighbours()
 
     def _maxima(self, scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int32]]:

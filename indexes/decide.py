@@ -17,7 +17,17 @@ def exact_pairs(
     rows: NDArray[np.int64],
     queries: NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    """Exact similarities of pairs `(rows[i], queries[i])`, a bounded number at a time."""
+    """Compute pairs exactly, a bounded number at a time.
+
+    Args:
+        samples: `(n, d)` float16.
+        vectors: `(q, d)` float16.
+        rows: `(p,)` rows of `samples`.
+        queries: `(p,)` rows of `vectors`.
+
+    Returns:
+        `(p,)` float64 inner products, without rounding; adding zero makes -0.0 and 0.0 the same bits.
+    """
     found = np.empty(len(rows))
     step = max(1, _NUMBERS // samples.shape[1])
     for start in range(0, len(rows), step):
@@ -41,7 +51,14 @@ class Maxima:
         query: NDArray[np.int64],
         value: NDArray[np.float64],
     ) -> None:
-        """Take over pairs that are better than what is held."""
+        """Take over pairs that are better than what is held.
+
+        Args:
+            rows: `(p,)` rows.
+            segment: `(p,)` segments.
+            query: `(p,)` packed queries.
+            value: `(p,)` exact values.
+        """
         order = np.lexsort((query, -value, segment, rows))
         place = rows[order] * self.value.shape[1] + segment[order]
         first = order[np.flatnonzero(np.diff(place, prepend=-1))]
@@ -56,7 +73,14 @@ class Maxima:
 def as_scores(
     queries: Queries, similarity: Maxima, margin: Maxima | None, over: NDArray[np.int32] | None = None
 ) -> Scores:
-    """Maxima as a scan's answer, with positions inside the segments."""
+    """Put maxima together as a scan's answer, with positions inside the segments.
+
+    Args:
+        queries: The queries.
+        similarity: Of similarities, `(n, s)`.
+        margin: Of margins, or None without thresholds.
+        over: `(n, s)` queries whose threshold is exceeded, or None.
+    """
     nearest = queries.positions(similarity.query)
     if margin is None:
         return Scores(similarity.value, nearest, None, None)

@@ -1,19 +1,21 @@
-"""k-means over embeddings: trained on a sample by FAISS, assigned by the exact engine.
+"""k-means over embeddings, trained and assigned by the exact engine.
 
 The nearest centroid is a question that the engine already answers. On the sphere it is the largest x · c. In Euclidean
 terms ‖x − c‖² = ‖x‖² − 2 (x · c − ‖c‖² / 2), so it is the largest *margin* where a centroid's threshold is ‖c‖² / 2.
-Centroids are float16 like everything that is compared, and ties go to the lower one, so an assignment is the same on
-any machine.
+Centroids are compared as float16 like everything else, ties go to the lower one, and a mean is taken of a sum that
+float64 holds without rounding (`indexes.cpu.sums`). So training and assignment give the same bits on any machine, with
+any number of threads, in blocks of any size.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import heapq
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.canonical import canonical
+from indexes.canonical import ZERO_NORM, canonical
 from indexes.decide import exact_pairs
 from indexes.errors import BadInputError, DataError
 from indexes.queries import Queries
@@ -21,6 +23,8 @@ from indexes.scanner import ScanOptions
 from indexes.search import open_scanner
 
 _DEFAULTS = ScanOptions(k=1)
+_APART = 1 / 1024
+"""By this part of itself an element of a split mean moves, up in one half and down in the other: a step of float16."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,12 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """Attributes: cluster: `(n,)` int32. similarity: `(n,)` float64, exact inner product with its centroid."""
+    """Each sample's nearest centroid.
+
+    Attributes:
+        cluster: `(n,)` int32 positions of centroids.
+        similarity: `(n,)` float64, exact inner product with that centroid, higher is closer.
+    """
 
     cluster: NDArray[np.int32]
     similarity: NDArray[np.float64]
@@ -55,7 +64,10 @@ def begin(sample: NDArray[np.float16], clusters: int, spherical: bool = True, se
         sample: `(n, d)` float16, canonical.
         clusters: How many; at most the rows of the sample.
         spherical: Whether similarity or Euclidean distance decides.
-        seed: Decides the draw, and how FAISS splits large clusters to refill empty ones.
+        seed: Decides the draw, and nothing else does.
+
+    Returns:
+        Centroids before the first iteration.
 
     Raises:
         BadInputError: If there are fewer rows than clusters, or no cluster is asked for.
@@ -68,10 +80,22 @@ def begin(sample: NDArray[np.float16], clusters: int, spherical: bool = True, se
     return Training(sample[rows].astype(np.float32), spherical, seed, 0)
 
 
-def train(sample: NDArray[np.float16], training: Training, iterations: int, device: str = "auto") -> Training:
+def train(
+    sample: NDArray[np.float16], training: Training, iterations: int, options: ScanOptions = _DEFAULTS
+) -> Training:
     """Train until `iterations` are done in all; stopping between and going on later gives the same centroids.
 
-    FAISS moves part of a large cluster's points to every empty one, so that no centroid is wasted.
+    Lloyd's iteration: every sample goes to its nearest centroid, every centroid to the mean of its samples (on the
+    sphere: to its direction). An empty cluster takes half of the largest one, so that no centroid is wasted.
+
+    Args:
+        sample: `(n, d)` float16, canonical.
+        training: What to go on from.
+        iterations: How many shall be done in all, those of `training` included.
+        options: Device, threads and memory of the search.
+
+    Returns:
+        The centroids after `iterations`, or `training` where it has done as many.
 
     Raises:
         DataError: If the sample is not what the training began with.
@@ -79,40 +103,64 @@ def train(sample: NDArray[np.float16], training: Training, iterations: int, devi
     if sample.shape[1] != training.centroids.shape[1]:
         got, expected = sample.shape[1], training.centroids.shape[1]
         raise DataError(f"the sample has width {got} but the centroids have {expected}; begin a new training")
-    wide, centroids = sample.astype(np.float32), training.centroids
-    for iteration in range(training.iterations, iterations):
-        centroids = _step(wide, centroids, training, iteration, device)
-    return Training(centroids, training.spherical, training.seed, max(iterations, training.iterations))
+    for done in range(training.iterations + 1, iterations + 1):
+        found = Assigner(training, options).assign(sample)
+        moved = _moved(sample, found.cluster, training)
+        training = replace(training, centroids=moved, iterations=done)
+    return training
 
 
-def _step(
-    sample: NDArray[np.float32],
-    centroids: NDArray[np.float32],
-    training: Training,
-    iteration: int,
-    device: str,
-) -> NDArray[np.float32]:
-    import faiss
+def _moved(sample: NDArray[np.float16], cluster: NDArray[np.int32], before: Training) -> NDArray[np.float32]:
+    """Move `(k, d)` centroids to the means of their samples; one without a mean or a direction stays."""
+    # Here, since numba takes half a second to load, and a plan's check needs none of it.
+    from indexes.cpu.sums import sums_by_owner
 
-    gpu = device != "cpu" and hasattr(faiss, "StandardGpuResources") and faiss.get_num_gpus() > 0
-    kmeans = faiss.Kmeans(
-        sample.shape[1],
-        len(centroids),
-        niter=1,
-        spherical=training.spherical,
-        seed=training.seed + iteration,
-        min_points_per_centroid=1,
-        max_points_per_centroid=len(sample),
-        gpu=gpu,
-    )
-    kmeans.train(sample, init_centroids=centroids)
-    moved = np.asarray(kmeans.centroids, np.float32)
-    kept = np.isfinite(moved).all(axis=1, keepdims=True)
-    return np.where(kept, moved, centroids)
+    sizes = np.bincount(cluster, minlength=len(before.centroids))
+    sums = sums_by_owner(sample, cluster, len(sizes))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        means = sums / sizes[:, None]
+    _split(means, sizes)
+    if before.spherical:
+        lengths = np.sqrt(np.add.reduce(means * means, axis=1, keepdims=True))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            means = np.where(lengths >= ZERO_NORM, means / lengths, np.nan)
+    kept = np.isfinite(means).all(axis=1, keepdims=True)
+    return np.where(kept, means, before.centroids).astype(np.float32)
+
+
+def _split(means: NDArray[np.float64], sizes: NDArray[np.int64]) -> None:
+    """Give every empty cluster a place beside the largest one's `(k, d)` mean, as if it took half of its samples.
+
+    FAISS draws the cluster to split by its size; taking the largest (ties: the lower) needs no draw. Clusters of one
+    sample are not split. Every turn has its own pattern of signs (a Walsh function): with one pattern for all, two
+    halves that are split again would meet in the middle.
+    """
+    width = means.shape[1]
+    largest = [(-int(size), place) for place, size in enumerate(sizes) if size > 1]
+    heapq.heapify(largest)
+    for turn, empty in enumerate(np.flatnonzero(sizes == 0).tolist()):
+        if not largest:
+            return
+        signs = np.bitwise_count(np.arange(width) & (1 + turn % max(1, width - 1))) % 2
+        apart = np.where(signs, -_APART, _APART)
+        negative, place = heapq.heappop(largest)
+        means[empty], means[place] = means[place] * (1 + apart), means[place] * (1 - apart)
+        half = -negative // 2
+        for part, owner in ((half, empty), (-negative - half, place)):
+            if part > 1:
+                heapq.heappush(largest, (-part, owner))
 
 
 class Assigner:
-    """Assigns a stream of samples to centroids, exactly."""
+    """Assigns a stream of samples to centroids, exactly; the centroids are packed once for all blocks.
+
+    Attributes:
+        centroids: `(k, d)` float16, as samples are compared with them.
+
+    Raises:
+        DataError: If a centroid on the sphere has no direction.
+        BadInputError: If the memory limit is too small for the centroids and one block.
+    """
 
     def __init__(self, training: Training, options: ScanOptions = _DEFAULTS) -> None:
         vectors = training.centroids.astype(np.float16)
@@ -122,17 +170,43 @@ class Assigner:
                 row = int(np.flatnonzero(~found.healthy)[0])
                 raise DataError(f"centroid {row} has no direction; train again with fewer clusters")
             vectors = found.vectors
-        self._spherical, self.centroids = training.spherical, vectors
+        self.centroids = vectors
         wide = vectors.astype(np.float64)
-        levels = None if training.spherical else np.einsum("ij,ij->i", wide, wide) / 2
-        starts = np.array([0, len(vectors)], np.int64)
-        self._scanner = open_scanner(Queries(vectors, ("centroids",), starts, levels), options=options)
+        self._levels = None if training.spherical else np.einsum("ij,ij->i", wide, wide) / 2
+        queries = Queries(vectors, ("centroids",), np.array([0, len(vectors)], np.int64), self._levels)
+        self._scanner = open_scanner(queries, "exact", replace(options, k=1))
 
     def assign(self, samples: NDArray[np.float16]) -> Assignment:
-        """Find each sample's centroid: `(n, d)` float16, canonical."""
+        """Find each sample's nearest centroid; a block's answer does not depend on the blocks before it.
+
+        Args:
+            samples: `(n, d)` float16, canonical.
+
+        Returns:
+            `(n,)` centroids and exact similarities to them; ties go to the lower centroid.
+
+        Raises:
+            ShapeError: If the width is not the centroids'.
+            DataError: If `samples` are not float16, or a row is not finite.
+        """
         scores = self._scanner.scan(samples)
-        if scores.margin_query is None:
+        if scores.margin is None or scores.margin_query is None or self._levels is None:
             return Assignment(scores.nearest[:, 0], scores.similarity[:, 0])
-        cluster = scores.margin_query[:, 0]
-        rows = np.arange(len(samples), dtype=np.int64)
-        return Assignment(cluster, exact_pairs(samples, self.centroids, rows, cluster.astype(np.int64)))
+        cluster, margin = scores.margin_query[:, 0], scores.margin[:, 0]
+        similarity, sure = _similarity(margin, self._levels[cluster])
+        rows = np.flatnonzero(~sure)
+        similarity[rows] = exact_pairs(samples, self.centroids, rows, cluster[rows].astype(np.int64))
+        return Assignment(cluster, similarity)
+
+
+def _similarity(
+    margin: NDArray[np.float64], level: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Recover `(n,)` exact similarities from rounded margins; and where that is certain, `(n,)` bool.
+
+    A similarity s is a multiple of 2^-48 (`indexes.queries.MAX_NORM`). With |margin| and level below 4, the margin
+    s − level was rounded by at most 2^-52, and margin + level is by at most 2^-51: the sum lies nearer to s than to any
+    other multiple.
+    """
+    similarity = np.ldexp(np.rint(np.ldexp(margin + level, 48)), -48) + 0.0
+    return similarity, (np.abs(margin) < 4) & (level < 4)

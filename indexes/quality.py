@@ -14,7 +14,7 @@ from indexes.scores import Neighbours, Scores
 from indexes.search import open_scanner
 
 ROWS, SEED = 1000, 0
-Columns = list[NDArray[Any]]
+_Columns = list[NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class SampledScanner:
 
     def __init__(self, inner: Scanner, rows: int = ROWS, seed: int = SEED) -> None:
         self._inner, self._rows, self._seed = inner, rows, seed
-        self._held: Columns = []
+        self._held: _Columns = []
         self._seen = 0
 
     def scan(self, samples: NDArray[np.float16], uids: NDArray[np.uint64] | None = None) -> Scores:
@@ -69,7 +69,7 @@ class SampledScanner:
         uids = check_uids(uids, len(samples), self._seen)
         self._seen += len(samples)
         scores = self._inner.scan(samples, uids)
-        columns: Columns = [_hashes(uids, self._seed), uids, samples, scores.similarity]
+        columns: _Columns = [_hashes(uids, self._seed), uids, samples, scores.similarity]
         if scores.margin is not None:
             columns.append(scores.margin)
         block = self._lowest(columns)
@@ -80,7 +80,7 @@ class SampledScanner:
         return scores
 
     def neighbours(self) -> Neighbours:
-        """Give the nearest samples of each query over the stream so far."""
+        """List the nearest samples of each query over the stream so far."""
         return self._inner.neighbours()
 
     def quality(self, queries: Queries, options: ScanOptions) -> Quality:
@@ -96,7 +96,7 @@ class SampledScanner:
         found = int((missed == 0).sum())
         return Quality(len(vectors), missed.size, found, float(missed.max(initial=0.0)), differing)
 
-    def _lowest(self, columns: Columns) -> Columns:
+    def _lowest(self, columns: _Columns) -> _Columns:
         hashes, uids = columns[:2]
         order = np.lexsort((uids[:, 1], uids[:, 0], hashes))[: self._rows]
         return [column[order] for column in columns]

@@ -81,7 +81,12 @@ class Queries:
 
 
 def check_norms(vectors: NDArray[np.float16], what: str, first: int = 0) -> None:
-    """Refuse rows that are not finite or so long that float64 sums could round; `first` is the first row's number.
+    """Refuse rows that are not finite or so long that float64 sums could round.
+
+    Args:
+        vectors: `(n, d)` float16.
+        what: What a row is called: `query` or `sample`.
+        first: The first row's number.
 
     Raises:
         DataError: Naming the first such row.

@@ -9,10 +9,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from indexes.device.choice import check_device_name
 from indexes.errors import BadInputError, DataError, ShapeError
 from indexes.scores import Neighbours, Scores
-
-DEVICES = ("auto", "cpu", "cuda")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +47,7 @@ class ScanOptions:
             raise BadInputError(f"threads is {self.threads}; give at least 1, or leave it out")
         if self.memory_limit < 1:
             raise BadInputError(f"memory_limit is {self.memory_limit} bytes; give a positive number")
-        base, _, number = self.device.partition(":")
-        if base not in DEVICES or (number and not (base == "cuda" and number.isdecimal())):
-            raise BadInputError(f"unknown device '{self.device}'; available: auto, cpu, cuda, cuda:<number>")
+        check_device_name(self.device)
 
     @property
     def workers(self) -> int:
@@ -66,12 +63,12 @@ class Scanner(Protocol):
         ...
 
     def neighbours(self) -> Neighbours:
-        """Give the nearest samples of each query over the stream so far."""
+        """List the nearest samples of each query over the stream so far."""
         ...
 
 
 def check_samples(samples: NDArray[np.float16], width: int) -> None:
-    """Check type and width of a block.
+    """Check type and width of a block, which must be `(n, width)` float16.
 
     Raises:
         ShapeError: If `samples` is not `(n, width)`.
@@ -87,7 +84,7 @@ def check_samples(samples: NDArray[np.float16], width: int) -> None:
 
 
 def check_uids(uids: NDArray[np.uint64] | None, rows: int, position: int) -> NDArray[np.uint64]:
-    """Give `(rows, 2)` uids; without any, the stream position takes their place.
+    """Make `(rows, 2)` uint64 uids of what a caller gave; without any, the stream position takes their place.
 
     Raises:
         ShapeError: If there is not one uid per sample.

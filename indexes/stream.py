@@ -7,11 +7,11 @@ from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-Block = TypeVar("Block")
+_Block = TypeVar("_Block")
 _END = object()
 
 
-def ahead(blocks: Iterable[Block], depth: int = 1) -> Iterator[Block]:
+def ahead(blocks: Iterable[_Block], depth: int = 1) -> Iterator[_Block]:
     """Yield the same blocks, prepared by a thread while their predecessors are in use.
 
     Meant for steps that release the interpreter lock most of the time (reading, `canonical`, a scan), which then cost

@@ -17,16 +17,18 @@ from rich.table import Table
 from curation.audit import exceeded
 from curation.audit import fail_above as parse_fail_above
 from indexes.errors import DataError, OutputError, PlanError
+from pipeline import layout
 from pipeline.commit import records
 from pipeline.estimate import StageEstimate, estimate
+from pipeline.execution.context import RunContext
 from pipeline.execution.progress import Progress
-from pipeline.execution.work import RunContext
-from pipeline.files.parquet import read_parquet
-from pipeline.plan import EncoderChoice, Plan, load_lock, load_plan
+from pipeline.output import finished
+from pipeline.plan import EncoderChoice, Lock, Plan, load_lock, load_plan
 from pipeline.plan import audit_plan as build_audit_plan
 from pipeline.readers import describe, detect
-from pipeline.run import LOCK_FILE, RunOptions, execute
-from pipeline.stages import STAGES
+from pipeline.report.answers import nearest_similarities
+from pipeline.run import RunOptions, execute
+from pipeline.stages import performing_names
 from pipeline.verify import verify as verify_run
 
 
@@ -78,7 +80,7 @@ def _summary(run: RunContext, as_json: bool) -> None:
             table.add_row(name, f"{facts['kept']:,}", f"{rows:,}", share)
         console.print(table)
         print(f"splits: {run.plan.output}/splits")
-    print(f"report: {run.plan.output}/report/report.html")
+    print(f"report: {run.plan.output}/{layout.report('report.html')}")
 
 
 def plan(path: Path, overrides: Sequence[str], chosen: RunOptions, as_json: bool) -> None:
@@ -112,18 +114,27 @@ def _cells(stage: StageEstimate) -> tuple[str, ...]:
 
 def status(out: Path, as_json: bool) -> None:
     """Print how many units of each stage are committed."""
-    if not (out / LOCK_FILE).is_file():
-        raise OutputError(f"{out} holds no run (no {LOCK_FILE}); name the `output` folder of a plan")
-    counts = {stage: len(records(out, stage)) for stage in STAGES}
-    lock = load_lock(out / LOCK_FILE)
-    name = lock.plan.name
-    finished = "sets" in lock.fingerprints  # written at the end of a run
+    name = _lock_of(out).plan.name
+    counts = {stage: len(records(out, stage)) for stage in performing_names()}
+    ended = finished(out) is not None
     if as_json:
-        print(json.dumps({"plan": name, "committed": counts, "finished": finished}, sort_keys=True))
+        print(json.dumps({"plan": name, "committed": counts, "finished": ended}, sort_keys=True))
         return
-    print(f"{name}: {'finished' if finished else 'not finished; run the plan again to go on'}")
+    print(f"{name}: {'finished' if ended else 'not finished; run the plan again to go on'}")
     for stage, count in counts.items():
         print(f"  {stage:<12}{count:>8} units committed")
+
+
+def _lock_of(out: Path) -> Lock:
+    """Read the plan that an output folder was made by.
+
+    Raises:
+        OutputError: If the folder holds no run.
+    """
+    lock = out / layout.LOCK_FILE
+    if not lock.is_file():
+        raise OutputError(f"{out} holds no run (no {layout.LOCK_FILE}); name the `output` folder of a plan")
+    return load_lock(lock)
 
 
 def verify(out: Path, samples: int, seed: int, as_json: bool) -> int:
@@ -188,7 +199,7 @@ def audit(plan: Plan, spec: str | None, chosen: RunOptions, as_json: bool) -> in
         done = execute(plan, chosen, progress)
     _summary(done, as_json)
     failures = (
-        () if rule is None else exceeded(rule, {name: _nearest(done, name) for name in plan.benchmarks})
+        () if rule is None else exceeded(rule, {name: _similarities(done, name) for name in plan.benchmarks})
     )
     for failure in failures:
         print(
@@ -199,25 +210,24 @@ def audit(plan: Plan, spec: str | None, chosen: RunOptions, as_json: bool) -> in
     return 1 if failures else 0
 
 
-def _nearest(run: RunContext, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Give the similarity of each query's nearest pool sample; -1 for a query that has none."""
-    table = read_parquet(run.out / "neighbours" / f"{name}.parquet", columns=["query", "rank", "similarity"])
-    nearest = np.full(run.done["index"][name].facts["queries"], -1.0)
-    first = table.column("rank").to_numpy() == 1
-    nearest[table.column("query").to_numpy()[first]] = table.column("similarity").to_numpy()[first]
-    return nearest
+def _similarities(run: RunContext, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Look up the similarity of each query's nearest pool sample; NaN for a query that has none."""
+    queries = int(run.record("index", name).facts["queries"])
+    return nearest_similarities(run.out / layout.neighbours(name), queries)
 
 
 def report(out: Path, as_json: bool) -> None:
     """Write a finished run's report again if it is gone or stale, and say where it is."""
-    if not (out / LOCK_FILE).is_file():
-        raise OutputError(f"{out} holds no run (no {LOCK_FILE}); name the `output` folder of a plan")
-    lock = load_lock(out / LOCK_FILE)
+    lock = _lock_of(out)
+    if finished(out) is None:
+        raise OutputError(
+            f"{out} holds a run that has not finished; run its plan again, which goes on where it stopped"
+        )
     plan = lock.plan.model_copy(update={"output": str(out)})
     with Progress(out, as_json=as_json) as progress:
         execute(plan, RunOptions(command=lock.fingerprints["command"]), progress)
     print(
-        json.dumps({"report": f"{out}/report/report.html"})
+        json.dumps({"report": f"{out}/{layout.report('report.html')}"})
         if as_json
-        else f"report: {out}/report/report.html"
+        else f"report: {out}/{layout.report('report.html')}"
     )

@@ -20,9 +20,12 @@ _GIB = 2**30
 _MIN_PYTHON = (3, 11)
 _PACKAGES = (
     *("torch", "open_clip_torch", "numpy", "numba", "pyarrow", "duckdb", "dask", "pydantic"),
-    *("jinja2", "rich", "typer", "pyyaml", "pillow", "safetensors", "fsspec"),
+    *("jinja2", "rich", "typer", "pyyaml", "pillow", "safetensors"),
 )
-_FAISS = ("faiss-cpu", "faiss-gpu", "faiss-gpu-cu12", "faiss-gpu-cuvs-cu12")
+_FAISS = (
+    *("faiss-cpu", "faiss-gpu", "faiss-gpu-cu11", "faiss-gpu-cu12", "faiss-gpu-cuvs"),
+    *("faiss-gpu-cu12-cuvs", "faiss-gpu-cu13-cuvs", "faiss-cuda"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +83,13 @@ def as_json(findings: Iterable[Finding]) -> str:
 
 
 def worst(findings: Iterable[Finding]) -> Level:
-    """Give the worst level of all."""
+    """Find the worst level of all."""
     levels = {finding.level for finding in findings}
     return "fail" if "fail" in levels else "warn" if "warn" in levels else "ok"
 
 
 def _existing(path: Path) -> Path:
-    """Give the nearest folder at or above `path` that is there."""
+    """Find the nearest folder at or above `path` that is there."""
     absolute = path.absolute()
     return next((folder for folder in (absolute, *absolute.parents) if folder.is_dir()), Path("/"))
 
@@ -137,7 +140,7 @@ def _memory() -> list[Finding]:
 def memory_bytes(
     meminfo: Path = Path("/proc/meminfo"), limit: Path = Path("/sys/fs/cgroup/memory.max")
 ) -> tuple[int | None, int | None]:
-    """Give the memory that this process may use, and what of it is free; None where it is unknown."""
+    """Look up the memory that this process may use, and what of it is free; None where it is unknown."""
     try:
         fields = dict(line.split(":", 1) for line in meminfo.read_text().splitlines() if ":" in line)
         total, available = (int(fields[key].split()[0]) * 1024 for key in ("MemTotal", "MemAvailable"))
@@ -206,16 +209,25 @@ def _cuda() -> list[Finding]:
 def _faiss() -> list[Finding]:
     installed = [f"{package} {version}" for package in _FAISS if (version := _version(package))]
     if not installed or util.find_spec("faiss") is None:
-        return [Finding("faiss", "fail", "not installed", "pip install faiss-cpu, or a faiss-gpu build")]
+        return [
+            Finding(
+                "faiss",
+                "fail",
+                "not installed",
+                "install the extra cpu, or on a machine with an NVIDIA card the extra gpu: pip install 'nearfar[cpu]'",
+            )
+        ]
     if len(installed) > 1:
-        advice = "two builds overwrite each other: uninstall all of them, then install one"
+        advice = (
+            "builds overwrite each other: uninstall all, then install nearfar[cpu] or nearfar[gpu], not both"
+        )
         return [Finding("faiss", "fail", ", ".join(installed), advice)]
     build = "GPU build" if "gpu" in installed[0] else "CPU build"
     return [Finding("faiss", "ok", f"{installed[0]} ({build})")]
 
 
 def weights_cache() -> Path:
-    """Give the folder where open_clip looks for weights that were downloaded from the Hugging Face hub."""
+    """Find the folder where open_clip looks for weights that were downloaded from the Hugging Face hub."""
     home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
     return Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
 

@@ -13,23 +13,23 @@ from numpy.typing import NDArray
 from indexes.canonical import canonical
 from indexes.queries import Queries
 from indexes.search import ScanOptions, open_scanner
-from pipeline.commit import find
-from pipeline.embedding.encoder import EncoderSpec, load_encoder
-from pipeline.execution.work import RunContext
-from pipeline.files.digests import InputDigests, sha256_of
+from pipeline.embedding.encoder import EncoderSpec
+from pipeline.execution.context import RunContext
+from pipeline.execution.costs import Rates
+from pipeline.execution.work import stage_module
+from pipeline.files.digests import sha256_of
 from pipeline.files.vectors import blocks
-from pipeline.plan import Plan, check_sources
+from pipeline.measuring import encoder_name
+from pipeline.passes.located import embeds_while_reading
+from pipeline.passes.reading import cached_encoder, embed_images
+from pipeline.plan import Plan, check_sources, check_weights
 from pipeline.readers import Shard, open_reader
-from pipeline.run import RunOptions, open_run, waves
-from pipeline.stages import STAGES
-from pipeline.stages._parts import grouped
-from pipeline.stages.read import embed_images
+from pipeline.run import RunOptions, encoders_of, open_run, standing, waves
+from pipeline.stages import stage_names
+from pipeline.stages.split import check_rules
 
 # Enough to be past warm-up, small enough to wait for.
 PROBE_IMAGES, PROBE_ROWS, PROBE_QUERIES = 128, 4096, 1024
-# Bytes of a row's uid and text in `samples/` and `splits/`, as compressed Parquet of web captions.
-TEXT_BYTES = 120
-SCORE_BYTES = 28
 
 
 @dataclass(slots=True)
@@ -58,131 +58,44 @@ class StageEstimate:
         return self.units - self.done
 
 
-@dataclass(frozen=True, slots=True)
-class Rates:
-    """What the probe measured, per second; None where the plan has no such work.
-
-    Attributes:
-        read_bytes: Reading and hashing.
-        images: Decoding and embedding.
-        products: Multiply-adds of the search engine.
-    """
-
-    read_bytes: float
-    images: float | None
-    products: float
-
-
-class _KnownDigests(InputDigests):
-    """Digests that a run left behind; a file that was never hashed, or changed, has none."""
-
-    def sha256(self, path: object) -> str:
-        return self.cached(str(path)) or "unknown"
-
-
 def estimate(plan: Plan, options: RunOptions) -> tuple[list[StageEstimate], Rates]:
     """Say what a run of the plan would do.
 
     Raises:
-        DataError: If a set of the plan is missing; the message says which, and where to get it.
+        NearfarError: What `run` would refuse, in the same words.
     """
     check_sources(plan)
     run = open_run(plan, options)
-    run.digests = _KnownDigests(run.out)
-    totals = _totals(run)
-    for stage, done in _done(run).items():
-        totals[stage].done = min(done, totals[stage].units)
+    check_rules(run)
+    done = _done(run)
     rates = probe(run, options)
-    _cost(run, totals, rates, options.workers or 1)
-    return list(totals.values()), rates
+    workers = options.workers or 1
+    return [_stage(run, stage, done.get(stage, 0), rates, workers) for stage in stage_names()], rates
 
 
-def _totals(run: RunContext) -> dict[str, StageEstimate]:
-    shards = {name: len(run.shards(name)) for name in run.sets()}
-    passes = {name: _units(run, name) for name in ("pool", "reference") if name in shards}
-    benchmarks, splits = len(run.plan.benchmarks), len(run.plan.splits)
-    counts = {
-        "read": sum(shards.values()),
-        "catalog": len(shards),
-        "index": benchmarks,
-        "calibrate": passes.get("reference", 0),
-        "thresholds": benchmarks,
-        "measure": passes["pool"],
-        "neighbours": 1,
-        "split": splits,
-        "surviving": splits,
-        "rescan": 0,
-        "gap": splits,
-        "report": 1,
-    }
-    return {stage: StageEstimate(stage, counts[stage]) for stage in STAGES}
+def _stage(run: RunContext, stage: str, done: int, rates: Rates, workers: int) -> StageEstimate:
+    cost = stage_module(stage).expect(run, rates)
+    done = min(done, cost.units)
+    left = (cost.units - done) / cost.units if cost.units else 0.0
+    seconds = None if cost.seconds is None else cost.seconds * left / workers
+    return StageEstimate(stage, cost.units, done, int(cost.reads * left), int(cost.writes * left), seconds)
 
 
 def _done(run: RunContext) -> dict[str, int]:
-    """Count finished units, stage by stage, up to the first that has something left to do."""
-    done = dict.fromkeys(STAGES, 0)
+    """Count the units that stand, as far as the stages can be planned without doing anything."""
+    counts: dict[str, int] = {}
     for stage, wave in waves(run):
-        found = {work.name: find(run.out, work.unit()) for work in wave}
-        run.done[stage] |= {name: record for name, record in found.items() if record is not None}
-        done[stage] += len(run.done[stage])
-        if len(run.done[stage]) < len(found):
-            break
-    return done
-
-
-def _units(run: RunContext, name: str) -> int:
-    """Count the units that take a set's vectors; what has images yet may make fewer or more."""
-    sized = ((shard.rows or 0, shard.number) for shard in run.shards(name))
-    return len(list(grouped(sized, run.plan.engine.unit_rows)))
-
-
-def _rows(shards: list[Shard]) -> int:
-    return sum(shard.rows or 0 for shard in shards)
-
-
-def _cost(run: RunContext, totals: dict[str, StageEstimate], rates: Rates, workers: int) -> None:
-    rows = {name: _rows(run.shards(name)) for name in run.sets()}
-    queries = sum(rows[name] for name in run.plan.benchmarks)
-    width = _width(run)
-    text = {name: TEXT_BYTES * count for name, count in rows.items()}
-    images = sum(_rows([s for s in run.shards(name) if s.vectors is None]) for name in rows)
-    files = [f for name in rows for shard in run.shards(name) for f in shard.files]
-    reads = {
-        "read": sum(Path(file).stat().st_size for file in files),
-        "calibrate": rows.get("reference", 0) * width * 2,
-        "measure": rows["pool"] * width * 2,
-        "split": rows["pool"] * (16 + SCORE_BYTES * len(run.plan.benchmarks)) * len(run.plan.splits),
-    }
-    writes = {
-        "read": sum(text.values()) + images * width * 2,
-        "index": queries * width * 4,
-        "measure": rows["pool"] * (16 + SCORE_BYTES * len(run.plan.benchmarks)),
-        "split": (text["pool"] + rows["pool"] * SCORE_BYTES * len(run.plan.benchmarks))
-        * len(run.plan.splits),
-    }
-    seconds = {
-        "read": reads["read"] / rates.read_bytes + (images / rates.images if rates.images else 0.0),
-        "calibrate": rows.get("reference", 0) * queries * width / rates.products,
-        "measure": rows["pool"] * queries * width / rates.products + reads["measure"] / rates.read_bytes,
-        "split": reads["split"] / rates.read_bytes,
-    }
-    for stage, found in totals.items():
-        left = found.todo / found.units if found.units else 0.0
-        found.reads, found.writes = int(reads.get(stage, 0) * left), int(writes.get(stage, 0) * left)
-        found.seconds = seconds[stage] * left / workers if stage in seconds else None
-
-
-def _width(run: RunContext) -> int:
-    for name in run.sets():
-        for shard in run.shards(name):
-            if shard.vectors is not None:
-                return int(shard.vectors.width)
-    return _encoder_width(run)
-
-
-def _encoder_width(run: RunContext) -> int:
-    chosen = run.plan.encoder
-    return 0 if chosen is None else load_encoder(EncoderSpec(chosen.model, chosen.pretrained), "cpu").width
+        known = run.known(one for work in wave for one in work.inputs)
+        contents: dict[int, str | None] = {}
+        found = {work.name: standing(run, work, known, contents) for work in wave}
+        counts[stage] = counts.get(stage, 0) + sum(record is not None for record in found.values())
+        todo = [work for work in wave if found[work.name] is None]
+        check_weights(run.plan, encoders_of(todo))
+        for name, record in found.items():
+            if record is None:
+                return counts
+            run.done[wave[0].stage][name] = record
+    return counts
 
 
 def probe(run: RunContext, options: RunOptions) -> Rates:
@@ -193,29 +106,27 @@ def probe(run: RunContext, options: RunOptions) -> Rates:
     sha256_of(Path(shard.files[0]))
     read = Path(shard.files[0]).stat().st_size / max(time.perf_counter() - start, 1e-6)
     images, vectors = None, None
-    if shard.vectors is None and shard.has_images and run.plan.encoder is not None:
+    if embeds_while_reading(run, "pool"):
         images, vectors = _probe_images(run, shard)
-    elif shard.vectors is not None:
-        first = next(iter(blocks(shard.vectors, PROBE_ROWS)), None)
+    elif shard.vectors:
+        file = next(iter(shard.vectors.values()))
+        first = next(iter(blocks(file, PROBE_ROWS)), None)
         vectors = None if first is None else canonical(first).vectors
-    return Rates(read, images, _probe_engine(vectors, options))
+    return Rates(read, images, _probe_engine(vectors, options) if run.plan.benchmarks else 1.0)
 
 
-def _probe_images(run: RunContext, shard: Shard) -> tuple[float, NDArray[np.float16]]:
-    chosen = run.plan.encoder
-    encoder = (
-        load_encoder(EncoderSpec(chosen.model, chosen.pretrained), run.settings["device"]) if chosen else None
-    )
-    if encoder is None:
-        return 1.0, np.zeros((0, 1), np.float16)
+def _probe_images(run: RunContext, shard: Shard) -> tuple[float | None, NDArray[np.float16] | None]:
+    chosen = run.plan.encoder_map().get(encoder_name(run.plan, "pool"))
+    if chosen is None:
+        return None, None
+    encoder = cached_encoder(EncoderSpec(chosen.model, chosen.pretrained), run.place.device)
     source = run.plan.pool
     items = list(itertools.islice(open_reader(source).images(source, shard), PROBE_IMAGES))
-    embed_images(encoder, items[:8], run.settings["threads"])
+    embed_images(encoder, iter(items[:8]), run.place)
     start = time.perf_counter()
-    found = [e.vector for e in embed_images(encoder, items, run.settings["threads"]) if e.vector is not None]
-    return len(items) / (time.perf_counter() - start), np.array(found, np.float16).reshape(
-        len(found), encoder.width
-    )
+    found = [e.vector for e in embed_images(encoder, iter(items), run.place) if e.vector is not None]
+    seconds = time.perf_counter() - start
+    return len(items) / seconds, np.array(found, np.float16).reshape(len(found), encoder.width)
 
 
 def _probe_engine(vectors: NDArray[np.float16] | None, options: RunOptions) -> float:

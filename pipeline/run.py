@@ -2,45 +2,47 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from indexes.errors import OutputError
-from pipeline.commit import find, fingerprint, retire, sweep
+from indexes.search import check_search
+from pipeline import layout
+from pipeline.commit import Record, find, retire, sweep
 from pipeline.commit.run_lock import hold
+from pipeline.execution.context import RunContext
 from pipeline.execution.executors import open_executor, run_tasks
 from pipeline.execution.progress import Progress
-from pipeline.execution.work import Json, RunContext, Work, stage_module
-from pipeline.files.digests import InputDigests
+from pipeline.execution.work import (
+    OUTPUT_VERSION,
+    Json,
+    Place,
+    Work,
+    content_fingerprint,
+    stage_module,
+    task_of,
+)
+from pipeline.files.inputs import Ledger
 from pipeline.files.storage import write_atomic
-from pipeline.plan import Plan, check_sources, dump_lock, load_lock, measuring_part, resolve
-from pipeline.sets.source import Source
-from pipeline.stages import REGROUPED, STAGES
+from pipeline.output import moved_sets, prepare_output
+from pipeline.passes.located import groups_of
+from pipeline.plan import (
+    Plan,
+    check_output_apart,
+    check_sources,
+    check_weights,
+    dump_lock,
+    resolve,
+    with_absolute_paths,
+)
+from pipeline.stages import performing_names, stage_names
 from pipeline.stages.split import check_rules
 
-LOCK_FILE = "plan.lock.yaml"
-# Files of an output folder that `--overwrite` removes; anything else in the folder is the user's.
-OWNED = (
-    *(
-        "attempts",
-        "commits",
-        "embeddings",
-        "indexes",
-        "measures",
-        "neighbours",
-        "report",
-        "samples",
-        "splits",
-    ),
-    *("thresholds", LOCK_FILE, "inputs.json"),
-)
-# What follows is expensive: rules that cannot work are refused before it.
-FIRST_LOOK_AT_VECTORS = "index"
 # DuckDB's share of memory: enough for sorts, which go to disk beyond it.
-DATABASE_MEMORY = "2GB"
+DATABASE_MEMORY = "1GB"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class RunOptions:
     Attributes:
         workers: Worker processes on this machine; None runs in this process.
         scheduler: Address of a Dask scheduler to use instead.
-        device: `auto`, `cpu` or `cuda`.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
         threads: Threads per unit; None takes what the process may use.
         overwrite: Whether an output of another plan may be removed.
         command: The command that reproduces the run, for the report.
@@ -65,52 +67,34 @@ class RunOptions:
 
 
 def open_run(plan: Plan, options: RunOptions) -> RunContext:
-    """Put together what planning needs; touches nothing."""
-    out = Path(plan.output).absolute()
-    settings: Json = {
-        "out": str(out),
-        "device": options.device,
-        "threads": options.threads,
-        "memory_limit": DATABASE_MEMORY,
-        "engine_memory": plan.engine.memory_bytes,
-        "backend": plan.engine.backend,
-    }
-    return RunContext(with_absolute_paths(resolve(plan)), out, InputDigests(out), settings, options.command)
+    """Put together what planning needs; touches nothing.
 
-
-def with_absolute_paths(plan: Plan) -> Plan:
-    """Make the paths of a plan hold from any folder, as its lock file must.
-
-    A name of open_clip stays a name unless there is a file of that name.
+    Raises:
+        BadInputError: If the device is not there.
+        PlanError: If the parts of the plan do not go together.
     """
-
-    def absolute(source: Source) -> Source:
-        given = {key: getattr(source, key) for key in ("path", "metadata", "embeddings")}
-        found = {
-            key: str(Path(value).absolute())
-            for key, value in given.items()
-            if value is not None and (key != "metadata" or Path(value).exists())
-        }
-        return source.model_copy(update=found)
-
-    changed: Json = {
-        "pool": absolute(plan.pool),
-        "reference": None if plan.reference is None else absolute(plan.reference),
-        "benchmarks": {name: absolute(source) for name, source in plan.benchmarks.items()},
-    }
-    if plan.encoder is not None:
-        names = {key: value for key, value in plan.encoder.model_dump().items() if value is not None}
-        local = {key: str(Path(value).absolute()) for key, value in names.items() if Path(value).exists()}
-        changed["encoder"] = plan.encoder.model_copy(update=local)
-    return plan.model_copy(update=changed)
+    if options.scheduler is None:  # the machine that starts remote workers may have another device
+        check_search(plan.engine.backend, options.device, plan.engine.options)
+    out = Path(plan.output).absolute()
+    place = Place(str(out), options.device, options.threads, DATABASE_MEMORY, plan.engine.memory_bytes)
+    resolved = with_absolute_paths(resolve(plan))
+    run = RunContext(resolved, out, Ledger(out), place, options.command, moved_sets(resolved, out))
+    check_output_apart(run.out, run.sets())
+    run.levels()
+    return run
 
 
-def waves(run: RunContext) -> Iterator[tuple[str, list[Work]]]:
-    """Plan one wave of units after the other; each wave must be done (`run.done`) before the next is asked for."""
-    for stage in STAGES:
-        run.done[stage] = {}
+def waves(run: RunContext) -> Iterator[tuple[str, list[Work[Any, Any]]]]:
+    """Plan one wave of units after the other; each wave must be done (`run.done`) before the next is asked for.
+
+    Yields:
+        The stage that planned them, and units of one stage.
+    """
+    run.done |= {stage: {} for stage in performing_names()}
+    for stage in stage_names():
         for wave in stage_module(stage).plan(run):
-            yield stage, wave
+            for of in dict.fromkeys(work.stage for work in wave):
+                yield stage, [work for work in wave if work.stage == of]
 
 
 def execute(plan: Plan, options: RunOptions, progress: Progress) -> RunContext:
@@ -129,86 +113,63 @@ def execute(plan: Plan, options: RunOptions, progress: Progress) -> RunContext:
     """
     check_sources(plan)
     run = open_run(plan, options)
+    check_rules(run)
     with hold(run.out):
         prepare_output(run, options.overwrite)
         sweep(run.out)
-        with run.digests, open_executor(options.workers, options.scheduler, options.device):
-            hash_inputs(run, progress)
-            for stage, wave in waves(run):
-                if stage == FIRST_LOOK_AT_VECTORS:
-                    check_rules(run)
-                _do(run, options, progress, stage, wave)
-        write_atomic(run.out, LOCK_FILE, dump_lock(run.plan, fingerprints(run)).encode())
+        with open_executor(options.workers, options.scheduler, options.device):
+            try:
+                _do_all(run, options, progress)
+            finally:
+                run.ledger.save()
+        content = dump_lock(run.plan, fingerprints(run)).encode()
+        path = run.out / layout.LOCK_FILE
+        if path.read_bytes() != content:
+            write_atomic(run.out, layout.LOCK_FILE, content)
     return run
 
 
-def prepare_output(run: RunContext, overwrite: bool) -> None:
-    """Refuse an output of another plan, or clear it where the user asked for that.
-
-    Splits may change from run to run: that is what measuring once is for.
-    """
-    _keep_inputs_apart(run)
-    lock = run.out / LOCK_FILE
-    if lock.exists():
-        before, now = measuring_part(load_lock(lock).plan), measuring_part(run.plan)
-        differs = sorted(key for key in now if before.get(key) != now[key])
-        if differs and not overwrite:
-            raise OutputError(
-                f"{run.out} holds the output of another plan: it differs in {', '.join(differs)}. "
-                "Name another folder under `output`, or add --overwrite to remove what is there"
-            )
-        if differs:
-            for name in OWNED:
-                _remove(run.out / name)
-    write_atomic(run.out, LOCK_FILE, dump_lock(run.plan, {"command": run.command}).encode())
+def _do_all(run: RunContext, options: RunOptions, progress: Progress) -> None:
+    for _, wave in waves(run):
+        began = time.monotonic()
+        if _do(run, options, progress, wave):
+            run.ledger.spent(wave[0].stage, time.monotonic() - began)
+    _retire(run)
 
 
-def _keep_inputs_apart(run: RunContext) -> None:
-    """Refuse an output folder whose own files would be, or lie beside, somebody's input."""
-    out = run.out.resolve()
-    if out == out.parent:
-        raise OutputError(f"the output is {out}, the root of the file system; name a folder of its own")
-    for name, source in run.sets().items():
-        place = Path(source.path).resolve()
-        owned = [folder for folder in OWNED if place.is_relative_to(out / folder)]
-        if owned:
-            raise OutputError(
-                f"{name} ({source.path}) lies in {out / owned[0]}, which this run writes to; name another output folder"
-            )
+def _retire(run: RunContext) -> None:
+    """Remove what earlier runs made of parts that are gone; embeddings stay, and so does what this plan leaves out."""
+    parts = {name: {number for number, _ in groups_of(run, name)} for name in run.sets()}
+
+    def gone(record: Record) -> bool:
+        name, number = record.facts.get("part") or (None, 0)
+        return name in parts and number not in parts[name]
+
+    for stage in performing_names():
+        retire(run.out, stage, gone, kept="embeddings")
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def hash_inputs(run: RunContext, progress: Progress) -> None:
-    """Hash every input file that changed since it was last hashed, several at a time."""
-    files = sorted({file for name in run.sets() for shard in run.shards(name) for file in shard.files})
-    with (
-        progress.stage("hash inputs", total_units=len(files), total_rows=0) as bar,
-        ThreadPoolExecutor(4) as pool,
-    ):
-        for _ in pool.map(run.digests.sha256, files):
-            bar.advance()
-
-
-def _do(run: RunContext, options: RunOptions, progress: Progress, stage: str, wave: list[Work]) -> None:
+def _do(run: RunContext, options: RunOptions, progress: Progress, wave: Sequence[Work[Any, Any]]) -> bool:
+    """Do what of a wave is not done; says whether anything was."""
     if not wave:
-        return
-    if stage in REGROUPED:
-        retire(run.out, stage, [work.unit() for work in wave])
-    found = {work.name: find(run.out, work.unit()) for work in wave}
+        return False
+    stage = wave[0].stage
+    known = run.known(one for work in wave for one in work.inputs)
+    contents: dict[int, str | None] = {}
+    found = {work.name: standing(run, work, known, contents) for work in wave}
     todo = [work for work in wave if found[work.name] is None]
+    if options.scheduler is None:
+        check_weights(run.plan, encoders_of(todo))
     rows = sum(work.rows for work in todo)
+    run.remember_shards()
     with progress.stage(
         stage, total_units=len(todo), total_rows=rows, done_units=len(wave) - len(todo)
     ) as bar:
-        tasks = (work.task() for work in todo)
-        for index, _ in run_tasks(tasks, options.workers, options.scheduler):
-            bar.advance(rows=todo[index].rows)
+        groups = _together(todo)
+        tasks = (task_of(group, known) for group in groups)
+        for index, entries in run_tasks(tasks, options.workers, options.scheduler):
+            run.ledger.note(entries)
+            bar.advance(units=len(groups[index]), rows=sum(work.rows for work in groups[index]))
     for work in wave:
         record = found[work.name] or find(run.out, work.unit())
         if record is None:
@@ -217,12 +178,44 @@ def _do(run: RunContext, options: RunOptions, progress: Progress, stage: str, wa
                 "something else is changing this folder: stop it and run again"
             )
         run.done[stage][work.name] = record
+    return bool(todo)
+
+
+def encoders_of(todo: Sequence[Work[Any, Any]]) -> set[str]:
+    """Name the encoders that units embed by."""
+    return {work.settings.encoder_name for work in todo if getattr(work.settings, "encoder_name", "")}
+
+
+def _together(todo: Sequence[Work[Any, Any]]) -> list[list[Work[Any, Any]]]:
+    """Put units that share a pass into one task, in the order of the first of each."""
+    groups: dict[str, list[Work[Any, Any]]] = {}
+    for work in todo:
+        groups.setdefault(work.together or f"alone {work.name}", []).append(work)
+    return list(groups.values())
+
+
+def standing(
+    run: RunContext, work: Work[Any, Any], known: Json, contents: dict[int, str | None]
+) -> Record | None:
+    """Find a unit's record if it holds: fingerprint, outputs, and what was in its inputs when they were last read.
+
+    `contents` remembers what a list of inputs comes to, for units share their lists.
+    """
+    record = find(run.out, work.unit())
+    if record is None or not work.inputs:
+        return record
+    key = id(work.inputs)
+    if key not in contents:
+        every = all(one.key in known for one in work.inputs)
+        named = ((one.name, known[one.key]) for one in work.inputs)
+        contents[key] = content_fingerprint(named) if every else None
+    return record if record.facts["inputs"] == contents[key] else None
 
 
 def fingerprints(run: RunContext) -> Json:
-    """Give what the lock file records beside the plan: the command, and each shard's files by set and shard."""
-    sets = {
-        name: {shard.name: fingerprint(*map(run.digests.sha256, shard.files)) for shard in run.shards(name)}
-        for name in run.sets()
-    }
-    return {"command": run.command, "sets": sets}
+    """Say what the lock file records beside the plan: the command, and what was in each set's files, by unit."""
+    sets: dict[str, dict[str, str]] = {name: {} for name in run.sets()}
+    for record in run.records("read"):
+        name = record.name.rpartition("-")[0]
+        sets[name][record.name] = record.facts["inputs"]
+    return {"command": run.command, "version": OUTPUT_VERSION, "sets": sets}

@@ -1,4 +1,4 @@
-"""What holds for the whole tree: imports go one way, files stay small, the documents match the code."""
+"""What holds for the whole tree: imports go one way, rooms fit, names mean one thing, files stay small."""
 
 from __future__ import annotations
 
@@ -7,96 +7,205 @@ import re
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
+from collections import defaultdict
+from graphlib import TopologicalSorter
 
 import pytest
+from source_tree import FOLDERS, MODULES, PACKAGES, ROOT, imported, late, ours, public_classes, texts, tree
 
-ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("indexes", "curation", "pipeline")
-FILES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
-IDS = [str(path.relative_to(ROOT)) for path in FILES]
+from pipeline import layout
+
+EVERY_MODULE = pytest.mark.parametrize("module", MODULES)
+MOST_MODULES = 15
+
+# Each imports only what stands before it.
+ROOMS = (
+    "layout",
+    "files",
+    "commit",
+    "sets",
+    "readers",
+    "embedding",
+    "documents",
+    "plan",
+    "measuring",
+    "execution",
+    "splits",
+    "report",
+    "passes",
+    "stages",
+    "output",
+    "run",
+    "estimate",
+    "recomputing",
+    "verify",
+    "commands",
+    "doctor",
+    "cli",
+    "world",
+)
+UPWARD = {
+    # A named place to fail is put into the lowest rooms, and imports nothing of theirs.
+    ("pipeline.files.storage", "pipeline.execution.failpoints"),
+    ("pipeline.commit.attempts", "pipeline.execution.failpoints"),
+    ("pipeline.commit.publish", "pipeline.execution.failpoints"),
+    ("pipeline.commit.run_lock", "pipeline.execution.failpoints"),
+    # Shards are grouped into parts, and their footers say which columns a set will have.
+    ("pipeline.sets.parts", "pipeline.readers"),
+    ("pipeline.sets.own_columns", "pipeline.readers"),
+    # What a report was made from: asks these stages what they call their units, and which encoder made what.
+    ("pipeline.passes.provenance", "pipeline.stages.calibrate"),
+    ("pipeline.passes.provenance", "pipeline.stages.catalog"),
+    ("pipeline.passes.provenance", "pipeline.stages.measure"),
+}
+LATE = {
+    "pipeline.cli": "the help is shown without loading what the commands need",
+    "pipeline.execution.costs": "torch takes seconds to load, and only a plan with an encoder needs it",
+    "pipeline.execution.progress": "rich is loaded where there is a terminal",
+    "indexes.backends.exact": "numba takes half a second to load and torch four; one of them is used",
+    "indexes.device.exact_products": "Triton is there only beside a GPU",
+    "indexes.device.group_maxima": "Triton is there only beside a GPU",
+    "indexes.kmeans": "numba is loaded by those who train",
+}
+PAIRS = {
+    "clip_score": "a measure and the rule that reads it",
+    "cap": "a selection and the rule that gives it",
+    "measure": "what a measure is, and the stage that computes them",
+    "report": "the room, and the stage that makes the report",
+    "captions": "the measure, and the alt texts of the rendered world",
+}
+PLUGIN_CLASSES = {"Identity", "Settings", "Options"}
+"""What every stage, reader or backend calls its own; the name is how they are found."""
 
 
-def imported(path: Path) -> set[str]:
-    """Top-level names that a file imports, wherever in it."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names |= {alias.name.partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            if [alias.name for alias in node.names] == ["UnpicklingError"]:
-                continue  # the name of an error that is caught; nothing is unpickled
-            names.add(node.module.partition(".")[0])
-    return names
+SHARED_NAMES = {
+    "Finding",
+    "Group",
+    "Mark",
+    "Part",
+    "Queries",
+    "Rows",
+    "Sample",
+    "Search",
+    "Source",
+    "Stage",
+}
+"""Names that two rooms use for things of their own: none may be added, and one that is free is taken out."""
 
 
-@pytest.mark.parametrize("path", FILES, ids=IDS)
-def test_imports_go_one_way(path: Path) -> None:
-    own = path.relative_to(ROOT).parts[0]
-    above = PACKAGES[PACKAGES.index(own) + 1 :]
-    assert not imported(path) & set(above)
+def room(module: str) -> str:
+    """The room of a module of `pipeline`: its folder, or the module itself where it is in none."""
+    return module.split(".")[1] if "." in module else module
+
+
+@EVERY_MODULE
+def test_imports_go_one_way(module: str) -> None:
+    own = module.partition(".")[0]
+    assert not imported(module) & set(PACKAGES[PACKAGES.index(own) + 1 :])
+
+
+def test_rooms_of_the_pipeline_import_one_way() -> None:
+    inside = {module for module in MODULES if module.startswith("pipeline.")}
+    assert {room(module) for module in inside} == set(ROOMS)
+    upward = {
+        (module, other)
+        for module in inside
+        for other in ours(module) & inside
+        if ROOMS.index(room(other)) > ROOMS.index(room(module))
+    }
+    assert upward == UPWARD
+    assert not ours("pipeline.execution.failpoints") - {"indexes.errors"}
+
+
+def test_imports_run_in_no_circle_not_even_late_ones() -> None:
+    order = list(TopologicalSorter({module: ours(module) for module in MODULES}).static_order())
+    assert set(order) == set(MODULES)
+
+
+def test_late_imports_have_a_reason() -> None:
+    assert {module for module in MODULES if late(module)} == set(LATE)
+
+
+def test_every_module_can_be_imported_first() -> None:
+    """Each is imported in an interpreter that has imported nothing of ours; stages among them, by name."""
+    names = [name for name in MODULES if not name.endswith("__main__") and not name.startswith("indexes.")]
+    script = (
+        "import importlib, sys\n"
+        "for name in sys.argv[1:]:\n"
+        "    for loaded in [m for m in sys.modules if m.partition('.')[0] in ('indexes', 'curation', 'pipeline')]:\n"
+        "        del sys.modules[loaded]\n"
+        "    importlib.import_module(name)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, *names], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_dask_is_imported_in_one_file() -> None:
-    users = {str(path.relative_to(ROOT)) for path in FILES if imported(path) & {"dask", "distributed"}}
-    assert users == {"pipeline/execution/executors.py"}
+    users = {module for module in MODULES if imported(module) & {"dask", "distributed"}}
+    assert users == {"pipeline.execution.executors"}
 
 
-@pytest.mark.parametrize("path", FILES, ids=IDS)
-def test_no_pickle_and_no_eval(path: Path) -> None:
-    assert not imported(path) & {"pickle", "shelve", "marshal", "dill", "joblib", "cloudpickle"}
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+@EVERY_MODULE
+def test_no_pickle_and_no_eval(module: str) -> None:
+    assert not imported(module) & {"pickle", "shelve", "marshal", "dill", "joblib", "cloudpickle"}
+    for node in ast.walk(tree(module)):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             assert node.func.id not in ("eval", "exec", "__import__")
 
 
-@pytest.mark.parametrize("path", FILES, ids=IDS)
-def test_files_are_one_idea(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 250
-    assert path.stem not in ("utils", "helpers", "common", "misc")
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: str(folder.relative_to(ROOT)))
+def test_no_folder_is_two_rooms(folder) -> None:
+    modules = [path for path in MODULES.values() if path.parent == folder and path.name != "__init__.py"]
+    assert len(modules) <= MOST_MODULES
 
 
-@pytest.mark.parametrize("path", FILES, ids=IDS)
-def test_functions_are_short(path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+def test_a_module_name_means_one_thing() -> None:
+    owners = defaultdict(list)
+    for module in MODULES:
+        owners[module.rpartition(".")[2]].append(module)
+    assert {name for name, modules in owners.items() if len(modules) > 1} == set(PAIRS)
+
+
+def test_a_class_name_means_one_thing() -> None:
+    owners = defaultdict(list)
+    for module in MODULES:
+        for name in public_classes(module):
+            owners[name].append(module)
+    twice = {name: modules for name, modules in owners.items() if len(modules) > 1}
+    assert {name for name in twice if name not in PLUGIN_CLASSES} == SHARED_NAMES
+    for name in PLUGIN_CLASSES:
+        for module in owners[name]:
+            found = f"{module} has a class {name}"
+            assert re.match(
+                r"pipeline\.(stages|readers)\.|pipeline\.passes\.measure_unit$|indexes\.backends\.", module
+            ), found
+
+
+def test_only_the_layout_spells_an_output_path() -> None:
+    folders = "|".join(layout.FOLDERS)
+    spelled = [
+        f"{module}:{text.lineno} {text.value!r}"
+        for module in MODULES
+        if module.startswith("pipeline.") and module != "pipeline.layout"
+        for text in texts(module)
+        if re.match(rf"/?({folders})/", text.value)
+    ]
+    assert not spelled, "\n".join(spelled)
+
+
+@EVERY_MODULE
+def test_files_are_one_idea(module: str) -> None:
+    assert len(MODULES[module].read_text(encoding="utf-8").splitlines()) <= 250
+    assert module.rpartition(".")[2] not in ("utils", "helpers", "common", "misc")
+
+
+@EVERY_MODULE
+def test_functions_are_short(module: str) -> None:
+    for node in ast.walk(tree(module)):
         if isinstance(node, ast.FunctionDef):
             body = node.body[1:] if ast.get_docstring(node) else node.body
             lines = (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
             assert lines <= 45, f"{node.name} has {lines} lines"
-
-
-def test_the_readme_lists_every_file() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    for path in FILES:
-        if path.name != "__init__.py" or path.parent.name in PACKAGES:
-            assert path.name in text, f"README's tree lacks {path.relative_to(ROOT)}"
-
-
-def test_every_command_is_in_the_readme() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    source = (ROOT / "pipeline" / "cli.py").read_text(encoding="utf-8")
-    commands = re.findall(r"@app\.command\((?:name=\"(\w+)\")?\)\ndef (\w+)", source)
-    assert len(commands) >= 8
-    for named, function in commands:
-        assert f"`nearfar {named or function}" in text
-
-
-def test_the_readme_rule_is_a_rule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The example of the README is executed as it stands."""
-    import curation.rules as rules
-    from curation.selection import Drop, Scope
-
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    section = text[text.index("## Add a rule in one file") :]
-    code = re.search(r"```python\n(.*?)```", section, re.DOTALL)
-    assert code is not None
-    (tmp_path / "edge.py").write_text(code.group(1), encoding="utf-8")
-    monkeypatch.setattr(rules, "__path__", [*rules.__path__, str(tmp_path)])
-    assert "edge" in rules.names()
-    selection = rules.parse("edge", {"within": 0.02}).selection(Scope(benchmarks=("sketch",), reference=True))
-    assert isinstance(selection, Drop)
-    assert "margin" in selection.predicate
-    assert "-0.02" in selection.predicate
 
 
 def test_constraints_name_no_host_and_cover_the_dependencies() -> None:
@@ -108,19 +217,3 @@ def test_constraints_name_no_host_and_cover_the_dependencies() -> None:
         name = re.match(r"[A-Za-z0-9_-]+", requirement)
         assert name is not None
         assert name.group().lower().replace("_", "-") in pinned
-
-
-def test_every_module_can_be_imported_first() -> None:
-    """No import circle: each module is imported in an interpreter that has imported nothing of ours."""
-    names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in FILES]
-    ours = [name.removesuffix(".__init__") for name in names if not name.endswith("__main__")]
-    script = (
-        "import importlib, sys\n"
-        "for name in sys.argv[1:]:\n"
-        "    for loaded in [m for m in sys.modules if m.partition('.')[0] in ('indexes', 'curation', 'pipeline')]:\n"
-        "        del sys.modules[loaded]\n"
-        "    importlib.import_module(name)\n"
-    )
-    light = [name for name in ours if not name.startswith("indexes.")]
-    done = subprocess.run([sys.executable, "-c", script, *light], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr

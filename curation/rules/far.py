@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from curation.expressions import maximum, measured, number
+from curation.rule import Amount, Rule, Scope, expand
 from curation.rules._options import Benchmarks, Count, Fraction, Threshold, exactly_one
-from curation.selection import Amount, BestRank, Drop, Quota, Rank, Rule, Scope, Selection, expand
+from curation.selection import Selection
+from curation.selections.best_rank import BestRank
+from curation.selections.drop import Drop
+from curation.selections.quota import Quota
+from curation.selections.rank import Rank
 from indexes.errors import PlanError
 
 
@@ -29,6 +35,7 @@ class Far(Rule):
     threshold: Threshold | Literal["per_query"] | None = None
     combine: Literal["max", "quota", "rank"] = "max"
     needs: ClassVar[tuple[str, ...]] = ("similarity",)
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"keep": 3}
 
     def __post_init__(self) -> None:
         exactly_one(keep=self.keep, fraction=self.fraction, threshold=self.threshold)
@@ -46,12 +53,16 @@ class Far(Rule):
 
     def selection(self, scope: Scope) -> Selection:
         """Keep above a threshold, or the nearest by the chosen combination."""
+        names = ", ".join(self.to)
         if self.threshold == "per_query":
-            return Drop(f"NOT ({maximum(self.to, 'margin')} > 0)")
+            margin = maximum(self.to, "margin")
+            return Drop(f"NOT ({margin} > 0)", f"what has no margin above 0 to any of {names}", margin)
+        similarity = maximum(self.to, "similarity")
         if self.threshold is not None:
-            return Drop(f"NOT ({maximum(self.to, 'similarity')} > {number(float(self.threshold))})")
+            said = f"what has no similarity above {self.threshold} to any of {names}"
+            return Drop(f"NOT ({similarity} > {number(float(self.threshold))})", said, similarity)
         amount = Amount(self.keep, self.fraction)
         if self.combine == "max":
-            return Rank(maximum(self.to, "similarity"), amount, highest=True)
-        keys = tuple(measured(name, "similarity") for name in self.to)
-        return Quota(keys, amount) if self.combine == "quota" else BestRank(keys, amount)
+            return Rank(similarity, amount, highest=True, said=f"similarity to any of {names}")
+        keys, said = tuple(measured(name, "similarity") for name in self.to), f"the similarities to {names}"
+        return Quota(keys, amount, said) if self.combine == "quota" else BestRank(keys, amount, said)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from curation.expressions import maximum, number
+from curation.rule import Amount, Rule, Scope, expand
 from curation.rules._options import Benchmarks, Count, Fraction, Threshold, at_most_one
-from curation.selection import Amount, Drop, Rank, Rule, Scope, Selection, expand
+from curation.selection import Selection
+from curation.selections.drop import Drop
+from curation.selections.rank import Rank
 from indexes.errors import PlanError
 
 
@@ -28,8 +32,8 @@ class Near(Rule):
     threshold: Threshold | Literal["per_query"] | None = None
     keep: Count | None = None
     fraction: Fraction | None = None
-    combine: Literal["max"] = "max"
     needs: ClassVar[tuple[str, ...]] = ("similarity",)
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"to": ["photo"]}
 
     def __post_init__(self) -> None:
         at_most_one(threshold=self.threshold, keep=self.keep, fraction=self.fraction)
@@ -47,8 +51,12 @@ class Near(Rule):
 
     def selection(self, scope: Scope) -> Selection:
         """Drop by margin or by maximum similarity, or keep the least similar."""
+        names, similarity = ", ".join(self.to), maximum(self.to, "similarity")
         if self.threshold is None:
-            return Rank(maximum(self.to, "similarity"), Amount(self.keep, self.fraction), highest=False)
+            said = f"similarity to any of {names}"
+            return Rank(similarity, Amount(self.keep, self.fraction), highest=False, said=said)
         if self.threshold == "per_query":
-            return Drop(f"{maximum(self.to, 'margin')} > 0")
-        return Drop(f"{maximum(self.to, 'similarity')} > {number(float(self.threshold))}")
+            margin = maximum(self.to, "margin")
+            return Drop(f"{margin} > 0", f"what has a margin above 0 to any of {names}", margin)
+        said = f"what has a similarity above {self.threshold} to any of {names}"
+        return Drop(f"{similarity} > {number(float(self.threshold))}", said, similarity)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from curation.expressions import hashed
+from curation.rule import Amount, Rule, Scope
 from curation.rules._options import Count, Fraction, Name, Seed, exactly_one
-from curation.selection import Amount, Rank, Rule, Scope, Selection
+from curation.selection import Selection
+from curation.selections.rank import Rank
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +26,7 @@ class Random(Rule):
     fraction: Fraction | None = None
     like: Name | None = None
     seed: Seed = 0
-    needs: ClassVar[tuple[str, ...]] = ()
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"keep": 3}
 
     def __post_init__(self) -> None:
         exactly_one(keep=self.keep, fraction=self.fraction, like=self.like)
@@ -34,9 +38,10 @@ class Random(Rule):
     def selection(self, scope: Scope) -> Selection:
         """Keep the samples with the lowest hash."""
         return Rank(
-            key=f"md5_number_lower(uid::VARCHAR || ':{self.seed:d}')",
+            key=hashed(self.seed),
             amount=Amount(self.keep, self.fraction, self.like),
             highest=False,
             bounds=(0.0, 2.0**64),
             uniform=True,
+            said=f"hash with seed {self.seed}",
         )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
-from curation.predicates import check_predicate, named_columns
+from curation.rule import Rule, Scope, expression
 from curation.rules._options import Name
-from curation.selection import Drop, Rule, Scope, Selection
-from indexes.errors import PlanError
+from curation.selection import Selection
+from curation.selections.drop import Drop
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,21 +20,17 @@ class Where(Rule):
     """
 
     predicate: Name
-    needs: ClassVar[tuple[str, ...]] = ()
     shorthand: ClassVar[str | None] = "predicate"
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"predicate": "width >= 200 AND photo.similarity < 0.9"}
+
+    def texts(self) -> tuple[str, ...]:
+        """The predicate."""
+        return (self.predicate,)
 
     def resolved(self, scope: Scope) -> Self:
         """Check the predicate, where the parser is at hand, and write it as the parser reads it."""
-        if scope.parse is None:
-            return self
-        try:
-            parsed = scope.parse(self.predicate)
-        except PlanError as error:
-            raise PlanError(f"{scope.where}: {error}") from error
-        check_predicate(parsed.tree, scope.columns, scope.where)
-        return replace(self, predicate=parsed.sql)
+        return replace(self, predicate=expression(self.predicate, scope))
 
     def selection(self, scope: Scope) -> Selection:
         """Drop what the predicate does not hold for."""
-        reads = named_columns(scope.parse(self.predicate).tree) if scope.parse else ()
-        return Drop(f"NOT ({self.predicate})", reads)
+        return Drop(f"NOT ({self.predicate})", f"what is not {self.predicate}")

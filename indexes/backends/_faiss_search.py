@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from indexes.cpu.kbest import KBest, Offers
 from indexes.decide import Maxima, as_scores, exact_pairs
+from indexes.device.choice import check_device_name
 from indexes.errors import BadInputError
+from indexes.faiss_library import load_faiss
 from indexes.queries import Queries, check_norms
 from indexes.scanner import ScanOptions, check_memory, check_samples, check_uids
 from indexes.scores import Neighbours, Scores
@@ -27,7 +29,12 @@ Positions = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Pairs worth an exact product: rows of the block and packed queries."""
+    """Pairs worth an exact product.
+
+    Attributes:
+        rows: `(p,)` int64 rows of the block.
+        queries: `(p,)` int64 queries, packed or counted from their segment's start.
+    """
 
     rows: Positions
     queries: Positions
@@ -73,11 +80,20 @@ class FaissScanner:
         return as_scores(self._queries, found[0], found[1] if len(found) > 1 else None, counted)
 
     def neighbours(self) -> Neighbours:
-        """Give the nearest samples of each query over the stream so far."""
+        """List the nearest samples of each query over the stream so far."""
         return self._best.neighbours()
 
     def best_few(self, vectors: Floats, kind: int, segment: int) -> Candidates:
-        """Candidates for the largest score of each row; positions count from the segment's start."""
+        """Candidates for the largest score of each row.
+
+        Args:
+            vectors: `(n, d)` float32, for margins with a column of ones.
+            kind: 0 for similarities, 1 for margins.
+            segment: The benchmark.
+
+        Returns:
+            Pairs whose queries count from the segment's start.
+        """
         index = self._indexes[kind][segment]
         _, found = index.search(vectors, min(self._options.k, index.ntotal, GPU_MOST))
         found[found[:, 0] < 0, 0] = 0
@@ -85,7 +101,15 @@ class FaissScanner:
         return Candidates(rows, found[rows, place])
 
     def nearest_samples(self, block: NDArray[np.float16], floor: NDArray[np.float64]) -> Candidates:
-        """Candidates for the nearest samples of each query: here, samples that found the query themselves."""
+        """Candidates for the nearest samples of each query: here, samples that found the query themselves.
+
+        Args:
+            block: `(n, d)` float16.
+            floor: `(q,)` float64 similarity below which a sample cannot enter.
+
+        Returns:
+            Pairs with packed queries.
+        """
         parts = []
         for segment, (first, _) in enumerate(self._spans()):
             found = self.best_few(block.astype(np.float32), 0, segment)
@@ -121,22 +145,46 @@ class FaissScanner:
         self._best.offer(Offers(found.queries[keep], value[keep], uids[rows], position + rows))
 
 
+def check_device(name: str) -> None:
+    """Check that FAISS can compute on a device, before any work; FAISS is imported only where CUDA is named.
+
+    Args:
+        name: `auto`, `cpu`, `cuda` or `cuda:<number>`; under `auto` FAISS computes on the CPU.
+
+    Raises:
+        BadInputError: If this FAISS cannot use a GPU, or sees no such one.
+    """
+    check_device_name(name)
+    if not name.startswith("cuda"):
+        return
+    faiss = load_faiss()
+    if not hasattr(faiss, "StandardGpuResources"):
+        raise BadInputError(
+            f"device '{name}' is not for this FAISS build (faiss-cpu); install the 'gpu' extra in place of 'cpu', "
+            "or use device cpu"
+        )
+    seen = faiss.get_num_gpus()
+    if _number(name) >= seen:
+        there = ", ".join(["cpu", *(f"cuda:{index}" for index in range(seen))])
+        raise BadInputError(f"device '{name}' is not there; FAISS sees: {there}. Use one of these, or auto")
+
+
+def _number(device: str) -> int:
+    return int(device.partition(":")[2] or 0)
+
+
 def placed(index: Any, device: str) -> Any:
     """Move an index to the GPU that a plan names, with the `gpu` extra; `auto` stays on the CPU.
 
     Raises:
-        BadInputError: If this FAISS cannot use a GPU, or has no such index there.
+        BadInputError: If this FAISS cannot use a GPU, sees no such one, or has no such index there.
     """
-    import faiss
-
+    check_device(device)
     if not device.startswith("cuda"):
         return index
-    if not hasattr(faiss, "StandardGpuResources") or not faiss.get_num_gpus():
-        raise BadInputError(
-            f"device '{device}' is not for this FAISS build; install the 'gpu' extra or use device cpu"
-        )
+    faiss = load_faiss()
     try:
-        return faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), int(device.partition(":")[2] or 0), index)
+        return faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), _number(device), index)
     except RuntimeError as error:
         reason = str(error).splitlines()[-1][:200]
         raise BadInputError(
@@ -145,9 +193,8 @@ def placed(index: Any, device: str) -> Any:
 
 
 def on_host(index: Any) -> Any:
-    """Give an index whose lists may have any length: itself, or its copy on the CPU if it is on a GPU."""
-    import faiss
-
+    """Find an index whose lists may have any length: the index itself, or its copy on the CPU if it is on a GPU."""
+    faiss = load_faiss()
     gpu: Any = getattr(faiss, "GpuIndex", ())
     return faiss.index_gpu_to_cpu(index) if isinstance(index, gpu) else index
 
@@ -155,8 +202,7 @@ def on_host(index: Any) -> Any:
 @contextmanager
 def threads(count: int) -> Iterator[None]:
     """Let FAISS use `count` threads for a while."""
-    import faiss
-
+    faiss = load_faiss()
     before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(count)
     try:

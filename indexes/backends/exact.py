@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from indexes.device.choice import has_driver, resolve_device
 from indexes.queries import Queries
 from indexes.scanner import Scanner, ScanOptions
 
 EXACT = True
-_DRIVER = Path("/proc/driver/nvidia/version")
 
 
 def open_scanner(queries: Queries, options: ScanOptions) -> Scanner:
@@ -16,10 +14,10 @@ def open_scanner(queries: Queries, options: ScanOptions) -> Scanner:
 
     The engines are imported here, since numba takes half a second to load and torch takes four.
     """
-    if options.device.startswith("cuda") or (options.device == "auto" and _DRIVER.exists()):
-        from indexes.backends.torch import TorchScanner, device_of
+    if options.device.startswith("cuda") or (options.device == "auto" and has_driver()):
+        from indexes.backends.torch import TorchScanner
 
-        if device_of(options.device) != "cpu":
+        if resolve_device(options.device) != "cpu":
             return TorchScanner(queries, options)
     from indexes.cpu.engine import ExactScanner
 

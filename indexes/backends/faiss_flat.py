@@ -8,18 +8,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.backends._faiss_search import GPU_MOST, Candidates, FaissScanner, Floats, on_host, placed
+from indexes.backends._faiss_search import (
+    GPU_MOST,
+    Candidates,
+    FaissScanner,
+    Floats,
+    check_device,
+    on_host,
+    placed,
+)
+from indexes.faiss_library import load_faiss
 from indexes.queries import Queries
 from indexes.scanner import ScanOptions
+
+__all__ = ["EXACT", "check_device", "open_scanner"]
 
 EXACT = True
 FEW = 8
 
 
 def flat(vectors: NDArray[np.float32]) -> Any:
-    """Index vectors exhaustively by inner product."""
-    import faiss
-
+    """Index `(n, d)` vectors exhaustively by inner product."""
+    faiss = load_faiss()
     index = faiss.IndexFlatIP(vectors.shape[1])
     index.add(np.ascontiguousarray(vectors))
     return index
@@ -29,7 +39,10 @@ class FaissFlatScanner(FaissScanner):
     """FAISS screens in float32; decisions equal float64's."""
 
     def best_few(self, vectors: Floats, kind: int, segment: int) -> Candidates:
-        """Every pair within twice the error bound of its row's largest score, or over a threshold to be counted."""
+        """Every pair within twice the error bound of its row's largest score, or over a threshold to be counted.
+
+        Arguments and answer as in `FaissScanner.best_few`: `(n, d)` float32 in, pairs out.
+        """
         error = screen_error(vectors, self._longest(kind))
 
         def cut(scores: Floats, rows: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -39,7 +52,7 @@ class FaissFlatScanner(FaissScanner):
         return certified(self._indexes[kind][segment], vectors, cut, 2)
 
     def nearest_samples(self, block: NDArray[np.float16], floor: NDArray[np.float64]) -> Candidates:
-        """Every pair that may be among the nearest of its query."""
+        """Every pair that may be among the nearest of its query: `(n, d)` float16 and `(q,)` floors in, pairs out."""
         wide = self._queries.vectors.astype(np.float32)
         error = screen_error(block.astype(np.float32), self._longest(0))
         k = self._options.k
@@ -90,7 +103,7 @@ def certified(
 
 
 def screen_error(samples: Floats, longest: float) -> float:
-    """Bound of FAISS's error: d float32 products and sums in any order, and float32 thresholds and comparisons."""
+    """Bound FAISS's error for `(n, d)` samples: float32 products, sums in any order, thresholds and comparisons."""
     steps = (2 * samples.shape[1] + 4) * 2.0**-23
     reach = _longest_row(samples) * longest
     return float(steps / (1 - steps) * reach + 2.0**-20 * (reach + longest + 1))

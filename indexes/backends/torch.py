@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.decide import Maxima, as_scores
+from indexes.device.choice import resolve_device
 from indexes.device.exact_products import first_floor, near_pairs, resolve_rows
-from indexes.device.group_maxima import GROUP, NOTHING, columns_of, device_error_bound, fused_maxima
+from indexes.device.group_maxima import device_error_bound, fused_maxima
 from indexes.device.nearest_lists import DeviceKBest, ordered
-from indexes.errors import BadInputError, RunFailedError
+from indexes.device.query_columns import GROUP, NOTHING, columns_of
+from indexes.errors import RunFailedError
 from indexes.queries import MAX_NORM, Queries, check_norms
 from indexes.scanner import ScanOptions, check_memory, check_samples, check_uids
 from indexes.scores import Neighbours, Scores
@@ -36,7 +38,7 @@ class TorchScanner:
         import torch
 
         torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
-        self._device = device_of(options.device)
+        self._device = resolve_device(options.device)
         size, width = queries.vectors.shape
         columns = size + GROUP * len(queries.names)
         held = columns * (2 * width + 32 * options.k + 64)
@@ -77,7 +79,7 @@ class TorchScanner:
         )
 
     def neighbours(self) -> Neighbours:
-        """Give the nearest samples of each query over the stream so far."""
+        """List the nearest samples of each query over the stream so far."""
         return self._best.neighbours()
 
     def _block(
@@ -167,21 +169,6 @@ class TorchScanner:
         self._rows = max(GROUP, self._rows // 2)
         if self._device != "cpu":
             torch.cuda.empty_cache()
-
-
-def device_of(name: str) -> str:
-    """Turn a device option into a device that there is.
-
-    Raises:
-        BadInputError: If CUDA is asked for where there is none.
-    """
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if name != "cpu" and not torch.cuda.is_available():
-        raise BadInputError(f"device '{name}' is not here: torch sees no CUDA device. Use device cpu or auto")
-    return name
 
 
 def open_scanner(queries: Queries, options: ScanOptions) -> TorchScanner:

@@ -41,7 +41,7 @@ OFFER = np.dtype(
 """A pair that may be among its query's nearest."""
 
 
-class Block(NamedTuple):
+class Scratch(NamedTuple):
     """Room for some samples in work.
 
     Attributes:
@@ -65,12 +65,12 @@ class Block(NamedTuple):
     crowd: int
 
 
-class Work(NamedTuple):
+class Question(NamedTuple):
     """What one call of `screen` is asked.
 
     Attributes:
         rows: Samples in the block.
-        start: First panel of the range; here all knowledge begins anew.
+        start: First panel of the range; here nothing is known of the rows yet.
         first: Panel to go on with.
         last: End of the range.
         error: Bound of `indexes.bound`.
@@ -104,7 +104,7 @@ class Exact(NamedTuple):
     least: float
 
 
-class Found(NamedTuple):
+class PanelMaxima(NamedTuple):
     """Exact maxima of one panel range: `(2, rows, segments)` values and packed query positions.
 
     `over` counts the margins above zero, `(rows, segments)` int32.

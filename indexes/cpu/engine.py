@@ -1,4 +1,9 @@
-"""The CPU engine: blocks of samples over threads, each fused tile by tile; see DESIGN_NOTE.md."""
+"""The CPU engine: blocks of samples over threads, each fused tile by tile; see DESIGN_NOTE.md.
+
+What keeps answers independent of threads and blocks: a row's maxima are exact and tie to the lower query, whoever finds
+them first; lists of neighbours have a total order; and what threads share, the floors of those lists, only rises and
+only ever decides what is *not* looked at.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.bound import error_bound
-from indexes.cpu.blocks import MOST_RANKS, NO_QUERY, OFFER, ROW, Block, Exact, Found, Work
+from indexes.cpu.blocks import MOST_RANKS, NO_QUERY, OFFER, ROW, Exact, PanelMaxima, Question, Scratch
 from indexes.cpu.kernel import COLUMNS, HAS_BFLOAT16, ROWS
 from indexes.cpu.nearest import ENTRY, as_neighbours, evaluate, insert, no_neighbours
 from indexes.cpu.packing import Sizes, aligned, hold, pack, padded_bits, padded_width, units_of
@@ -57,7 +62,8 @@ class Layout:
 class Item:
     """A piece of work: samples `low` to `high` against panels `first` to `last`.
 
-    `alone` says that no other item in work has the same queries, so that their lists need no lock.
+    `alone` says that no other item in work has the same queries, so that their lists need no lock: the items of a
+    single block are cut over panels, and no query is in two panels (filling columns are never offered).
     """
 
     low: int
@@ -74,7 +80,7 @@ class Stream:
     samples: NDArray[np.float16]
     uids: NDArray[np.uint64]
     position: int
-    found: Found
+    found: PanelMaxima
 
 
 class ExactScanner:
@@ -104,7 +110,7 @@ class ExactScanner:
         return self._scores(found)
 
     def neighbours(self) -> Neighbours:
-        """Give the nearest samples of each query over the stream so far."""
+        """List the nearest samples of each query over the stream so far."""
         return as_neighbours(self._nearest)
 
     def _pieces(self, rows: int) -> Iterator[tuple[int, int]]:
@@ -129,13 +135,20 @@ class ExactScanner:
             items += [Item(start, min(start + rows, high), *edge, blocks == 1) for edge in pairwise(edges)]
         return items
 
-    def _work(self, stream: Stream, items: Iterator[Item], block: Block) -> None:
+    def _work(self, stream: Stream, items: Iterator[Item], block: Scratch) -> None:
         """Take items as long as there are any; all threads share the iterator."""
         for item in items:
             self._screen(stream, item, block)
 
-    def _screen(self, stream: Stream, item: Item, block: Block) -> None:
-        """Pack, screen, and merge what was found; offers are inserted whenever their room is full."""
+    def _screen(self, stream: Stream, item: Item, block: Scratch) -> None:
+        """Pack, screen, and merge what was found; offers are inserted whenever their room is full.
+
+        The order matters twice. A bad row is refused before the screen raises any floor on its account. And offers are
+        evaluated before the screen goes on, for it writes the next ones over them.
+
+        Raises:
+            DataError: If a row is not finite or too long.
+        """
         bits = padded_bits(stream.samples[item.low : item.high])
         rows = item.high - item.low
         sizes = Sizes(*pack(bits, np.arange(rows, dtype=np.int32), self._bfloat16, block.panels))
@@ -144,7 +157,7 @@ class ExactScanner:
         error = error_bound(sizes, self._sizes, self._queries.width, self._steepest)
         margins = self._queries.thresholds is not None
         counting = margins and self._count_over
-        work = Work(rows, item.first, item.first, item.last, error, self._bfloat16, margins, counting)
+        work = Question(rows, item.first, item.first, item.last, error, self._bfloat16, margins, counting)
         stride, least = 2 * bits.shape[1], -error if counting else np.inf
         addresses = (bits.ctypes.data, self._held.exact.ctypes.data)
         exact = Exact(*addresses, stride, bits.shape[1] // CHUNK, error, least)
@@ -159,14 +172,14 @@ class ExactScanner:
         with self._lock:
             _merge(stream.found, found, item)
 
-    def _nothing_found(self, rows: int) -> Found:
+    def _nothing_found(self, rows: int) -> PanelMaxima:
         segments = len(self._queries.names)
         value, query = np.full((2, rows, segments), -np.inf), np.full((2, rows, segments), NO_QUERY, np.int32)
-        return Found(value, query, np.zeros((rows, segments), np.int32))
+        return PanelMaxima(value, query, np.zeros((rows, segments), np.int32))
 
-    def _scratch(self) -> Block:
+    def _scratch(self) -> Scratch:
         rows, offers, k = self._layout.rows, self._layout.offers, self._nearest.shape[1]
-        return Block(
+        return Scratch(
             panels=aligned((rows // ROWS, self._held.panels.shape[1], ROWS)),
             cut=np.zeros((rows // ROWS, 2, ROWS), np.float32),
             rows=np.zeros((2, rows), ROW),
@@ -177,7 +190,7 @@ class ExactScanner:
             crowd=COLUMNS * k if k <= MOST_RANKS else offers,
         )
 
-    def _scores(self, found: Found) -> Scores:
+    def _scores(self, found: PanelMaxima) -> Scores:
         similarity, margin = found.value
         nearest, margin_query = (self._queries.positions(query.astype(np.int64)) for query in found.query)
         if self._queries.thresholds is None:
@@ -210,7 +223,7 @@ def fit_layout(queries: Queries, options: ScanOptions, bfloat16: bool) -> Layout
     return layout
 
 
-def _merge(whole: Found, part: Found, item: Item) -> None:
+def _merge(whole: PanelMaxima, part: PanelMaxima, item: Item) -> None:
     """Take over the better of two exact maxima; ties go to the lower query."""
     value, query = whole.value[:, item.low : item.high], whole.query[:, item.low : item.high]
     better = (part.value > value) | ((part.value == value) & (part.query < query))

@@ -42,7 +42,7 @@ class KBest:
         return self._similarity[:, -1]
 
     def offer(self, offers: Offers) -> None:
-        """Merge new pairs in; a pair must be offered once."""
+        """Merge `(m,)` new pairs in; a pair must be offered once."""
         touched = np.unique(offers.query)
         if not len(touched):
             return
@@ -62,5 +62,5 @@ class KBest:
         self._position[query, rank] = position[order]
 
     def neighbours(self) -> Neighbours:
-        """Give a copy of what is held."""
+        """Copy what is held: `(q, k)` similarities, uids and positions."""
         return Neighbours(self._similarity.copy(), self._uids.copy(), self._position.copy())

@@ -4,6 +4,11 @@ One call multiplies `ROWS` samples by `COLUMNS` queries, keeps all products in r
 compares them there with what is known already, so that the score matrix never reaches memory unless something in
 the tile may matter. Operands are packed in units of four bytes: one float32, or two neighbouring bfloat16.
 
+Why its answers hold: a product is the sum of `width` terms in one lane, fused, one rounding after the other, as
+`indexes.bound` counts them; cuts, levels and floors are compared in float32, with the few roundings that are counted
+there too. A comparison with NaN is false, but `packing.pack` refused such rows. Nothing is stored where the answer
+is zero: the tile in memory is then an older one's.
+
 What is marked `no cover` here runs only while numba compiles, and so not when its cache is warm.
 """
 
@@ -19,7 +24,7 @@ from numba import njit, types
 from numba.core import cgutils, config
 from numba.extending import intrinsic
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def features_compiled_for() -> dict[str, bool]:
@@ -59,16 +64,16 @@ class _BFloat(ir.Type):  # type: ignore[misc]  # pragma: no cover
 _VB = ir.VectorType(_BFloat(), 2 * LANES)
 
 
-def compiled(function: Function) -> Function:
+def compiled(function: _Function) -> _Function:
     """Compile by numba without the interpreter lock, cached on disk; FMA contraction would change no decision."""
-    return cast("Function", njit(cache=True, nogil=True, error_model="numpy")(function))
+    return cast("_Function", njit(cache=True, nogil=True, error_model="numpy")(function))
 
 
-def inlined(function: Function) -> Function:
+def inlined(function: _Function) -> _Function:
     """Compile into the callers: a call would copy every field of every array that it is given."""
     compiler: Any = njit
     options = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"nnan", "nsz"}}
-    return cast("Function", compiler(forceinline=True, **options)(function))
+    return cast("_Function", compiler(forceinline=True, **options)(function))
 
 
 def _declare(
@@ -132,7 +137,11 @@ class Emitter:  # pragma: no cover
 def _products(
     emit: Emitter, left: ir.Value, right: ir.Value, units: ir.Value, bfloat16: bool
 ) -> list[list[ir.Value]]:  # pragma: no cover
-    """Loop over the width with all accumulators in registers."""
+    """Loop over the width with all accumulators in registers.
+
+    Every accumulator is a phi of its own: in memory they would be stored and loaded in each step. Queries are loaded
+    once per step for all rows, a sample's unit is broadcast once for all its vectors of queries.
+    """
     builder = emit.builder
     entry = builder.block
     loop, done = builder.append_basic_block("loop"), builder.append_basic_block("done")
@@ -163,7 +172,10 @@ def _products(
 def _row_hits(
     emit: Emitter, sums: list[list[ir.Value]], cuts: ir.Value, levels: list[ir.Value]
 ) -> ir.Value:  # pragma: no cover
-    """Bits of the rows that reach their cut for the maximum, and for the margin."""
+    """Bits of the rows that reach their cut for the maximum, and for the margin.
+
+    The largest of a row's vectors first, then one comparison: which columns it were is asked only of rows that hit.
+    """
     builder = emit.builder
     answer: ir.Value = ir.Constant(_I64, 0)
     for row, values in enumerate(sums):

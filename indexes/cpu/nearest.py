@@ -1,4 +1,8 @@
-"""The k nearest samples of each query for the CPU engine: exact products of offers, sorted insertion."""
+"""The k nearest samples of each query for the CPU engine: exact products of offers, sorted insertion.
+
+A list's order is total (similarity, then uid, then stream position), and an offer is dropped only if k samples are
+certain to come before it. So the lists do not depend on the order in which blocks and threads bring their offers.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +38,7 @@ def no_neighbours(queries: int, k: int) -> NDArray[Any]:
 
 
 def as_neighbours(nearest: NDArray[Any]) -> Neighbours:
-    """Copy the lists out."""
+    """Copy the lists out: `(queries, k)` of `ENTRY`."""
     uids = np.stack([nearest["high"], nearest["low"]], axis=-1)
     return Neighbours(nearest["similarity"].copy(), uids, nearest["position"].copy())
 
@@ -43,7 +47,21 @@ def as_neighbours(nearest: NDArray[Any]) -> Neighbours:
 def evaluate(
     held: Held, exact: Exact, offers: NDArray[Any], count: int, error: float
 ) -> int:  # pragma: no cover - machine code
-    """Compute the offers that still can enter exactly, and move them to the front; gives their number."""
+    """Compute the offers that still can enter exactly, and move them to the front.
+
+    Floors have risen since most of them were noted, so a second look spares many exact products. An offer moves to its
+    own place or before it, never over one that is still to be read.
+
+    Args:
+        held: The queries.
+        exact: Where the float16 rows are.
+        offers: `(capacity,)` of `OFFER`; the first `count` count.
+        count: Offers that wait.
+        error: The screen's bound.
+
+    Returns:
+        How many are left.
+    """
     columns, floors, slack = held.column, held.floor, np.float32(error)
     kept = 0
     for index in range(count):
@@ -81,7 +99,17 @@ def _before(
 def insert(
     held: Held, nearest: NDArray[Any], offers: NDArray[Any], uids: NDArray[np.uint64], stream: tuple[int, int]
 ) -> None:  # pragma: no cover - machine code
-    """Insert evaluated offers; `stream` is their number and the stream position of the block's first row."""
+    """Insert evaluated offers.
+
+    Callers whose queries overlap take turns by a lock; who reads a floor meanwhile sees the old or the new one.
+
+    Args:
+        held: The queries; their floors rise.
+        nearest: `(q, k)` of `ENTRY`, the lists.
+        offers: `(capacity,)` of `OFFER` from `evaluate`.
+        uids: `(n, 2)` uint64, of the block.
+        stream: How many offers, and the stream position of the block's first row.
+    """
     columns, floors, last = held.column, held.floor, nearest.shape[1] - 1
     lines, start = nearest.shape[1] * ENTRY_BYTES // 64 + 1, nearest.ctypes.data
     for index in range(stream[0]):
@@ -100,5 +128,6 @@ def insert(
             place -= 1
         entry = entries[place]
         entry.similarity, entry.high, entry.low, entry.position = value, high, low, position
-        # Offers may have proved more than a list that is not full yet.
+        # Offers may have proved more than a list that is not full yet. Rounding the floor up to a float32 is among the
+        # roundings that the bound counts.
         floors[offer.column] = max(floors[offer.column], np.float32(entries[last].similarity))

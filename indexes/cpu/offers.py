@@ -1,4 +1,10 @@
-"""Pairs of a tile that may be among a query's nearest: noted, and thinned out by what they prove of each other."""
+"""Pairs of a tile that may be among a query's nearest: noted, and thinned out by what they prove of each other.
+
+A floor is a similarity that a query's k-th best sample of the stream is certain to reach in the end: f <= its k-th best
+s. Whoever belongs on the list has s >= f, hence a screened score a >= f − e, and is offered. Floors only rise, by lists
+that are full (`nearest.insert`) and by offers that are waiting (`thin`). Those need not be on a list yet: none of
+the k offers that prove a floor lies below it by more than e, so all of them are kept until they are computed.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.cpu.blocks import Block
+from indexes.cpu.blocks import Scratch
 from indexes.cpu.kernel import COLUMNS, inlined
 from indexes.cpu.tile_rows import first_bit, float_at, reaching
 
@@ -16,7 +22,19 @@ from indexes.cpu.tile_rows import first_bit, float_at, reaching
 def note_columns(
     tile: Any, floor: Any, offers: NDArray[Any], place: tuple[int, int, int], count: int, error: float
 ) -> int:  # pragma: no cover - machine code
-    """Note pairs of the tile that may be among a query's nearest; gives the number of offers."""
+    """Note pairs of the tile that may be among a query's nearest.
+
+    Args:
+        tile: Address of `(ROWS, COLUMNS)` float32 screened scores.
+        floor: Address of `(COLUMNS,)` float32 floors; -inf lets all pass, and +inf (filling columns) none.
+        offers: `(capacity,)` of `OFFER`, with room for a whole tile.
+        place: The tile's first row, its rows that are samples, and its first column.
+        count: Offers so far.
+        error: The screen's bound.
+
+    Returns:
+        Offers now.
+    """
     row, lanes, first = place
     for lane in range(lanes):
         scores = np.int64(tile + 4 * COLUMNS * lane)
@@ -34,11 +52,22 @@ def note_columns(
 
 @inlined
 def thin(
-    floors: NDArray[np.float32], block: Block, span: tuple[int, int, int], error: float
+    floors: NDArray[np.float32], block: Scratch, span: tuple[int, int, int], error: float
 ) -> int:  # pragma: no cover - machine code
-    """Raise a panel's floors to what its offers prove, and drop the offers below; gives the number of offers.
+    """Raise a panel's floors to what its offers prove, and drop the offers below.
 
-    k samples with scores of at least a have similarities of at least a - error, and so has the query's k-th best.
+    k samples with scores of at least a have similarities of at least a − e, and so has the query's k-th best. They are
+    k different samples, since a panel meets each sample of the block once. With k above `MOST_RANKS`, the last rank
+    would not be the k-th; the crowd is then set so large that nobody calls this.
+
+    Args:
+        floors: `(p * COLUMNS,)` float32.
+        block: Its offers, and its `(COLUMNS, k)` ranks as scratch.
+        span: The panel's first column, and its offers: the first and the one behind the last.
+        error: The screen's bound e.
+
+    Returns:
+        Offers now, those before the span included.
     """
     first, begin, end = span
     offers, ranks, last = block.offers, block.ranks, block.ranks.shape[1] - 1

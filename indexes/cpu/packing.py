@@ -66,7 +66,7 @@ def units_of(width: int, bfloat16: bool) -> int:
 
 
 def padded_bits(vectors: NDArray[np.float16]) -> NDArray[np.uint16]:
-    """The bits of float16 rows, padded with zeros to whole chunks; a view where nothing is missing."""
+    """The bits of `(n, d)` float16 rows, padded with zeros to whole chunks; a view where nothing is missing."""
     rows, width = vectors.shape
     if width == padded_width(width):
         return np.ascontiguousarray(vectors).view(np.uint16)
@@ -76,7 +76,7 @@ def padded_bits(vectors: NDArray[np.float16]) -> NDArray[np.uint16]:
 
 
 def aligned(shape: tuple[int, ...]) -> NDArray[np.int32]:
-    """Zeroed int32 array that starts at a cache line."""
+    """Make a zeroed int32 array of `(*shape)` that starts at a cache line."""
     size = 4 * int(np.prod(shape))
     raw = np.zeros(size + 64, np.uint8)
     start = -raw.ctypes.data % 64
@@ -110,7 +110,7 @@ def hold(queries: Queries, bfloat16: bool) -> tuple[Held, Sizes]:
 def _rounded(
     wide: NDArray[np.float32], bits: NDArray[np.uint32], narrow: NDArray[np.float32], out: NDArray[np.uint32]
 ) -> tuple[Any, Any, Any]:  # pragma: no cover - runs as machine code
-    """Round float32 to bfloat16; gives squared norms of whole, packed and residual.
+    """Round float32 to bfloat16, and sum the squares of whole, packed and residual.
 
     `bits` and `out` are views of `wide` and `narrow`; source and target apart, so that the loops become vectors.
     """

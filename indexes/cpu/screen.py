@@ -1,5 +1,14 @@
-"""The fused pass of the CPU engine: tiles against what is known, exact products for whatever may matter.
+"""The fused pass of the CPU engine: tiles against what is known, exact products for what may matter.
 
+With e the bound of `indexes.bound`, a screened scores, s exact values (of similarities, or of margins), two things hold
+from the begin to the end of a segment, for every row and kind:
+* its cut is at most max(top − 2e, best − e), where top is the largest a and best the largest s so far. The pair of the
+  largest s in the whole segment has a >= s − e, and s >= best and s >= top − e; so it is never below the cut.
+* every pair seen so far was below the cut of its time, or is in best, or waits among the row's candidates. Cuts only
+  rise, so what was below stays below.
+
+A pair is looked at once, and best keeps the lower query of equal ones, so that the order in which pairs are resolved
+changes what they cost and never what comes out.
 Compiled functions take arrays and plain numbers one by one: a tuple of arrays costs 0.4 µs per call to hand over,
 which is as much as a tile.
 """
@@ -11,7 +20,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.cpu.blocks import KEPT, NO_QUERY, Block, Exact, Found, Work
+from indexes.cpu.blocks import KEPT, NO_QUERY, Exact, PanelMaxima, Question, Scratch
 from indexes.cpu.kernel import (
     COLUMN_BIT,
     COLUMNS,
@@ -47,7 +56,7 @@ def _resolve(
     cut: NDArray[np.float32],
     place: tuple[int, int, int],
 ) -> None:  # pragma: no cover - machine code
-    """Compute a row's waiting candidates exactly, the most promising first, and raise its cut."""
+    """Compute a row's waiting candidates exactly; the most promising first, whose value raises the cut for the rest."""
     panel, kind, lane = place
     known = rows[kind, panel * ROWS + lane]
     promising = 0
@@ -56,10 +65,12 @@ def _resolve(
             promising = turn
     for turn in range(known.count):
         pick = promising if turn == 0 else (0 if turn == promising else turn)
+        # Where margins above zero are counted, the cut stays at -e or below: what is skipped has none.
         if known.score[pick] < cut[panel, kind, lane]:
             continue
         query, other = column[known.column[pick]], rows[0, panel * ROWS + lane]
         if kind == 1:
+            # Both kinds walk through one segment, so `other.best` is this very pair's similarity.
             same = query == other.query
             value = other.best if same else similarity(exact, panel * ROWS + lane, query)
             value -= thresholds[query]
@@ -85,6 +96,9 @@ def _note_row(
 ) -> Any:  # pragma: no cover - machine code
     """Note a row's candidates of a tile: the columns among `bits` that are at or above the cut.
 
+    Filling columns repeat their panel's last query: as similarities they come to that query again; as margins their
+    level keeps them below any cut that a top has set, so that none is counted twice.
+
     Returns:
         Bits of the columns that found no room, to be noted once the waiting candidates are resolved.
     """
@@ -93,6 +107,7 @@ def _note_row(
     bits &= reaching(at[0], at[1], limit)
     if not bits:
         return bits
+    # The top raises the cut before anything is noted. A column that reaches the cut alone is the top.
     alone, column = bits & (bits - 1) == 0, first_bit(bits)
     top = float_at(at[0], column) - float_at(at[1], column) if alone else top_of(at[0], at[1])
     known.top = max(known.top, top)
@@ -114,9 +129,10 @@ def _note_row(
 
 @compiled
 def _begin(
-    rows: NDArray[Any], cut: NDArray[np.float32], work: Work
+    rows: NDArray[Any], cut: NDArray[np.float32], work: Question
 ) -> None:  # pragma: no cover - machine code
     """Forget what was known: a new segment begins."""
+    # Rows that fill up the last tile, and margins that nobody asks for, keep +inf: they reach no cut.
     cut[:] = np.inf
     for kind in range(1 + work.margins):
         for row in range(work.rows):
@@ -140,7 +156,7 @@ def _announce(
 
 @compiled
 def _finish(
-    held: Held, exact: Exact, block: Block, work: Work, found: Found, segment: int
+    held: Held, exact: Exact, block: Scratch, work: Question, found: PanelMaxima, segment: int
 ) -> None:  # pragma: no cover - machine code
     """Resolve all rows and write the segment's exact maxima."""
     column, thresholds, rows, cut = held.column, held.thresholds, block.rows, block.cut
@@ -158,9 +174,17 @@ def _finish(
 
 @inlined
 def _sweep(
-    held: Held, exact: Exact, block: Block, work: Work, queries: int, count: int
+    held: Held, exact: Exact, block: Scratch, work: Question, queries: int, count: int
 ) -> int:  # pragma: no cover - machine code
-    """Take one panel of queries past all samples of the block; gives the number of offers."""
+    """Take one panel of queries past all samples of the block.
+
+    The panel stays in the first-level cache meanwhile. A tile is stored only if its answer is not zero, and stays until
+    the next one is: offers and rows both read it. Cuts are this thread's own and up to date; floors are all threads',
+    read without a lock: they only rise, so an old one lets more pairs through and loses none.
+
+    Returns:
+        The number of offers that wait.
+    """
     columns, thresholds, first = held.column, held.thresholds, queries * COLUMNS
     cut, rows, offers = block.cut, block.rows, block.offers
     units, micro = np.int64(held.panels.shape[1]), -(-work.rows // ROWS)
@@ -168,6 +192,7 @@ def _sweep(
     right, left = np.int64(held.panels[queries:].ctypes.data), np.int64(block.panels.ctypes.data)
     level, floor = np.int64(held.level[first:].ctypes.data), np.int64(held.floor[first:].ctypes.data)
     at_cut, nothing = np.int64(cut.ctypes.data), np.int64(block.nothing.ctypes.data)
+    # Only this panel's offers, from `begin` on, can be thinned; twice as many as may stay pay for the look.
     begin, crowd = count, block.crowd
     due = begin + 3 * crowd
     for panel in range(micro):
@@ -202,7 +227,7 @@ def _sweep(
 
 @compiled
 def screen(
-    held: Held, exact: Exact, block: Block, work: Work, found: Found
+    held: Held, exact: Exact, block: Scratch, work: Question, found: PanelMaxima
 ) -> tuple[int, int]:  # pragma: no cover - machine code
     """Screen a block against the panels of its range until the range or the room for offers ends.
 
@@ -210,8 +235,10 @@ def screen(
         The panel to go on with (the end of the range when done), and how many offers are waiting.
     """
     segments, count = held.segment, 0
+    # A sweep notes every pair at worst; so much room is left that it need not ask.
     room = block.offers.shape[0] - -(-work.rows // ROWS) * ROWS * COLUMNS
     for queries in range(work.first, work.last):
+        # A range that goes on after its offers were taken away still knows its rows: only a segment's begin forgets.
         if queries == work.start or segments[queries - 1] != segments[queries]:
             _begin(block.rows, block.cut, work)
         count = _sweep(held, exact, block, work, queries, count)

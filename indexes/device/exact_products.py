@@ -1,11 +1,13 @@
-"""Exact products on a torch device for whatever the screen could not decide; float64 has no rounding here."""
+"""Exact products on a torch device for what the screen could not decide; float64 has no rounding here."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from indexes.device.group_maxima import GROUP, WORD, Columns, member, plain_scores
+from indexes.device.group_maxima import member
+from indexes.device.plain_tile import plain_scores
+from indexes.device.query_columns import GROUP, WORD, QueryColumns
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,7 +17,7 @@ _MOST_GROUPS: Final = 1 << 16
 _FAR: Final = 2**62
 
 
-class Pairs(NamedTuple):
+class ScreenedPairs(NamedTuple):
     """Rows of a block and columns: `(p,)` int64 each."""
 
     rows: Tensor
@@ -30,7 +32,7 @@ class RowMaxima(NamedTuple):
 
 
 def resolve_rows(
-    block: Tensor, columns: Columns, screened: Tensor, levels: Tensor | None, error: float
+    block: Tensor, columns: QueryColumns, screened: Tensor, levels: Tensor | None, error: float
 ) -> RowMaxima:
     """Find the exact maximum per row and segment.
 
@@ -78,8 +80,8 @@ def first_floor(block: Tensor, vectors: Tensor, k: int, error: float) -> Tensor:
     return found
 
 
-def near_pairs(block: Tensor, columns: Columns, near: Tensor) -> Iterator[tuple[Pairs, Tensor]]:
-    """Pairs that reached their cut, with their exact similarities; a bounded number at a time.
+def near_pairs(block: Tensor, columns: QueryColumns, near: Tensor) -> Iterator[tuple[ScreenedPairs, Tensor]]:
+    """ScreenedPairs that reached their cut, with their exact similarities; a bounded number at a time.
 
     Args:
         block: `(n, d)` float16 samples.
@@ -92,22 +94,22 @@ def near_pairs(block: Tensor, columns: Columns, near: Tensor) -> Iterator[tuple[
     row, word = torch.nonzero(near, as_tuple=True)
     for rows, words in _portions(row, word):
         pair, bit = torch.nonzero((near[rows, words][:, None] >> bits) & 1, as_tuple=True)
-        pairs = Pairs(rows[pair], words[pair] * WORD + bit)
+        pairs = ScreenedPairs(rows[pair], words[pair] * WORD + bit)
         yield pairs, _exact(block, columns, pairs)
 
 
-def _row_pairs(screened: Tensor, cut: Tensor, columns: Columns) -> Iterator[Pairs]:
+def _row_pairs(screened: Tensor, cut: Tensor, columns: QueryColumns) -> Iterator[ScreenedPairs]:
     """Single members where the group's second score lies below the cut, else whole groups."""
     import torch
 
     row, group = torch.nonzero(screened[0] >= cut, as_tuple=True)
     crowded = screened[1, row, group] >= cut[row, group]
     lone = ~crowded
-    yield Pairs(row[lone], group[lone] * GROUP + member(screened[0, row[lone], group[lone]]))
+    yield ScreenedPairs(row[lone], group[lone] * GROUP + member(screened[0, row[lone], group[lone]]))
     for rows, groups in _portions(row[crowded], group[crowded]):
         members = (groups[:, None] * GROUP + torch.arange(GROUP, device=row.device)).flatten()
         held = ~columns.filling[members]
-        yield Pairs(rows.repeat_interleave(GROUP)[held], members[held])
+        yield ScreenedPairs(rows.repeat_interleave(GROUP)[held], members[held])
 
 
 def _portions(left: Tensor, right: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
@@ -116,7 +118,7 @@ def _portions(left: Tensor, right: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         yield left[start : start + _MOST_GROUPS], right[start : start + _MOST_GROUPS]
 
 
-def _exact(block: Tensor, columns: Columns, pairs: Pairs) -> Tensor:
+def _exact(block: Tensor, columns: QueryColumns, pairs: ScreenedPairs) -> Tensor:
     """Exact similarities; adding zero makes -0.0 and 0.0 the same bits."""
     import torch
 

@@ -29,7 +29,7 @@ class DeviceKBest:
         self._position = torch.full((queries, k), -1, dtype=torch.int64, device=device)
 
     def copy(self) -> DeviceKBest:
-        """Give one that can be changed without this one."""
+        """Copy the lists, so that one can be changed without the other."""
         other = DeviceKBest(0, self.k, str(self._similarity.device))
         other._similarity, other._uids = self._similarity.clone(), self._uids.clone()
         other._position = self._position.clone()
@@ -63,7 +63,7 @@ class DeviceKBest:
         self._position[query, rank] = position[order]
 
     def neighbours(self) -> Neighbours:
-        """Give a copy of what is held, in host memory."""
+        """Copy what is held to host memory: `(q, k)` similarities, uids and positions."""
         position = self._position.cpu().numpy().copy()
         uids = self._uids.cpu().numpy().view(np.uint64) ^ _SIGN
         uids[position < 0] = 0

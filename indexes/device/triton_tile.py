@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 import triton
 import triton.language as tl
 
-from indexes.device.group_maxima import GROUP, NOTHING, WORD, Columns, GroupMaxima
+from indexes.device.query_columns import GROUP, NOTHING, WORD, GroupMaxima, QueryColumns
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -138,41 +139,63 @@ def _pairs(  # type: ignore[no-untyped-def]  # pragma: no cover - runs on the de
     tl.store(out + pair, tl.sum(total, 1), mask=here)
 
 
-def tile_maxima(samples: Tensor, columns: Columns, cut: Tensor, shape: Shape | None = None) -> GroupMaxima:
-    """Give what `plain_maxima` gives, up to the order of sums."""
+def tile_maxima(
+    samples: Tensor, columns: QueryColumns, cut: Tensor, shape: Shape | None = None
+) -> GroupMaxima:
+    """Group maxima as `plain_maxima` has them, up to the order of sums.
+
+    Args:
+        samples: `(n, d)` float16, on the same device as everything else.
+        columns: The queries.
+        cut: `(c,)` float32, a similarity below it cannot be among the query's nearest.
+        shape: The tile; None takes the fastest of `SHAPES`, timed once per card and width.
+    """
     rows, width = samples.shape
     count, device = len(columns.vectors), samples.device
     similarity, margin = (torch.empty((2, rows, count // GROUP), device=device) for _ in range(2))
     found = GroupMaxima(
         similarity, margin, torch.empty((rows, count // WORD), dtype=torch.int32, device=device)
     )
-    tile = shape or _fastest_shape(width, str(device))
-    _tile[(triton.cdiv(rows, tile.rows) * triton.cdiv(count, tile.columns),)](
-        samples,
-        columns.vectors,
-        columns.level,
-        cut,
-        *found,
-        rows,
-        count,
-        width,
-        ROWS=tile.rows,
-        COLUMNS=tile.columns,
-        WIDTH=tile.width,
-        SIZE=GROUP,
-        BITS=WORD,
-        NEIGHBOURS=BAND,
-        LOWEST=NOTHING,
-        num_warps=tile.warps,
-        num_stages=tile.stages,
-    )
+    with current(device):
+        tile = shape or _fastest_shape(width, str(device))
+        _tile[(triton.cdiv(rows, tile.rows) * triton.cdiv(count, tile.columns),)](
+            samples,
+            columns.vectors,
+            columns.level,
+            cut,
+            *found,
+            rows,
+            count,
+            width,
+            ROWS=tile.rows,
+            COLUMNS=tile.columns,
+            WIDTH=tile.width,
+            SIZE=GROUP,
+            BITS=WORD,
+            NEIGHBOURS=BAND,
+            LOWEST=NOTHING,
+            num_warps=tile.warps,
+            num_stages=tile.stages,
+        )
     return found
 
 
 def exact_values(samples: Tensor, vectors: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Exact inner products of pairs of rows, `(p,)` float64."""
+    """Exact inner products of pairs of rows.
+
+    Args:
+        samples: `(n, d)` float16.
+        vectors: `(c, d)` float16.
+        rows: `(p,)` int64 rows of `samples`.
+        columns: `(p,)` int64 rows of `vectors`.
+
+    Returns:
+        `(p,)` float64, without rounding.
+    """
     out = torch.empty(len(rows), dtype=torch.float64, device=samples.device)
-    if len(rows):
+    if not len(rows):
+        return out
+    with current(samples.device):
         _pairs[(triton.cdiv(len(rows), PAIRS),)](
             samples,
             vectors,
@@ -187,6 +210,11 @@ def exact_values(samples: Tensor, vectors: Tensor, rows: Tensor, columns: Tensor
     return out
 
 
+def current(device: torch.device) -> AbstractContextManager[object]:
+    """Make a card torch's current one for a while: Triton starts a kernel there, wherever its arrays are."""
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
+
+
 @functools.cache
 def _fastest_shape(width: int, device: str) -> Shape:
     """Time the shapes on this card with random vectors; one that does not fit it is passed over."""
@@ -194,7 +222,9 @@ def _fastest_shape(width: int, device: str) -> Shape:
     rows = torch.randn((TRIAL_ROWS, width), device=device, generator=random).div_(width**0.5).half()
     groups = TRIAL_ROWS // GROUP
     nothing = torch.zeros(TRIAL_ROWS, device=device)
-    columns = Columns(rows, nothing, nothing.long(), nothing.bool(), (0, groups), nothing[:groups].long())
+    columns = QueryColumns(
+        rows, nothing, nothing.long(), nothing.bool(), (0, groups), nothing[:groups].long()
+    )
     cut, times = torch.ones(TRIAL_ROWS, device=device), {}
     for shape in SHAPES:
         try:

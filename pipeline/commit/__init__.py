@@ -1,6 +1,6 @@
 """The commit contract: attempts, records, publishing, and one run at a time in an output folder."""
 
-from pipeline.commit.attempts import Attempt, attempt, retire, sweep
+from pipeline.commit.attempts import Attempt, attempt, forget, retire, sweep
 from pipeline.commit.records import Output, Record, Unit, find, fingerprint, read_record, records
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "attempt",
     "find",
     "fingerprint",
+    "forget",
     "read_record",
     "records",
     "retire",

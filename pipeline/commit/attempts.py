@@ -13,11 +13,12 @@ import re
 import secrets
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from indexes.errors import RunFailedError
+from pipeline import layout
 from pipeline.commit.publish import Publication, finish_journals, publish
 from pipeline.commit.records import (
     Output,
@@ -59,6 +60,8 @@ class Attempt:
         self._epoch = epoch(out)
         self._asked: set[str] = set()
         self._rows: dict[str, int | None] = {}
+        self.noted: dict[str, str] = {}
+        """Content of inputs that the unit read, by their key; see `pipeline.files.inputs`."""
 
     def file(self, relative: str) -> Path:
         """Where to write the file that will be `<out>/<relative>`; its folder is made."""
@@ -165,31 +168,35 @@ def sweep(out: Path) -> None:
     finish_journals(out)
 
 
-def retire(out: Path, stage: str, planned: Iterable[Unit]) -> None:
-    """Remove a stage's records that no planned unit has, and their files.
+def retire(out: Path, stage: str, gone: Callable[[Record], bool], kept: str = "") -> None:
+    """Remove the records of a stage that are `gone`, and their files, but for those below the folder `kept`.
 
-    For stages whose units may be cut anew, which hands a file from one unit to another: the record of its former unit
-    would vouch for the new bytes, or take them along when it goes. A file that two records name is neither's. Files go
-    first: a record that lacks one counts for nothing. The caller holds the lock of the output folder.
+    Parts of a set that are gone would else stay in folders that people read as one table. A file that another record
+    names too is left alone. Files go first: a record that lacks one counts for nothing. The caller holds the lock of
+    the output folder.
     """
-    wanted, found = set(planned), records(out, stage)
+    found = records(out, stage)
     owners = Counter(output.path for record in found for output in record.outputs)
-    for record in found:
-        alone = all(owners[output.path] == 1 for output in record.outputs)
-        if alone and Unit(stage, record.name, record.fingerprint) in wanted:
-            continue
+    for record in filter(gone, found):
         with output_errors(out):
             for output in record.outputs:
-                if file_size(out, output.path) is not None:
+                spared = owners[output.path] > 1 or (bool(kept) and output.path.startswith(f"{kept}/"))
+                if not spared and file_size(out, output.path) is not None:
                     remove_file(out, output.path)
             failpoint("commit.files_retired")
             remove_file(out, f"{commit_folder(stage)}/{record_file(record.name)}")
 
 
+def forget(out: Path, unit: Unit) -> None:
+    """Take back that a unit is done, before its files are made again from other inputs."""
+    with output_errors(out):
+        remove_file(out, f"{commit_folder(unit.stage)}/{record_file(unit.name)}")
+
+
 def _stage_folders(out: Path) -> list[str]:
     try:
         with open_folder(out, "commits") as commits:
-            return [f"commits/{stage}" for stage in sorted(entries(commits))]
+            return [f"{layout.COMMITS}/{stage}" for stage in sorted(entries(commits))]
     except FileNotFoundError:
         return []
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from indexes.errors import OutputError, RunFailedError
+from pipeline import layout
 from pipeline.commit.records import (
     Output,
     Record,
@@ -29,6 +29,7 @@ from pipeline.commit.records import (
     record_file,
 )
 from pipeline.commit.run_lock import epoch
+from pipeline.commit.stage_lock import exclusive
 from pipeline.execution.failpoints import failpoint
 from pipeline.files.digests import sha256_of
 from pipeline.files.storage import (
@@ -42,7 +43,6 @@ from pipeline.files.storage import (
 )
 
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
-_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EINVAL}
 _JOURNAL = ".journal"
 
 Places = set[tuple[str, int]]
@@ -73,7 +73,7 @@ def publish(publication: Publication) -> Record:
         OutputError: If the disk refuses, or something that is no file stands where an output belongs.
     """
     out, record = publication.out, publication.record
-    with open_folder(out, commit_folder(record.stage), create=True) as folder, _exclusive(folder):
+    with open_folder(out, commit_folder(record.stage), create=True) as folder, exclusive(folder):
         standing = find(out, publication.unit)
         if standing:
             return standing
@@ -97,22 +97,11 @@ def finish_journals(out: Path) -> None:
     except FileNotFoundError:
         return
     for stage in stages:
-        with open_folder(out, f"commits/{stage}") as folder:
+        with open_folder(out, f"{layout.COMMITS}/{stage}") as folder:
             for name in entries(folder):
                 record = _read_record(folder, name[1 : -len(_JOURNAL)]) if name.endswith(_JOURNAL) else None
                 if record:
                     _clean(out, folder, record)
-
-
-@contextlib.contextmanager
-def _exclusive(folder: int) -> Iterator[None]:
-    # Without locks the exclusive creation of the record still lets one worker win.
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            raise
-    yield  # closing the folder unlocks it
 
 
 def _fence(publication: Publication) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from indexes.errors import OutputError
+from pipeline import layout
 from pipeline.files.storage import entries, file_size, open_folder, relative_parts
 
 Bytes: TypeAlias = bytes  # `Output.bytes` shadows the type
@@ -72,7 +73,7 @@ def fingerprint(*parts: object) -> str:
 
 
 def record_file(name: str) -> str:
-    """File name of a unit's record; whatever a file system could misread is percent-encoded.
+    """File name of a unit's record; what a file system could misread is percent-encoded.
 
     Raises:
         OutputError: If the name is empty or too long for a file name.
@@ -88,11 +89,11 @@ def record_file(name: str) -> str:
 
 def commit_folder(stage: str) -> str:
     """Folder of a stage's records, relative to the output folder."""
-    return f"commits/{record_file(stage).removesuffix('.json')}"
+    return f"{layout.COMMITS}/{record_file(stage).removesuffix('.json')}"
 
 
 def read_record(out: Path, stage: str, name: str) -> Record | None:
-    """The record of a unit, whatever its fingerprint; None where there is none, or only a torn one."""
+    """The record of a unit, with any fingerprint; None where there is none, or only a torn one."""
     found = _load(out, stage, record_file(name))
     return found if found and (found.stage, found.name) == (stage, name) else None
 

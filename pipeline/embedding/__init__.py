@@ -1,1 +1,1 @@
-"""Encoders: their weights, and batches of images through them."""
+"""Encoders: their weights, and batches of images and captions through them."""

@@ -1,4 +1,4 @@
-"""The image encoder: any CLIP that open_clip's factory builds, from its own names or from local files.
+"""The encoder: any CLIP that open_clip's factory builds, from its own names or from local files.
 
 Nothing is ever downloaded. This is the only file of the pipeline that imports torch to embed.
 """
@@ -10,13 +10,15 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from indexes.errors import BadInputError, RunFailedError
+from indexes.device.choice import resolve_device
+from indexes.errors import RunFailedError
+from pipeline.embedding.tokens import Tokenizer, tokenizer_of
 from pipeline.embedding.weights import EncoderSpec, ModelFiles, build, find
 
 if TYPE_CHECKING:
@@ -32,14 +34,14 @@ class OutOfDeviceMemory(RunFailedError):  # noqa: N818 - callers answer it with 
 
 @dataclass(frozen=True, eq=False)
 class Encoder:
-    """An image encoder in float32 and everything that its vectors depend on.
+    """An encoder of images and captions in float32, and everything that its vectors depend on.
 
     Attributes:
         fingerprint: `model` (a name for people), `architecture_sha256`, `weights_sha256` (of the tensors as
-            computed with, not of the file), `preprocessing`, `dtype`, and `sha256` over the last four. Vectors
-            may be compared when `sha256` agrees.
+            computed with, not of the file), `preprocessing`, `tokenizer`, `dtype`, and `sha256` over the last
+            five. Vectors may be compared when `sha256` agrees.
         width: Numbers in one vector.
-        device: Where it computes, "cpu" or "cuda".
+        device: Where it computes: `cpu`, `cuda` or `cuda:<number>`.
     """
 
     fingerprint: dict[str, str]
@@ -47,6 +49,7 @@ class Encoder:
     device: str
     _model: Any
     _transform: Callable[[Image.Image], torch.Tensor]
+    _tokenizer: Tokenizer
 
     @property
     def image_size(self) -> int:
@@ -71,15 +74,50 @@ class Encoder:
         Raises:
             OutOfDeviceMemory: If the batch does not fit the accelerator.
         """
+        return self._through("image", prepared)
+
+    def tokenize(self, captions: Sequence[str]) -> NDArray[np.int64]:
+        """Tokenize captions as open_clip does for this model; those that are too long are cut.
+
+        Args:
+            captions: `n` captions; an empty one is the empty text.
+
+        Returns:
+            `(n, context)` int64.
+
+        Raises:
+            DataError: If the model's tokenizer is not on this machine.
+        """
+        return self._tokenizer.tokenize(captions)
+
+    def embed_tokens(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Embed tokenized captions by the text tower.
+
+        Args:
+            tokens: `(n, context)` int64.
+
+        Returns:
+            `(n, width)` float32, not normalised.
+
+        Raises:
+            OutOfDeviceMemory: If the batch does not fit the accelerator.
+        """
+        return self._through("text", tokens)
+
+    def _through(self, tower: Literal["image", "text"], rows: NDArray[Any]) -> NDArray[np.float32]:
+        """Send rows through one of the two towers; returns `(n, width)` float32."""
         import torch
 
+        encode = self._model.encode_image if tower == "image" else self._model.encode_text
         try:
             with torch.inference_mode():
-                found = self._model.encode_image(torch.from_numpy(prepared).to(self.device))
-                vectors: NDArray[np.float32] = found.float().cpu().numpy()
+                vectors: NDArray[np.float32] = (
+                    encode(torch.from_numpy(rows).to(self.device)).float().cpu().numpy()
+                )
         except torch.OutOfMemoryError as error:
             torch.cuda.empty_cache()
-            raise OutOfDeviceMemory(f"{len(prepared)} images do not fit the device's memory") from error
+            what = "images" if tower == "image" else "captions"
+            raise OutOfDeviceMemory(f"{len(rows)} {what} do not fit the device's memory") from error
         return vectors
 
     def embed_images(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
@@ -93,19 +131,20 @@ def load_encoder(spec: EncoderSpec, device: str = "auto") -> Encoder:
     Args:
         spec: open_clip's names (`ViT-B-16-plus-240`, `laion400m_e32`), or paths: a folder or JSON file with
             the model's config, and a checkpoint.
-        device: "auto" (CUDA where there is one), "cpu" or "cuda".
+        device: `auto` (CUDA where there is one), `cpu`, `cuda` or `cuda:<number>`.
 
     Raises:
         UnknownNameError: If open_clip has no such model or pretrained tag.
         DataError: If the weights are not on this machine, are damaged, or are of another architecture.
-        BadInputError: If CUDA is asked for where there is none.
+        BadInputError: If this machine has no such device.
     """
+    chosen = _device(device)
     files = find(spec)
     model, transform, preprocessing = build(files)
-    chosen = _device(device)
-    fingerprint = _fingerprint(files, model, preprocessing)
+    tokenizer = tokenizer_of(files.architecture)
+    fingerprint = _fingerprint(files, model, preprocessing, tokenizer.settings)
     width = int(files.architecture["embed_dim"])
-    return Encoder(fingerprint, width, chosen, model.to(chosen).eval(), transform)
+    return Encoder(fingerprint, width, chosen, model.to(chosen).eval(), transform, tokenizer)
 
 
 @contextmanager
@@ -126,26 +165,24 @@ def single_threaded() -> Iterator[Callable[[], None]]:
 
 
 def _device(asked: str) -> str:
-    import torch
+    """Find the device, and let float32 mean float32 there as on every other."""
+    chosen = resolve_device(asked)
+    if chosen != "cpu":
+        import torch
 
-    if asked not in ("auto", "cpu", "cuda"):
-        raise BadInputError(f"unknown device '{asked}'; it can be auto, cpu or cuda")
-    if asked == "cuda" and not torch.cuda.is_available():
-        raise BadInputError(
-            "device 'cuda' was asked for, but torch finds no CUDA device; use 'auto' or 'cpu'"
-        )
-    if asked == "cpu" or not torch.cuda.is_available():
-        return "cpu"
-    torch.backends.cudnn.allow_tf32 = False  # float32 means float32, on every device
-    torch.backends.cuda.matmul.allow_tf32 = False
-    return "cuda"
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cuda.matmul.allow_tf32 = False
+    return chosen
 
 
-def _fingerprint(files: ModelFiles, model: Any, preprocessing: dict[str, Any]) -> dict[str, str]:
+def _fingerprint(
+    files: ModelFiles, model: Any, preprocessing: dict[str, Any], tokenizer: dict[str, Any]
+) -> dict[str, str]:
     parts = {
         "architecture_sha256": hashlib.sha256(_canonical(files.architecture)).hexdigest(),
         "weights_sha256": _weights_digest(model),
         "preprocessing": _canonical(preprocessing).decode(),
+        "tokenizer": _canonical(tokenizer).decode(),
         "dtype": DTYPE,
     }
     return {"model": files.label, **parts, "sha256": hashlib.sha256(_canonical(parts)).hexdigest()}
@@ -156,7 +193,7 @@ def _canonical(value: Any) -> bytes:
 
 
 def _weights_digest(model: Any) -> str:
-    """The sha256 of all tensors by name, the same whatever file or precision they were stored in."""
+    """The sha256 of all tensors by name; the kind of file and the precision they were stored in make no difference."""
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         values = np.ascontiguousarray(tensor.detach().cpu().numpy())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from pipeline.execution.progress import Stage, clock_time
+from pipeline.execution.counts import Stage, clock_time
 from pipeline.execution.redaction import redact
 
 

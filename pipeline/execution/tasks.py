@@ -12,7 +12,7 @@ import indexes.errors
 from indexes.errors import NearfarError
 
 LOG = logging.getLogger("nearfar")
-# Without a run's log, tracebacks go nowhere rather than to the terminal, whatever a library does to the root logger.
+# Without a run's log, tracebacks go nowhere rather than to the terminal, even if a library changes the root logger.
 LOG.addHandler(logging.NullHandler())
 LOG.propagate = False
 
@@ -39,7 +39,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a task came to, in a form that crosses processes whatever was raised."""
+    """What a task came to, in a form that crosses processes, any exception included."""
 
     result: Any = None
     error: str | None = None
@@ -69,7 +69,7 @@ def _known_class(error: NearfarError) -> str:
 
 
 def unwrap(outcome: Outcome) -> Any:
-    """Give a task's result, or raise what it raised."""
+    """Return a task's result, or raise what it raised."""
     if outcome.error is None:
         return outcome.result
     LOG.error("%s", outcome.message, extra={"traceback": outcome.trace})

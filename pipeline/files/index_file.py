@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.errors import DataError, ShapeError
+from indexes.faiss_library import load_faiss
 
 VERSION = 1
-AGAIN = "Remove {folder} and run again: it is built anew"
+AGAIN = "Remove {folder} and run again: it is built again"
 MADE_BY = {"version": "version of nearfar", "encoder": "encoder", "width": "encoder", "metric": "program"}
 
 
@@ -40,6 +41,11 @@ class Description:
     def dumps(self) -> str:
         """Write the JSON."""
         return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
+
+    @staticmethod
+    def loads(text: str) -> Description:
+        """Read what `dumps` wrote."""
+        return Description(**json.loads(text))
 
 
 def check_description(path: Path, expected: Description) -> None:
@@ -79,7 +85,7 @@ def save_index(vectors: NDArray[np.float16], path: Path) -> None:
     Raises:
         ShapeError: If there are no vectors.
     """
-    import faiss
+    faiss = load_faiss()
 
     if vectors.ndim != 2 or 0 in vectors.shape:
         raise ShapeError(f"an index needs at least one vector, got an array of shape {vectors.shape}")
@@ -95,7 +101,7 @@ def load_index(path: Path, expected: Description | None = None) -> NDArray[np.fl
         DataError: If the file is no flat inner-product index of float16 values.
         ShapeError: If they are not as many, or as wide, as `expected` says.
     """
-    import faiss
+    faiss = load_faiss()
 
     try:
         index = faiss.deserialize_index(np.frombuffer(path.read_bytes(), np.uint8))

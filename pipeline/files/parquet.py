@@ -34,16 +34,61 @@ def write_parquet(path: str | os.PathLike[str], batches: Batches, schema: pa.Sch
         OutputError: If the file exists or cannot be written; no partial file stays behind.
         ShapeError: If a batch lacks a column, or a value does not fit its type.
     """
-    target = Path(path)
-    plain = _without_metadata(schema)
-    pieces = [batches] if isinstance(batches, pa.Table) else batches
-    rows = 0
+    with open_parquet(path, schema) as writing:
+        for batch in [batches] if isinstance(batches, pa.Table) else batches:
+            writing.add(batch)
+    return writing.rows
+
+
+class Writing:
+    """A Parquet file on its way; memory holds one row group and one batch."""
+
+    def __init__(self, path: Path, schema: pa.Schema, writer: pq.ParquetWriter) -> None:
+        self.rows = 0
+        self._path, self._schema, self._writer = path, schema, writer
+        self._waiting: list[pa.Table] = []
+        self._held = 0
+
+    def add(self, batch: pa.Table | pa.RecordBatch) -> None:
+        """Write the next rows.
+
+        Raises:
+            ShapeError: If the batch lacks a column, or a value does not fit its type.
+        """
+        table = _fitted(batch, self._schema, self._path)
+        while self._held + table.num_rows >= ROW_GROUP:
+            room = ROW_GROUP - self._held
+            self._waiting.append(table.slice(0, room))
+            table = table.slice(room)
+            self._held = ROW_GROUP
+            self.flush()
+        if table.num_rows:
+            self._waiting.append(table)
+            self._held += table.num_rows
+
+    def flush(self) -> None:
+        """Write what waits as one row group."""
+        if self._held:
+            # Page boundaries follow the chunks of an array, so a row group is always one chunk.
+            group = pa.concat_tables(self._waiting).combine_chunks()
+            with output_errors(self._path):
+                self._writer.write_table(group, row_group_size=ROW_GROUP)
+            self.rows += group.num_rows
+            self._waiting, self._held = [], 0
+
+
+@contextlib.contextmanager
+def open_parquet(path: str | os.PathLike[str], schema: pa.Schema) -> Iterator[Writing]:
+    """Open a new Parquet file to which rows are added; it is whole when the block ends.
+
+    Raises:
+        OutputError: As `write_parquet`.
+    """
+    target, plain = Path(path), _without_metadata(schema)
     with _new_file(target, plain) as writer:
-        for group in _row_groups(pieces, plain, target):
-            with output_errors(target):
-                writer.write_table(group, row_group_size=ROW_GROUP)
-            rows += group.num_rows
-    return rows
+        writing = Writing(target, plain, writer)
+        yield writing
+        writing.flush()
 
 
 def read_parquet(path: str | os.PathLike[str], columns: Sequence[str] | None = None) -> pa.Table:
@@ -133,30 +178,6 @@ def _open_writer(stream: pa.NativeFile, schema: pa.Schema) -> pq.ParquetWriter:
         version="2.6",
         data_page_version="1.0",
     )
-
-
-def _row_groups(
-    batches: Iterable[pa.Table | pa.RecordBatch], schema: pa.Schema, path: Path
-) -> Iterator[pa.Table]:
-    waiting: list[pa.Table] = []
-    rows = 0
-    for batch in batches:
-        table = _fitted(batch, schema, path)
-        while rows + table.num_rows >= ROW_GROUP:
-            head = table.slice(0, ROW_GROUP - rows)
-            table = table.slice(ROW_GROUP - rows)
-            yield _joined([*waiting, head])
-            waiting, rows = [], 0
-        if table.num_rows:
-            waiting.append(table)
-            rows += table.num_rows
-    if rows:
-        yield _joined(waiting)
-
-
-def _joined(tables: list[pa.Table]) -> pa.Table:
-    # Page boundaries follow the chunks of an array, so a row group is always one chunk.
-    return pa.concat_tables(tables).combine_chunks()
 
 
 def _fitted(batch: pa.Table | pa.RecordBatch, schema: pa.Schema, path: Path) -> pa.Table:

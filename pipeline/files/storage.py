@@ -14,9 +14,6 @@ from pathlib import Path, PurePosixPath
 from indexes.errors import NearfarError, OutputError
 from pipeline.execution.failpoints import failpoint
 
-PREFLIGHT_SAFETY = 1.1
-"""An estimate may be short by a tenth before a run that was let through fills the disk."""
-
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -186,21 +183,6 @@ def free_bytes(path: Path) -> int:
             found = os.statvfs(folder)
             return found.f_bavail * found.f_frsize
     return 0
-
-
-def preflight(out: Path, bytes_needed: int) -> None:
-    """Refuse to begin what the disk cannot hold.
-
-    Raises:
-        OutputError: If `PREFLIGHT_SAFETY` times the estimate exceeds the free bytes.
-    """
-    free = free_bytes(out)
-    with_spare = round(bytes_needed * PREFLIGHT_SAFETY)
-    if with_spare > free:
-        raise OutputError(
-            f"'{out}' has {free:,} bytes free, and this run needs about {bytes_needed:,} "
-            f"({with_spare:,} with a tenth to spare). Free some space, or name an output on a larger disk"
-        )
 
 
 @contextlib.contextmanager

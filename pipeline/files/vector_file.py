@@ -148,3 +148,16 @@ def _header(stream: IO[bytes], label: str) -> tuple[tuple[int, ...], bool, np.dt
     except (ValueError, SyntaxError, TypeError, tokenize.TokenError, *DAMAGE) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{label} has no whole numpy header ({reason}). Fetch or write it again") from error
+
+
+def array_names(path: str) -> tuple[str, ...]:
+    """List the arrays of an .npz file, by its directory.
+
+    Raises:
+        DataError: If it is no such file, or damaged.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return tuple(name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy"))
+    except (OSError, *DAMAGE) as error:
+        raise DataError(f"'{path}' is not a whole .npz file ({error}). Fetch or write it again") from error

@@ -6,7 +6,7 @@ read is an error that can be named.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,7 +39,7 @@ def inspect(path: str | Path, array: str | None = None) -> VectorFile:
         return file
 
 
-def blocks(file: VectorFile, rows_per_block: int) -> Iterator[NDArray[Any]]:
+def blocks(file: VectorFile, rows_per_block: int) -> Generator[NDArray[Any], None, None]:
     """Read a vector file from front to back, one block ahead of the caller.
 
     A thread reads the next block while the caller works on this one, so two blocks are in memory beside those

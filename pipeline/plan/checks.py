@@ -7,13 +7,17 @@ from dataclasses import replace
 
 import indexes.backends
 import pipeline.readers
-from curation.selection import Rule, Scope
+from curation import measures
+from curation.rule import Rule, Scope
 from indexes import registry
 from indexes.errors import BadInputError, PlanError
+from indexes.search import backend_options
+from pipeline.documents.problems import closest, mark_named_in, place_text, placed
+from pipeline.documents.yaml_safe import Document, Place
 from pipeline.plan.model import Plan
-from pipeline.plan.problems import closest, mark_named_in, place_text
+from pipeline.plan.names import same_but_for_case
+from pipeline.plan.reader_keys import key_problems
 from pipeline.plan.recipes import Split
-from pipeline.plan.yaml_safe import Document, Place
 
 
 def check(plan: Plan, document: Document | None = None) -> None:
@@ -27,15 +31,14 @@ def check(plan: Plan, document: Document | None = None) -> None:
         PlanError: With the first thing that is wrong.
     """
     for place, problem in _problems(plan):
-        mark = f"{document.mark(place)}: " if document else ""
-        raise PlanError(f"{mark}{place_text(place)}: {problem}")
+        raise PlanError(placed(place, problem, document))
     for name, split in plan.splits.items():
         for place, rule in split.placed_rules():
             _check_rule(plan, ("splits", name, *place), rule, document)
 
 
 def rule_scope(plan: Plan) -> Scope:
-    """Give what the rules of `plan` can see of it before the pool is looked at."""
+    """Say what the rules of `plan` can see of it before the pool is looked at."""
     return Scope(benchmarks=tuple(plan.benchmarks), reference=plan.reference is not None)
 
 
@@ -62,6 +65,8 @@ def split_order(splits: dict[str, Split]) -> tuple[str, ...]:
 
 def _problems(plan: Plan) -> Iterator[tuple[Place, str]]:
     yield from _unknown_plugins(plan)
+    yield from _names_that_clash(plan)
+    yield from _encoder_problems(plan)
     for name, split in plan.splits.items():
         yield from _unknown_splits(plan, name, split)
     cycle = _visit(plan.splits, [])
@@ -71,13 +76,51 @@ def _problems(plan: Plan) -> Iterator[tuple[Place, str]]:
 
 def _unknown_plugins(plan: Plan) -> Iterator[tuple[Place, str]]:
     readers = registry.names(pipeline.readers)
-    for text, source in plan.sources().items():
-        place: Place = (*text.split("."), "format")
+    for text, source in plan.sources_by_place().items():
+        place: Place = tuple(text.split(".", 1))  # a name may hold dots itself
         if source.format is not None and source.format.replace("_", "-") not in readers:
-            yield place, _unknown("reader", source.format, readers)
+            yield (*place, "format"), _unknown("reader", source.format, readers)
+        yield from key_problems(place, source.model_dump(exclude_none=True))
     backends = registry.names(indexes.backends)
     if plan.engine.backend.replace("_", "-") not in backends:
         yield ("engine", "backend"), _unknown("index backend", plan.engine.backend, backends)
+        return
+    try:
+        backend_options(plan.engine.backend, plan.engine.options)
+    except BadInputError as failure:
+        yield ("engine", "options"), str(failure)
+
+
+def _names_that_clash(plan: Plan) -> Iterator[tuple[Place, str]]:
+    """Benchmarks, sources and measures are columns and folders side by side; so are splits."""
+    owners = dict.fromkeys(plan.benchmarks, "benchmarks")
+    for kind, named in (("sources", plan.sources), ("measures", plan.measures)):
+        for name in named:
+            if name in owners:
+                yield (kind, name), f"'{name}' is also the name of one of the {owners[name]}; choose another"
+            owners.setdefault(name, kind)
+    for name in plan.benchmarks:
+        if name.lower().replace("_", "-") in measures.names():
+            yield (
+                ("benchmarks", name),
+                f"'{name}' is the name of a measure, so its columns could not be told apart",
+            )
+    for place, names in (("benchmarks", owners), ("splits", plan.splits), ("encoders", plan.encoders)):
+        pair = same_but_for_case(names)
+        if pair:
+            yield (
+                (owners[pair[1]] if names is owners else place, pair[1]),
+                f"'{pair[0]}' and '{pair[1]}' differ in case alone; rename one",
+            )
+
+
+def _encoder_problems(plan: Plan) -> Iterator[tuple[Place, str]]:
+    if plan.encoder is not None and plan.encoders:
+        yield ("encoder",), "encoder and encoders are both given; name all of them under encoders"
+    names = plan.encoder_map()
+    for text, source in plan.sources_by_place().items():
+        if source.encoder is not None and names and source.encoder not in names:
+            yield (*text.split(".", 1), "encoder"), _unknown("encoder", source.encoder, names)
 
 
 def _unknown(kind: str, got: str, names: Iterable[str]) -> str:

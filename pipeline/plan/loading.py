@@ -9,13 +9,16 @@ from typing import Any
 from pydantic import ValidationError
 
 from indexes.errors import PlanError
+from pipeline.documents.overrides import apply_overrides
+from pipeline.documents.problems import explain
+from pipeline.documents.yaml_safe import Document, load_yaml
 from pipeline.plan.checks import check, rule_scope, split_order
 from pipeline.plan.manifests import with_expected_counts
+from pipeline.plan.measured import parse_measures
 from pipeline.plan.model import EncoderChoice, Plan
-from pipeline.plan.overrides import apply_overrides
-from pipeline.plan.problems import explain
+from pipeline.plan.reader_keys import key_problems, written_sets
 from pipeline.plan.recipes import parse_splits
-from pipeline.plan.yaml_safe import Document, load_yaml
+from pipeline.readers import format_of, options_of
 from pipeline.sets.source import Source
 
 
@@ -23,7 +26,7 @@ def load_plan(path: str | Path, overrides: Sequence[str] = ()) -> Plan:
     """Read and check the plan file at `path`.
 
     Args:
-        path: A YAML file (see `pipeline.plan.yaml_safe` for what of YAML is read).
+        path: A YAML file (see `pipeline.documents.yaml_safe` for what of YAML is read).
         overrides: `key=value` texts that replace values of the file, as `--set` gives them.
 
     Raises:
@@ -45,10 +48,13 @@ def build_plan(document: Document) -> Plan:
             f"{document.mark(())}: a plan is a map of keys such as name, pool and benchmarks; got none"
         )
     try:
-        plan = Plan.model_validate({**document.value, "splits": {}})
+        plan = Plan.model_validate({**document.value, "splits": {}, "measures": {}})
     except ValidationError as failure:
-        raise PlanError(explain(failure, Plan, document)) from failure
-    plan = plan.model_copy(update={"splits": parse_splits(document.value.get("splits", {}), document)})
+        unknown = (one for place, given in written_sets(document.value) for one in key_problems(place, given))
+        raise PlanError(explain(failure, Plan, document, unknown)) from failure
+    asked = parse_measures(document.value.get("measures"), document)
+    splits = parse_splits(document.value.get("splits", {}), document)
+    plan = plan.model_copy(update={"splits": splits, "measures": asked})
     check(plan, document)
     return plan
 
@@ -74,16 +80,43 @@ def resolve(plan: Plan) -> Plan:
                 name: with_expected_counts(source, f"benchmarks.{name}")
                 for name, source in plan.benchmarks.items()
             },
+            "sources": {
+                name: with_expected_counts(source, f"sources.{name}") for name, source in plan.sources.items()
+            },
             "splits": {name: plan.splits[name].resolved(name, scope) for name in split_order(plan.splits)},
         }
     )
 
 
-def measuring_part(plan: Plan) -> dict[str, Any]:
-    """Give what two plans must share for the one to cut its splits from what the other measured."""
-    keys = ("name", "pool", "reference", "encoder", "benchmarks", "neighbours")
-    whole = plan.model_dump(mode="json", include=set(keys))
-    return {key: whole[key] for key in keys}
+def with_absolute_paths(plan: Plan) -> Plan:
+    """Make the paths of a plan hold from any folder, as its lock file must.
+
+    A name of open_clip stays a name unless there is a file of that name; a reader's path inside its set stays as it is.
+    """
+
+    def absolute(source: Source) -> Source:
+        found = {"path": str(Path(source.path).absolute())}
+        for key in options_of(format_of(source)).paths if source.options else ():
+            value = source.options.get(key)
+            if value is not None and not (Path(source.path) / value).exists() and Path(value).exists():
+                found[key] = str(Path(value).absolute())
+        return Source(**(source.model_dump() | found))
+
+    def local(choice: EncoderChoice) -> EncoderChoice:
+        names = {key: value for key, value in choice.model_dump().items() if value is not None}
+        there = {key: str(Path(value).absolute()) for key, value in names.items() if Path(value).exists()}
+        return choice.model_copy(update=there)
+
+    return plan.model_copy(
+        update={
+            "pool": absolute(plan.pool),
+            "reference": None if plan.reference is None else absolute(plan.reference),
+            "benchmarks": {name: absolute(source) for name, source in plan.benchmarks.items()},
+            "sources": {name: absolute(source) for name, source in plan.sources.items()},
+            "encoder": None if plan.encoder is None else local(plan.encoder),
+            "encoders": {name: local(choice) for name, choice in plan.encoders.items()},
+        }
+    )
 
 
 def audit_plan(
@@ -103,7 +136,7 @@ def audit_plan(
         output: Folder for everything that is written.
         reference: The set that calibrates the thresholds, if there is one.
         encoder: The model that embeds images, where a set brings no embeddings.
-        **options: Other keys of a plan: `name`, `neighbours`, `audit`, `engine`.
+        **options: Other keys of a plan: `name`, `measures`, `encoders`, `neighbours`, `audit`, `engine`.
 
     Raises:
         PlanError: If a name or an option is wrong.
@@ -117,9 +150,4 @@ def audit_plan(
         "encoder": encoder,
         **options,
     }
-    try:
-        plan = Plan.model_validate(given)
-    except ValidationError as failure:
-        raise PlanError(explain(failure, Plan, Document(given, "audit"))) from failure
-    check(plan)
-    return plan
+    return build_plan(Document(given, "audit"))

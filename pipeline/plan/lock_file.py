@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from indexes.errors import OutputError
+from indexes.errors import OutputError, PlanError
+from pipeline.documents.yaml_safe import Document, dump_yaml, load_yaml
 from pipeline.plan.loading import build_plan
 from pipeline.plan.model import Plan
-from pipeline.plan.yaml_safe import Document, dump_yaml, load_yaml
 
 _HEAD = "# The plan as it was run, with nothing left to be understood. Written by nearfar; do not edit.\n"
 
@@ -35,15 +35,24 @@ def load_lock(path: str | Path) -> Lock:
     """Read the lock file at `path`.
 
     Raises:
-        OutputError: If it is not there, or is no lock file of nearfar.
-        PlanError: If the plan in it is one that this version does not take.
+        OutputError: If it is not there, is no lock file of nearfar, or holds a plan that this version does not take.
     """
     document = load_yaml(path, what="lock file", error=OutputError)
     value = document.value
     if not isinstance(value, dict) or set(value) != {"plan", "fingerprints"}:
         raise OutputError(f"{path}: this is no lock file of nearfar; give another output folder")
+    held = value["fingerprints"] or {}
+    if not isinstance(held, dict):
+        raise OutputError(f"{path}: fingerprints is {held!r}, not a map; give another output folder")
     marks = {place[1:]: mark for place, mark in document.marks.items() if place[:1] == ("plan",)}
-    return Lock(build_plan(Document(value["plan"], document.source, marks)), value["fingerprints"] or {})
+    try:
+        plan = build_plan(Document(value["plan"], document.source, marks))
+    except PlanError as failure:
+        raise OutputError(
+            f"{failure}\n{path} was written by another version of nearfar, or changed since. Run the plan again into "
+            "another output folder"
+        ) from failure
+    return Lock(plan, held)
 
 
 def _sorted(value: Any) -> Any:

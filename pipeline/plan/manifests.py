@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from indexes.errors import PlanError, UnknownNameError
+from pipeline.documents.problems import explain
+from pipeline.documents.strict import Strict
+from pipeline.documents.yaml_safe import load_yaml
 from pipeline.plan.names import PlanName
-from pipeline.plan.problems import explain
-from pipeline.plan.yaml_safe import load_yaml
 from pipeline.sets.source import Expect, Source
 
 # The folder lies beside the packages, in a checkout as in an editable install.
@@ -21,11 +22,7 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=4000)]
 Wnid = Annotated[str, StringConstraints(pattern=r"^n[0-9]{8}$")]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class ClassList(_Strict):
+class ClassList(Strict):
     """How a set's class folders stand to the 1,000 classes of ImageNet (ILSVRC 2012)."""
 
     folder: Literal["wnid", "position", "name"] = Field(
@@ -52,7 +49,7 @@ class ClassList(_Strict):
         return self
 
 
-class Manifest(_Strict):
+class Manifest(Strict):
     """One file of `data_manifests/benchmarks` or `data_manifests/pools`."""
 
     name: PlanName = Field(description="The name of the file, without .yaml.")
@@ -93,7 +90,7 @@ def load_manifest(name_or_path: str, where: str = "manifest") -> Manifest:
 
 
 def with_expected_counts(source: Source, where: str) -> Source:
-    """Give `source` with what its manifest adds: the counts, and its name as that of the dataset.
+    """Add to `source` what its manifest says: the counts, and its name as that of the dataset.
 
     What the plan gives itself stays.
 

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     ConfigDict,
     Field,
     SkipValidation,
@@ -15,6 +14,9 @@ from pydantic import (
     model_validator,
 )
 
+from curation.measure import Measure
+from pipeline.documents.strict import Strict
+from pipeline.plan.measured import measure_as_written
 from pipeline.plan.names import BenchmarkName, PlanName
 from pipeline.plan.recipes import Split
 from pipeline.sets.source import PathText, Source
@@ -39,11 +41,7 @@ def _memory_size(text: str) -> str:
     return text
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class EncoderChoice(_Strict):
+class EncoderChoice(Strict):
     """The open_clip model that embeds images."""
 
     model: PathText = Field(description="Name of an open_clip model, or path of a folder or JSON config.")
@@ -52,7 +50,7 @@ class EncoderChoice(_Strict):
     )
 
 
-class AuditOptions(_Strict):
+class AuditOptions(Strict):
     """What the report calls leakage, and how many pairs it shows."""
 
     hard: float = Field(default=0.99, ge=-1, le=1, description="From here on a pair may be the same image.")
@@ -66,16 +64,17 @@ class AuditOptions(_Strict):
         return self
 
 
-class EngineOptions(_Strict):
+class EngineOptions(Strict):
     """How the measuring pass computes; no choice of these but an inexact backend changes a result."""
 
     backend: str = Field(default="exact", description="Name of an index backend.")
+    options: dict[str, Any] = Field(default_factory=dict, description="Options of that backend.")
     memory_limit: Annotated[str, AfterValidator(_memory_size)] = Field(
         default="1GB", description="Memory for one pass, such as 500MB or 2GiB."
     )
     unit_rows: Annotated[int, Field(ge=1)] = Field(
         default=131_072,
-        description="Small shards are compared together until a unit has at least this many rows.",
+        description="Shards are taken together until a part has about this many rows.",
     )
 
     @property
@@ -84,7 +83,7 @@ class EngineOptions(_Strict):
         return byte_count(self.memory_limit)
 
 
-class Plan(_Strict):
+class Plan(Strict):
     """One plan: a pool, the benchmarks it is measured against, and the splits to cut from it."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -93,13 +92,24 @@ class Plan(_Strict):
     pool: Source = Field(description="The image-text pool to curate.")
     encoder: EncoderChoice | None = Field(
         default=None,
-        description="Model that embeds the images; omitted where every set brings vectors.",
+        description="Model that embeds images and captions; omitted where every set brings vectors.",
+    )
+    encoders: dict[BenchmarkName, EncoderChoice] = Field(
+        default_factory=dict,
+        description="Several such models by name, instead of `encoder`; a set names its own.",
     )
     reference: Source | None = Field(
         default=None, description="The in-distribution training set that calibrates each query's threshold."
     )
     benchmarks: dict[BenchmarkName, Source] = Field(
-        min_length=1, description="The evaluation sets by name; at least one."
+        default_factory=dict, description="The evaluation sets by name; a plan without any compares nothing."
+    )
+    sources: dict[BenchmarkName, Source] = Field(
+        default_factory=dict, description="Further sets by name, which a rule may draw from."
+    )
+    measures: Annotated[dict[str, SkipValidation[Measure]], WithJsonSchema({})] = Field(
+        default_factory=dict,
+        description="Measures by name with their options, beyond those that rules ask for.",
     )
     splits: Annotated[dict[str, SkipValidation[Split]], WithJsonSchema({})] = Field(
         default_factory=dict,
@@ -112,14 +122,22 @@ class Plan(_Strict):
     audit: AuditOptions = Field(default_factory=AuditOptions, description="Levels and sizes of the report.")
     engine: EngineOptions = Field(default_factory=EngineOptions, description="How the pass computes.")
 
-    def sources(self) -> dict[str, Source]:
-        """Give every set of the plan by its place: `pool`, `reference`, `benchmarks.NAME`."""
+    def encoder_map(self) -> dict[str, EncoderChoice]:
+        """Name the plan's encoders, the usual one first; the single one under `encoder` is called clip."""
+        return dict(self.encoders) if self.encoder is None else {"clip": self.encoder}
+
+    def sources_by_place(self) -> dict[str, Source]:
+        """List every set of the plan by its place: `pool`, `reference`, `benchmarks.NAME`, `sources.NAME`."""
         sets = {"pool": self.pool}
         if self.reference is not None:
             sets["reference"] = self.reference
-        return sets | {f"benchmarks.{name}": source for name, source in self.benchmarks.items()}
+        sets |= {f"benchmarks.{name}": source for name, source in self.benchmarks.items()}
+        return sets | {f"sources.{name}": source for name, source in self.sources.items()}
 
     def written(self) -> dict[str, Any]:
-        """Give the plan as a plan file writes it, without what is None."""
-        plain = self.model_dump(mode="json", exclude_none=True, exclude={"splits"})
+        """Write the plan as a plan file does, without what is None."""
+        plain = self.model_dump(mode="json", exclude_none=True, exclude={"splits", "measures"})
+        plain = {key: value for key, value in plain.items() if value != {}}
+        asked = {name: measure_as_written(name, measure) for name, measure in self.measures.items()}
+        plain |= {"measures": asked} if asked else {}
         return plain | {"splits": {name: split.as_written() for name, split in self.splits.items()}}

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, NoReturn
 
 import curation.rules as rules_package
-from curation.selection import Rule, Scope
+from curation.rule import Rule, Scope
 from indexes.errors import BadInputError, PlanError
+from pipeline.documents.problems import closest, mark_named_in, place_text
+from pipeline.documents.yaml_safe import Document, Place
 from pipeline.plan.names import SPLIT_RESERVED, name_problem
-from pipeline.plan.problems import closest, mark_named_in, place_text
-from pipeline.plan.yaml_safe import Document, Place
 
 Operation = Literal["union", "intersect", "minus"]
 OPERATIONS: tuple[Operation, ...] = ("union", "intersect", "minus")
@@ -38,7 +38,7 @@ class Split:
     from_: str | SetAlgebra | None = None
 
     def uses(self) -> Iterator[tuple[Place, str]]:
-        """Give the splits that this one is computed from, each with its place inside the split."""
+        """List the splits that this one is computed from, each with its place inside the split."""
         if isinstance(self.from_, SetAlgebra):
             for position, name in enumerate(self.from_.splits):
                 yield ("from", self.from_.operation, position), name
@@ -49,13 +49,13 @@ class Split:
                 yield place, name
 
     def placed_rules(self) -> Iterator[tuple[Place, Rule]]:
-        """Give each rule with its place inside the split."""
+        """List each rule with its place inside the split."""
         inside: Place = () if self.from_ is None else ("rules",)
         for position, rule in enumerate(self.rules):
             yield (*inside, position, rules_package.dump(rule)[0]), rule
 
     def resolved(self, name: str, scope: Scope) -> Split:
-        """Give this split, called `name`, with each rule's defaults filled in.
+        """Copy this split, called `name`, with each rule's defaults filled in.
 
         Raises:
             BadInputError: If a rule names what the plan does not have.
@@ -67,7 +67,7 @@ class Split:
         return replace(self, rules=tuple(rules))
 
     def as_written(self) -> Any:
-        """Give the split as a plan file writes it."""
+        """Write the split as a plan file does."""
         rules = [dict([rules_package.dump(rule)]) for rule in self.rules]
         if self.from_ is None:
             return rules

@@ -8,13 +8,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from indexes.errors import BadInputError, DataError
+from pipeline.documents.problems import placed
+from pipeline.plan.encoders import check_weights
 from pipeline.plan.manifests import Manifest, load_manifest
 from pipeline.plan.model import Plan
+from pipeline.plan.reader_keys import key_problems, option_paths
+from pipeline.readers import format_of
 from pipeline.sets.source import Source
 
 
-def check_sources(plan: Plan) -> None:
+def check_sources(plan: Plan, weights: bool = False) -> None:
     """Look whether every set of `plan` is there, in the format that the plan names or in one that is clear.
+
+    Args:
+        plan: The plan.
+        weights: Whether to look for the weights of its encoders too, as `check_weights` does by itself.
 
     Raises:
         DataError: With everything that is missing: the path, and where a user gets it if a manifest says so.
@@ -23,29 +31,35 @@ def check_sources(plan: Plan) -> None:
     if missing:
         count = "1 set of the plan is" if len(missing) == 1 else f"{len(missing)} sets of the plan are"
         raise DataError(f"{count} not there as the plan says:\n" + "\n".join(f"- {text}" for text in missing))
+    if weights:
+        check_weights(plan)
 
 
 def missing_sources(plan: Plan) -> list[str]:
     """Say of each set of `plan` what is missing or of another format, a text for each."""
-    return [problem for place, source in plan.sources().items() for problem in _missing(place, source)]
+    return [
+        problem for place, source in plan.sources_by_place().items() for problem in _missing(place, source)
+    ]
 
 
 def _missing(place: str, source: Source) -> Iterator[str]:
-    for key, text in (
-        ("path", source.path),
-        ("metadata", source.metadata),
-        ("embeddings", source.embeddings),
-    ):
-        if text is not None and not _exists(text, source.path):
+    for key, text in (("path", source.path), *option_paths(source)):
+        if not _exists(text, source.path):
             advice = f"Correct it in the plan, or give --set {place}.{key}=PATH"
             yield f"{place}.{key}: '{text}' does not exist. {advice}{_how_to_get(place, source)}"
             return
-        if text is not None and Path(text).exists() and not os.access(text, os.R_OK):
+        if Path(text).exists() and not os.access(text, os.R_OK):
             yield f"{place}.{key}: '{text}' cannot be read. Give yourself read permission on it"
             return
-    problem = _format_problem(source)
+        if key != "path" and _means_two(text, source.path):
+            yield (
+                f"{place}.{key}: '{text}' means two: '{Path(source.path) / text}' inside the set, and "
+                f"'{Path(text).absolute()}' from the current directory. Give the whole path of the one that you mean"
+            )
+            return
+    problem = _format_problem(source, place)
     if problem:
-        yield f"{place}: {problem}"
+        yield problem
 
 
 def _exists(text: str, base: str) -> bool:
@@ -53,16 +67,19 @@ def _exists(text: str, base: str) -> bool:
     return Path(text).exists() or (Path(base) / text).exists()
 
 
-def _format_problem(source: Source) -> str | None:
-    """Say why the files are not in the format that the plan names, or, if it names none, why it must."""
-    # The readers import pyarrow, which a check of a plan whose sets are missing has no need of.
-    from pipeline.readers import open_reader
+def _means_two(text: str, base: str) -> bool:
+    inside, beside = Path(base) / text, Path(text)
+    return inside.exists() and beside.exists() and not inside.samefile(beside)
 
+
+def _format_problem(source: Source, place: str) -> str | None:
+    """Say why the files are not in the format that the plan names, or why it must name one, or what keys it lacks."""
     try:
-        open_reader(source)
+        found = source.model_copy(update={"format": format_of(source)})
     except BadInputError as failure:
-        return str(failure)
-    return None
+        return f"{place}: {failure}"
+    problems = key_problems(tuple(place.split(".", 1)), found.model_dump())
+    return next((placed(at, why, None) for at, why in problems), None)
 
 
 def _how_to_get(place: str, source: Source) -> str:

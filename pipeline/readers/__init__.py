@@ -9,19 +9,24 @@ from typing import cast
 
 from indexes import registry
 from indexes.errors import DataError
-from pipeline.readers._contract import Reader, Shard, ShardRows
-from pipeline.sets.source import Source
+from pipeline.readers._contract import Reader, Shard, ShardRead, ShardRows
+from pipeline.readers._files import side_by_side, stamp
+from pipeline.sets.source import ReaderOptions, Source
 
 __all__ = [
     "Reader",
     "Shard",
+    "ShardRead",
     "ShardRows",
     "describe",
     "detect",
     "format_of",
+    "listing_stamp",
     "names",
     "open_reader",
+    "options_of",
     "reader_of",
+    "side_by_side",
 ]
 
 _KINDS_TOLD = 8
@@ -57,7 +62,7 @@ def describe(path: str | Path) -> str:
 
 
 def open_reader(source: Source) -> Reader:
-    """Give the reader of a source, having looked at the files.
+    """Find the reader of a source by a look at the files.
 
     Raises:
         UnknownNameError: As `format_of`.
@@ -67,12 +72,34 @@ def open_reader(source: Source) -> Reader:
 
 
 def reader_of(format_name: str) -> Reader:
-    """Give the reader of a format, without a look at any files: a unit of a large set has none to spare.
+    """Find the reader of a format, without a look at any files: a unit of a large set has no time for one.
 
     Raises:
         UnknownNameError: If there is no such format; the message lists the formats there are.
     """
     return cast(Reader, registry.load(sys.modules[__name__], "format", format_name))
+
+
+def options_of(format_name: str) -> type[ReaderOptions]:
+    """Find the options of a format; those of one that has none take no key.
+
+    Raises:
+        UnknownNameError: If there is no such format.
+    """
+    found: type[ReaderOptions] = getattr(reader_of(format_name), "Options", ReaderOptions)
+    return found
+
+
+def listing_stamp(source: Source) -> str:
+    """Hash what the file system says of a set's files: where it is the same, so are the set's shards.
+
+    Raises:
+        DataError: If a folder cannot be listed.
+    """
+    kind = options_of(format_of(source))
+    named = [Path(source.options[key]) for key in kind.paths if key in source.options]
+    beside = [path for path in named if path.exists()]
+    return stamp([Path(source.path), *beside])
 
 
 def format_of(source: Source) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,12 +23,12 @@ def too_large(size: int) -> str:
 
 
 def no_images(source: Source, shard: Shard) -> Iterator[tuple[str, bytes]]:
-    """Be `images` of a format that holds none."""
+    """Stand for `images` in a format that holds none."""
     return iter(())
 
 
 def no_image(source: Source, shard: Shard, keys: Collection[str]) -> dict[str, bytes]:
-    """Be `image` of a format that holds none."""
+    """Stand for `image` in a format that holds none."""
     return {}
 
 
@@ -40,7 +40,8 @@ class Shard:
         number: 0, 1, 2, … in the order of the set.
         name: What messages call it.
         files: Every input file, absolute.
-        vectors: The vectors, one row per row of the metadata; None where the format brings none.
+        vectors: By name, arrays with one row per row of the metadata: `image`, `text`, or a name of the producer's;
+            empty where the format brings none.
         has_images: Whether `images` gives anything.
         rows: Number of samples where it is cheaply known: from a header, or as the producer states it.
     """
@@ -48,7 +49,7 @@ class Shard:
     number: int
     name: str
     files: tuple[str, ...]
-    vectors: VectorFile | None
+    vectors: Mapping[str, VectorFile]
     has_images: bool
     rows: int | None
 
@@ -59,14 +60,8 @@ class Shard:
     @staticmethod
     def from_json(described: dict[str, Any]) -> Shard:
         """Read what `to_json` gave."""
-        vectors = described["vectors"]
-        return Shard(
-            **{
-                **described,
-                "files": tuple(described["files"]),
-                "vectors": None if vectors is None else VectorFile(**vectors),
-            }
-        )
+        vectors = {name: VectorFile(**file) for name, file in described["vectors"].items()}
+        return Shard(**{**described, "files": tuple(described["files"]), "vectors": vectors})
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +90,22 @@ class ShardRows:
         return pa.concat_tables(self.pieces())
 
 
+class ShardRead(Protocol):
+    """One shard on its way in: its bytes are read once, and hashed as they are read."""
+
+    def images(self) -> Iterator[tuple[str, bytes]]:
+        """Read key and file bytes of each image in the order of `rows`; nothing where no images were wanted."""
+        ...
+
+    def rows(self) -> ShardRows:
+        """Read the metadata; asked when `images` has come to its end."""
+        ...
+
+    def digests(self) -> dict[str, str]:
+        """List the sha256, by absolute path, of each file that was read whole; asked when the rows were read."""
+        ...
+
+
 class Reader(Protocol):
     """A module of this package; its functions are the reader."""
 
@@ -111,9 +122,13 @@ class Reader(Protocol):
         ...
 
     def images(self, source: Source, shard: Shard) -> Iterator[tuple[str, bytes]]:
-        """Give key and file bytes of each image, in the order of `rows`."""
+        """Read key and file bytes of each image, in the order of `rows`."""
         ...
 
     def image(self, source: Source, shard: Shard, keys: Collection[str]) -> dict[str, bytes]:
-        """Give a few images by key."""
+        """Read a few images by key."""
+        ...
+
+    def read(self, source: Source, shard: Shard, wants_images: bool) -> ShardRead:
+        """Begin to read a shard, with its images or without; `plain_read` makes one from `rows` and `images`."""
         ...

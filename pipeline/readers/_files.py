@@ -2,18 +2,71 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 from indexes.errors import DataError
 
 _NUMBER = re.compile(r"([0-9]+)$")
+_LOOKS = 8
+"""Files whose headers are looked at side by side; a look waits for the disk, or a network behind it."""
+Thing = TypeVar("Thing")
+Found = TypeVar("Found")
+
+
+def side_by_side(look: Callable[[Thing], Found], things: Iterable[Thing]) -> list[Found]:
+    """Look at many files at a time; the answers are in the order of the files, and so is the first error."""
+    with ThreadPoolExecutor(_LOOKS, "nearfar-look") as pool:
+        return list(pool.map(look, things))
+
+
+def stamp(paths: Iterable[Path]) -> str:
+    """Hash what the file system says of every file below some paths: name, size and time; nothing is read.
+
+    Raises:
+        DataError: If a folder cannot be listed.
+    """
+    digest = hashlib.sha256()
+    for path in paths:
+        for name, size, time in sorted(_walked(path)):
+            digest.update(f"{name}\0{size}\0{time}\n".encode("utf-8", "surrogateescape"))
+        digest.update(b"\0")
+    return digest.hexdigest()
+
+
+def _walked(path: Path) -> Iterator[tuple[str, int, int]]:
+    if not path.is_dir():
+        found = path.stat()
+        yield "", found.st_size, found.st_mtime_ns
+        return
+    waiting = [str(path)]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
+                    else:
+                        # A link's target may change while the link stands still.
+                        found = entry.stat(follow_symlinks=not dangling(entry))
+                        yield entry.path[len(str(path)) :], found.st_size, found.st_mtime_ns
+        except OSError as error:
+            raise DataError(f"cannot list the folder '{folder}': {error.strerror}") from error
+
+
+def dangling(entry: os.DirEntry[str]) -> bool:
+    """Say whether an entry is a link that leads nowhere."""
+    return entry.is_symlink() and not Path(entry.path).exists()
 
 
 def listing(folder: Path, ending: str) -> list[Path]:
-    """List the visible files of a folder whose names end so, whatever their case, in no promised order.
+    """List the visible files of a folder whose names end so, in upper or lower case, in no promised order.
 
     Names are compared as text, so `*`, `[` and quotes in them mean nothing.
     """
@@ -56,7 +109,7 @@ def by_number(files: Iterable[Path]) -> dict[int, Path]:
 
 
 def natural(name: str) -> tuple[tuple[str, int], ...]:
-    """Sort key by which `part-2` comes before `part-10`, whatever the padding."""
+    """Sort key by which `part-2` comes before `part-10`, with zeros before the number or without."""
     pieces = re.split(r"([0-9]+)", name)
     numbers = [int(piece) for piece in pieces[1::2]]
     return (*zip(pieces[0::2], [*numbers, -1], strict=True), (name, 0))
@@ -66,9 +119,15 @@ def folder_beside(root: Path, named: str | None, default: str, setting: str) -> 
     """Find a folder of a set: as named, inside the set or from the current directory, else the default one.
 
     Raises:
-        DataError: If it is not there; the message lists the folders that are.
+        DataError: If it is not there, and the message lists the folders that are; or if the name means two folders.
     """
     candidates = [root / (named or default), *([Path(named).absolute()] if named else [])]
+    found = list(dict.fromkeys(candidate.resolve() for candidate in candidates if candidate.is_dir()))
+    if len(found) > 1:
+        raise DataError(
+            f"{setting}: '{named}' means two folders: '{candidates[0]}' inside the set, and '{candidates[1]}' from the "
+            "current directory. Give the whole path of the one that you mean"
+        )
     for candidate in candidates:
         if candidate.is_dir():
             return candidate

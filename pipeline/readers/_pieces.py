@@ -7,29 +7,29 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from indexes.errors import DataError
-from pipeline.files.parquet import parquet_schema, read_batches, read_parquet
+from pipeline.readers._held import MetadataFile
 from pipeline.sets import columns, uids
 
 # Many for a column's text to stay below 2 GB, which Arrow's strings cannot exceed, few for speed.
 PIECE = 16_384
 
 
-def pieces(shard: str, path: str, keys: tuple[str, ...]) -> Iterator[pa.Table]:
-    """Give what `columns.samples` makes of a Parquet file, some rows at a time, at least one table.
+def pieces(shard: str, file: MetadataFile, keys: tuple[str, ...]) -> Iterator[pa.Table]:
+    """Read what `columns.samples` makes of a Parquet file, some rows at a time, at least one table.
 
     Raises:
-        DataError: As `columns.samples` and `read_parquet`.
+        DataError: As `columns.samples` and `MetadataFile`.
     """
-    schema = parquet_schema(path)
+    schema, path = file.schema(), file.path
     if not len(schema) or not _row_by_row(schema, keys):
-        yield columns.samples(read_parquet(path), shard, path, keys)
+        yield columns.samples(file.whole(), shard, path, keys)
         return
     try:
-        copies = _copies(schema, shard, path, keys)
-        for first, piece in _numbered(path, schema, None):
+        copies = _copies(file, schema, shard, keys)
+        for first, piece in _numbered(file, schema, None):
             yield columns.samples(piece, shard, path, keys, first, copies)
     except DataError:
-        columns.samples(read_parquet(path), shard, path, keys)  # which says it of the whole file
+        columns.samples(file.whole(), shard, path, keys)  # which says it of the whole file
         raise
 
 
@@ -41,7 +41,7 @@ def _row_by_row(schema: pa.Schema, keys: tuple[str, ...]) -> bool:
     return not binary and len(set(schema.names)) == len(schema.names)
 
 
-def _copies(schema: pa.Schema, shard: str, path: str, keys: tuple[str, ...]) -> set[int]:
+def _copies(file: MetadataFile, schema: pa.Schema, shard: str, keys: tuple[str, ...]) -> set[int]:
     """Find the columns that repeat, under its name, one that has a role, in every row."""
     places = columns.places_of(schema.names, keys)
     pairs = {
@@ -52,18 +52,20 @@ def _copies(schema: pa.Schema, shard: str, path: str, keys: tuple[str, ...]) -> 
     needed = sorted({place for pair in pairs.items() for place in pair if place is not None})
     names = [schema.names[place] for place in needed]
     same = set(pairs)
-    for first, piece in _numbered(path, schema, names) if pairs else ():
-        found = columns.copied(piece, columns.roles(piece, shard, path, keys, first)[1])
+    for first, piece in _numbered(file, schema, names) if pairs else ():
+        found = columns.copied(piece, columns.roles(piece, shard, file.path, keys, first)[1])
         same &= {needed[place] for place in found}
         if not same:
             break
     return same
 
 
-def _numbered(path: str, schema: pa.Schema, names: list[str] | None) -> Iterator[tuple[int, pa.Table]]:
-    """Give all columns or some, a piece at a time, with the number of its first row; one piece of no rows."""
+def _numbered(
+    file: MetadataFile, schema: pa.Schema, names: list[str] | None
+) -> Iterator[tuple[int, pa.Table]]:
+    """Read all columns or some, a piece at a time, with the number of its first row; one piece of no rows."""
     first = 0
-    for batch in read_batches(path, names, PIECE):
+    for batch in file.batches(names, PIECE):
         yield first, pa.Table.from_batches([batch])
         first += batch.num_rows
     if not first:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import IO, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -12,8 +12,6 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from indexes.errors import DataError
-from pipeline.files.parquet import read_parquet
-from pipeline.readers import _tar
 from pipeline.readers._contract import Shard, ShardRows
 from pipeline.readers._tar import Sample
 from pipeline.sets import columns
@@ -25,11 +23,24 @@ _NAMED = 5
 _JSON_ROLES = ("url", "caption", "label", "uid")
 
 
-def join(samples: list[Sample], sidecar: str, shard: Shard) -> tuple[ShardRows, dict[str, int]]:
-    """Give the tar's samples the sidecar's columns, and the sidecar's failures to the lost rows.
+def has_captions(raw: pa.Table) -> bool:
+    """Tell whether a sidecar brings the captions, so that nobody needs each sample's own."""
+    return columns.find(raw.column_names, columns.ALIASES["caption"]) is not None
+
+
+def join(
+    samples: list[Sample], sidecar: str, raw: pa.Table, shard: Shard
+) -> tuple[ShardRows, dict[str, int]]:
+    """Put the sidecar's columns to the tar's samples, and the sidecar's failures to the lost rows.
 
     Samples of one key are paired with the sidecar's rows of that key in order; where it has fewer, its last
     one serves them all.
+
+    Args:
+        samples: The tar's; with their texts where the sidecar brings no captions.
+        sidecar: Its path, for messages.
+        raw: Its rows.
+        shard: The shard of both.
 
     Returns:
         The rows, and how many rows and successes the sidecar lists.
@@ -37,7 +48,6 @@ def join(samples: list[Sample], sidecar: str, shard: Shard) -> tuple[ShardRows, 
     Raises:
         DataError: If the tar lacks what the sidecar calls a success, or holds what the sidecar does not list.
     """
-    raw = read_parquet(sidecar)
     if columns.find(raw.column_names, columns.KEY_NAMES) is None:
         raise DataError(
             f"'{sidecar}' has no column 'key', only {_list(raw.column_names)}, so no row finds its image"
@@ -47,8 +57,10 @@ def join(samples: list[Sample], sidecar: str, shard: Shard) -> tuple[ShardRows, 
     places = _places(samples, _successes(listed, worked), sidecar, shard.files[0])
     readable = [sample for sample in samples if sample.fault is None]
     table = _renumbered(_take(listed, readable, places))
-    if columns.find(raw.column_names, columns.ALIASES["caption"]) is None:
-        table = _own_captions(table, readable, shard)
+    if not has_captions(raw):
+        captions = [_described(sample)["caption"] for sample in readable]
+        place = table.column_names.index("caption")
+        table = table.set_column(place, "caption", pa.array(captions, pa.string()))
     faulty = [sample for sample in samples if sample.fault is not None]
     lost = [
         columns.lost(listed.filter(pa.array(~worked)), [columns.FAILED] * len(reasons), reasons),
@@ -59,8 +71,7 @@ def join(samples: list[Sample], sidecar: str, shard: Shard) -> tuple[ShardRows, 
 
 def from_members(samples: list[Sample], shard: Shard) -> ShardRows:
     """Describe the samples by their own json and txt."""
-    with _tar.opened(shard.files[0]) as file:
-        described = [_described(file, sample, shard.files[0]) for sample in samples]
+    described = [_described(sample) for sample in samples]
     roles = [
         role for role in _JSON_ROLES if role != "uid" or any(one["uid"] is not None for one in described)
     ]
@@ -142,21 +153,14 @@ def _quarantined(rows: pa.Table, samples: list[Sample]) -> pa.Table:
 
 
 def _renumbered(table: pa.Table) -> pa.Table:
-    """Number the rows anew: `row` counts the samples that there are."""
+    """Number the rows again: `row` counts the samples that there are."""
     return table.set_column(0, "row", pa.array(np.arange(len(table), dtype=np.int64)))
 
 
-def _own_captions(table: pa.Table, samples: list[Sample], shard: Shard) -> pa.Table:
-    with _tar.opened(shard.files[0]) as file:
-        captions = [_described(file, sample, shard.files[0])["caption"] for sample in samples]
-    place = table.column_names.index("caption")
-    return table.set_column(place, "caption", pa.array(captions, pa.string()))
-
-
-def _described(file: IO[bytes], sample: Sample, path: str) -> dict[str, str | None]:
-    """Read url, caption, label and uid of a sample; a json that cannot be read counts as none."""
+def _described(sample: Sample) -> dict[str, str | None]:
+    """Find url, caption, label and uid of a sample; a json that cannot be read counts as none."""
     try:
-        content = json.loads((_text(file, sample, "json", path) or "{}").removeprefix("\ufeff"))
+        content = json.loads((_text(sample, "json") or "{}").removeprefix("\ufeff"))
     except (ValueError, RecursionError):
         content = {}
     fields = content if isinstance(content, dict) else {}
@@ -167,15 +171,13 @@ def _described(file: IO[bytes], sample: Sample, path: str) -> dict[str, str | No
         value = fields[names[place]] if place is not None else None
         found[role] = columns.plain_text(value) if isinstance(value, str) else None
     if found["caption"] is None:
-        found["caption"] = _text(file, sample, "txt", path)
+        found["caption"] = _text(sample, "txt")
     return found
 
 
-def _text(file: IO[bytes], sample: Sample, suffix: str, path: str) -> str | None:
-    span = sample.members.get(suffix)
-    if span is None or span.size > _tar.MAX_TEXT_BYTES:
-        return None
-    return _tar.read(file, span, path).decode("utf-8", "replace")
+def _text(sample: Sample, suffix: str) -> str | None:
+    content = sample.texts.get(suffix)
+    return None if content is None else content.decode("utf-8", "replace")
 
 
 def _list(names: list[str]) -> str:

@@ -1,21 +1,15 @@
-"""Samples of a webdataset tar, found by their headers and read in place: nothing is ever unpacked to disk.
-
-Python's tarfile, like webdataset, takes a file that was cut at a header for one that ends there. So the end
-is checked here: a whole tar ends with two blocks of zeros, and nothing but zeros follows.
-"""
+"""Samples of a webdataset tar: neighbouring members of one key, read in place and never unpacked to disk."""
 
 from __future__ import annotations
 
 import re
 import tarfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import IO
 
 from indexes.errors import DataError
 from pipeline.readers._contract import MAX_IMAGE_BYTES, too_large
+from pipeline.readers._tar_members import Opened, Span, content_of, members, opened
 from pipeline.sets.columns import plain_text
 
 MAX_TEXT_BYTES = 16 << 20
@@ -23,16 +17,18 @@ _KEY = re.compile(r"[A-Za-z0-9_-]{1,128}")
 # webdataset's split: the key is everything before the first dot of the file's name, folders included.
 _MEMBER = re.compile(r"(?:\./)?((?:.*/)?[^./][^.]*)\.([^/]*)", re.DOTALL)
 _IMAGE_ORDER = ("jpg", "png", "jpeg", "webp", "gif")
-_END_BYTES = 2 * tarfile.BLOCKSIZE
-_PIECE = 1 << 20
+_TEXTS = ("json", "txt")
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """Where a member's bytes lie."""
+class Wanted:
+    """What of a tar's members is read on the way: each sample's image, its json and txt."""
 
-    offset: int
-    size: int
+    images: bool = False
+    texts: bool = False
+
+
+NOTHING = Wanted()
 
 
 @dataclass(slots=True)
@@ -41,101 +37,85 @@ class Sample:
 
     Attributes:
         key: What the members' names share.
-        members: Bytes of each regular file, by what follows the key, in lower case: jpg, json, txt, …
+        members: Where each regular file lies, by what follows the key, in lower case: jpg, json, txt, …
+        suffixes: What follows the key, of every member.
         fault: Why the sample cannot be read; None if it can.
+        content: Bytes of the image, where they were wanted and are not too many.
+        texts: Bytes of json and txt, where they were wanted and are not too many.
     """
 
     key: str
     members: dict[str, Span] = field(default_factory=dict)
     suffixes: set[str] = field(default_factory=set)
     fault: str | None = None
+    content: bytes | None = None
+    texts: dict[str, bytes] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str | None:
+        """Which member is the image; of several, the kind that open_clip would take."""
+        return next((kind for kind in _IMAGE_ORDER if kind in self.members), None)
 
     @property
     def image(self) -> Span | None:
-        """Bytes of the image; of several, the kind that open_clip would take."""
-        return next((self.members[kind] for kind in _IMAGE_ORDER if kind in self.members), None)
+        """Where the image lies."""
+        return None if self.kind is None else self.members[self.kind]
 
 
-def scan(path: str) -> list[Sample]:
-    """List the samples of a tar in order.
+def scan(path: str, wanted: Wanted = NOTHING) -> list[Sample]:
+    """List the samples of a tar in order, skipping over what is not wanted.
+
+    Raises:
+        DataError: As `walk`.
+    """
+    with opened(path) as file:
+        return list(walk(file, path, wanted))
+
+
+def walk(file: Opened, path: str, wanted: Wanted) -> Iterator[Sample]:
+    """Go through a tar from front to back, and give each sample when its last member has passed.
 
     A new sample begins where the key changes, or where a suffix repeats: LAION-400M has such collisions.
 
     Raises:
         DataError: If the tar is damaged or truncated, or a key comes again after another one.
     """
-    samples: list[Sample] = []
-    for member in _members(path):
+    seen: set[str] = set()
+    scattered: list[str] = []
+    sample: Sample | None = None
+    for member in members(file, path):
         name = _MEMBER.fullmatch(member.name)
         if name is None or member.isdir():
             continue
         key, suffix = name.group(1), name.group(2).lower()
-        if not samples or samples[-1].key != key or suffix in samples[-1].suffixes:
-            samples.append(Sample(key))
-        _add(samples[-1], suffix, member)
-    _refuse_scattered(samples, path)
-    for sample in samples:
-        sample.fault = _key_fault(sample.key) or sample.fault or _image_fault(sample)
-        sample.key = plain_text(sample.key)
-    return samples
+        if sample is None or sample.key != key or suffix in sample.suffixes:
+            if sample is not None:
+                seen.add(sample.key)
+                scattered += [key] if key != sample.key and key in seen else []
+                yield _finished(sample)
+            sample = Sample(key)
+        _add(sample, suffix, member)
+        _fetch(sample, suffix, file, path, wanted)
+    if sample is not None:
+        yield _finished(sample)
+    _refuse_scattered(scattered, path)
 
 
-@contextmanager
-def opened(path: str) -> Iterator[IO[bytes]]:
-    """Open a tar for `read`."""
-    try:
-        with Path(path).open("rb") as file:
-            yield file
-    except OSError as error:
-        raise DataError(f"cannot read the tar '{path}': {error.strerror}") from error
-
-
-def read(file: IO[bytes], span: Span, path: str) -> bytes:
-    """Read one member's bytes."""
-    file.seek(span.offset)
-    content = file.read(span.size)
-    if len(content) != span.size:
-        raise DataError(
-            f"the tar '{path}' has become shorter while it was read. Run again once nothing writes to it"
-        )
-    return content
-
-
-def _members(path: str) -> Iterator[tarfile.TarInfo]:
-    with opened(path) as file:
-        try:
-            with tarfile.open(fileobj=file, mode="r:", encoding="utf-8", errors="surrogateescape") as tar:
-                last = -1
-                while (member := tar.next()) is not None:
-                    if member.offset <= last or member.size < 0:  # it would lead round in a circle
-                        raise tarfile.TarError(f"member at byte {member.offset:,} has a negative size")
-                    last = member.offset
-                    yield member
-                    # tarfile keeps every header it has seen, which nothing here goes back to.
-                    tar.members.clear()  # type: ignore[attr-defined]
-                _check_end(file, tar.offset, path)
-        except (tarfile.TarError, ValueError, OverflowError, EOFError) as error:
-            raise DataError(
-                f"the tar '{path}' is truncated or damaged ({error}). Fetch or write the shard again"
-            ) from error
-
-
-def _check_end(file: IO[bytes], offset: int, path: str) -> None:
-    file.seek(offset)
-    end = file.read(_END_BYTES)
-    if not end.strip(b"\0") and len(end) == _END_BYTES:
-        while piece := file.read(_PIECE):
-            if piece.strip(b"\0"):
-                raise DataError(
-                    f"the tar '{path}' goes on after its end marker (byte {offset:,}), as if tars had been "
-                    "joined; readers stop at the marker and would lose the rest. Split it, or write it again"
-                )
+def _fetch(sample: Sample, suffix: str, file: Opened, path: str, wanted: Wanted) -> None:
+    """Read the member that has just been added, if it is wanted."""
+    span = sample.members.get(suffix)
+    if span is None:
         return
-    fault = "is truncated" if len(end) < _END_BYTES else "has a damaged header"
-    raise DataError(
-        f"the tar '{path}' {fault} at byte {offset:,}: a whole tar ends with two blocks of zeros. "
-        "Fetch or write the shard again"
-    )
+    if wanted.images and sample.kind == suffix:
+        sample.content = content_of(file, span, path) if span.size <= MAX_IMAGE_BYTES else None
+    elif wanted.texts and suffix in _TEXTS and span.size <= MAX_TEXT_BYTES:
+        sample.texts[suffix] = content_of(file, span, path)
+
+
+def _finished(sample: Sample) -> Sample:
+    sample.fault = _key_fault(sample.key) or sample.fault or _image_fault(sample)
+    sample.key = plain_text(sample.key)
+    return sample
 
 
 def _add(sample: Sample, suffix: str, member: tarfile.TarInfo) -> None:
@@ -163,19 +143,11 @@ def _image_fault(sample: Sample) -> str | None:
     return too_large(sample.image.size) if sample.image.size > MAX_IMAGE_BYTES else None
 
 
-def _refuse_scattered(samples: list[Sample], path: str) -> None:
-    """Refuse a key that comes again after others: which parts belong together cannot be told."""
-    seen: set[str] = set()
-    last = None
-    scattered = []
-    for sample in samples:
-        if sample.key != last and sample.key in seen:
-            scattered.append(sample.key)
-        seen.add(sample.key)
-        last = sample.key
-    if scattered:
-        first = ", ".join(ascii(key) for key in scattered[:5])
+def _refuse_scattered(keys: list[str], path: str) -> None:
+    """Refuse keys that came again after others: which parts belong together cannot be told."""
+    if keys:
+        first = ", ".join(ascii(key) for key in keys[:5])
         raise DataError(
-            f"the tar '{path}' has {len(scattered):,} keys in more than one place ({first}), so which image "
+            f"the tar '{path}' has {len(keys):,} keys in more than one place ({first}), so which image "
             "has which caption cannot be told. Write the shard again with each sample's files side by side"
         )

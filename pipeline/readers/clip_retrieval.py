@@ -7,14 +7,27 @@ metadata may have another name (LAION-5B hosts `laion2B-en-metadata`): `metadata
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
+
+from pydantic import Field
 
 from pipeline.readers import _files, _paired
-from pipeline.readers._contract import Shard, ShardRows, no_image, no_images
+from pipeline.readers._contract import Shard, ShardRead, ShardRows, no_image, no_images
 from pipeline.sets import columns
-from pipeline.sets.source import Source
+from pipeline.sets.source import PathText, ReaderOptions, Source
 
-# clip-retrieval copies webdataset's __key__ there; a `key` beside it is whatever the sample's JSON said.
+# clip-retrieval copies webdataset's __key__ there; a `key` beside it is what the sample's JSON said.
 KEYS = ("image_path", *(name for name in columns.KEY_NAMES if name != "image_path"))
+
+
+class Options(ReaderOptions):
+    """Where the metadata is."""
+
+    metadata: PathText | None = Field(
+        default=None, description="Folder of the metadata, where it is not `metadata`."
+    )
+    paths: ClassVar[tuple[str, ...]] = ("metadata",)
+
 
 images = no_images
 image = no_image
@@ -32,13 +45,20 @@ def shards(source: Source) -> list[Shard]:
         DataError: If a partner is missing or a file is damaged.
         ShapeError: If a pair differs in rows, or two shards in width.
     """
-    root = Path(source.path).absolute()
-    metadata = _files.folder_beside(root, source.metadata, "metadata", "metadata")
+    root, options = Path(source.path).absolute(), Options(**source.options)
+    metadata = _files.folder_beside(root, options.metadata, "metadata", "metadata")
     tables = _files.by_number(_files.listing(metadata, ".parquet"))
-    embeddings = _files.by_number(_files.listing(root / "img_emb", ".npy"))
-    return _paired.pair(tables, embeddings, (metadata, root / "img_emb"), None)
+    arrays = {"image": _paired.Arrays(_files.by_number(_files.listing(root / "img_emb", ".npy")))}
+    if _files.holds(root / "text_emb", ".npy"):
+        arrays["text"] = _paired.Arrays(_files.by_number(_files.listing(root / "text_emb", ".npy")))
+    return _paired.pair(tables, arrays, (metadata, root / "img_emb"))
 
 
 def rows(source: Source, shard: Shard) -> ShardRows:
     """Read the metadata of one shard."""
-    return _paired.read(shard, KEYS)
+    return _paired.rows_of(shard, KEYS)
+
+
+def read(source: Source, shard: Shard, wants_images: bool) -> ShardRead:
+    """Begin to read the metadata of one shard."""
+    return _paired.TableRead(shard, KEYS)

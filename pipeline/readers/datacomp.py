@@ -8,13 +8,30 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import Field
+
 from indexes.errors import DataError
+from pipeline.files.vector_file import array_names
 from pipeline.readers import _files, _paired
-from pipeline.readers._contract import Shard, ShardRows, no_image, no_images
+from pipeline.readers._contract import Shard, ShardRead, ShardRows, no_image, no_images
 from pipeline.sets import columns
-from pipeline.sets.source import Source
+from pipeline.sets.source import NameText, ReaderOptions, Source
 
 DEFAULT_ARRAY = "b32_img"
+
+
+class Options(ReaderOptions):
+    """Which arrays of the npz files are compared."""
+
+    embedding: NameText = Field(
+        default=DEFAULT_ARRAY, description="Array of the npz files that holds the image embeddings."
+    )
+    text_embedding: NameText | None = Field(
+        default=None,
+        description="Array of the caption embeddings; omitted, that of `embedding` with _txt for _img.",
+    )
+
+
 # DataComp knows its samples by uid alone; a producer with dataset2metadata's own names may bring a key.
 KEYS = (*columns.KEY_NAMES, "uid")
 
@@ -38,18 +55,29 @@ def shards(source: Source) -> list[Shard]:
         ShapeError: If a pair differs in rows, or two shards in width.
         UnknownNameError: If an npz lacks the array; the message lists what it has.
     """
-    root = Path(source.path).absolute()
-    array = source.embedding or DEFAULT_ARRAY
-    return _paired.pair(_find(root, ".parquet"), _find(root, ".npz"), (root, root), array)
+    root, options = Path(source.path).absolute(), Options(**source.options)
+    files = _find(root, ".npz")
+    held = array_names(str(next(iter(files.values())))) if files else ()
+    arrays = {name: _paired.Arrays(files, name) for name in held}
+    arrays["image"] = _paired.Arrays(files, options.embedding)
+    text = options.text_embedding or options.embedding.removesuffix("_img") + "_txt"
+    if options.text_embedding or text in held:
+        arrays["text"] = _paired.Arrays(files, text)
+    return _paired.pair(_find(root, ".parquet"), arrays, (root, root))
 
 
 def rows(source: Source, shard: Shard) -> ShardRows:
     """Read the metadata of one shard."""
-    return _paired.read(shard, KEYS)
+    return _paired.rows_of(shard, KEYS)
+
+
+def read(source: Source, shard: Shard, wants_images: bool) -> ShardRead:
+    """Begin to read the metadata of one shard."""
+    return _paired.TableRead(shard, KEYS)
 
 
 def _find(root: Path, ending: str) -> dict[str, Path]:
-    """Give the files by stem, over the folder and its `part_*` folders."""
+    """List the files by stem, over the folder and its `part_*` folders."""
     parts = sorted(child for child in root.iterdir() if child.name.startswith("part_") and child.is_dir())
     found: dict[str, Path] = {}
     for folder in (root, *parts):

@@ -1,11 +1,12 @@
 """A folder of images, one folder per class: ImageNet and its relatives.
 
 A sample's key is its path inside the folder, its label the first folder of that path. Hidden files are left
-out, and so is whatever does not end like an image.
+out, and so are files that do not end like an image.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import deque
 from collections.abc import Collection, Iterator
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from indexes.errors import DataError
-from pipeline.readers._contract import IMAGE_SUFFIXES, MAX_IMAGE_BYTES, Shard, ShardRows, too_large
+from pipeline.readers._contract import IMAGE_SUFFIXES, MAX_IMAGE_BYTES, Shard, ShardRead, ShardRows, too_large
 from pipeline.sets import columns
 from pipeline.sets.source import Source
 
@@ -54,9 +55,7 @@ def shards(source: Source) -> list[Shard]:
     parts = [
         tuple(files[start : start + IMAGES_PER_SHARD]) for start in range(0, len(files), IMAGES_PER_SHARD)
     ]
-    return [
-        Shard(number, _name(root, part), part, None, True, len(part)) for number, part in enumerate(parts)
-    ]
+    return [Shard(number, _name(root, part), part, {}, True, len(part)) for number, part in enumerate(parts)]
 
 
 def rows(source: Source, shard: Shard) -> ShardRows:
@@ -78,6 +77,36 @@ def images(source: Source, shard: Shard) -> Iterator[tuple[str, bytes]]:
     for file in shard.files:
         if _size(file) <= MAX_IMAGE_BYTES:
             yield _key(root, file), _bytes(file)
+
+
+def read(source: Source, shard: Shard, wants_images: bool) -> ShardRead:
+    """Begin to read a shard, each image once."""
+    return _FolderRead(source, shard, wants_images)
+
+
+class _FolderRead:
+    """A shard of image files on its way in."""
+
+    def __init__(self, source: Source, shard: Shard, wants_images: bool) -> None:
+        self._source, self._shard, self._wants_images = source, shard, wants_images
+        self._digests: dict[str, str] = {}
+
+    def images(self) -> Iterator[tuple[str, bytes]]:
+        """Read and hash the images one after the other."""
+        root = Path(self._source.path).absolute()
+        for file in self._shard.files if self._wants_images else ():
+            if _size(file) <= MAX_IMAGE_BYTES:
+                content = _bytes(file)
+                self._digests[file] = hashlib.sha256(content).hexdigest()
+                yield _key(root, file), content
+
+    def rows(self) -> ShardRows:
+        """Name the images."""
+        return rows(self._source, self._shard)
+
+    def digests(self) -> dict[str, str]:
+        """List the hashes of the images that were read."""
+        return dict(self._digests)
 
 
 def image(source: Source, shard: Shard, keys: Collection[str]) -> dict[str, bytes]:
@@ -102,7 +131,7 @@ def _name(root: Path, files: tuple[str, ...]) -> str:
 
 
 def _walk(folder: str, root: str, above: tuple[str, ...]) -> Iterator[str]:
-    """Give the images under a folder; `above` are the real paths of it and the folders that lead to it."""
+    """List the images under a folder; `above` are the real paths of it and the folders that lead to it."""
     for entry in _visible(Path(folder)):
         is_folder = entry.is_dir()
         if not is_folder and not _looks_like_image(entry.name):

@@ -7,14 +7,21 @@ Tars alone will do: captions then come from each sample's own json or txt.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Collection, Iterator
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
-from indexes.errors import DataError
+import pyarrow as pa
+
+from indexes.errors import DataError, RunFailedError
 from pipeline.readers import _files, _sidecar, _tar
-from pipeline.readers._contract import Shard, ShardRows
+from pipeline.readers._contract import Shard, ShardRead, ShardRows
+from pipeline.readers._held import MetadataFile
+from pipeline.readers._tar_members import content_of, opened
+from pipeline.readers._tar_stream import HashedFile
 from pipeline.sets.source import Source
 
 _NAMED = 5
@@ -50,38 +57,110 @@ def rows(source: Source, shard: Shard) -> ShardRows:
     Raises:
         DataError: If the tar is truncated or damaged, or the three do not belong together.
     """
-    samples = _tar.scan(shard.files[0])
-    sidecar = _file(shard, ".parquet")
-    if sidecar is None:
-        found, got = _sidecar.from_members(samples, shard), {"successes": len(samples)}
-    else:
-        found, got = _sidecar.join(samples, sidecar, shard)
-    return replace(found, notes=_compare_counts(shard, got, sidecar is not None))
+    return TarRead(shard, wants_images=False).rows()
 
 
 def images(source: Source, shard: Shard) -> Iterator[tuple[str, bytes]]:
     """Read the images of a shard from front to back."""
-    samples = _tar.scan(shard.files[0])
-    with _tar.opened(shard.files[0]) as file:
-        for sample in samples:
-            if sample.fault is None and sample.image is not None:
-                yield sample.key, _tar.read(file, sample.image, shard.files[0])
+    with opened(shard.files[0]) as file:
+        for sample in _tar.walk(file, shard.files[0], _tar.Wanted(images=True)):
+            if sample.fault is None and sample.content is not None:
+                yield sample.key, sample.content
+
+
+def read(source: Source, shard: Shard, wants_images: bool) -> ShardRead:
+    """Begin to read a shard; with its images, the tar is gone through once, from front to back."""
+    return TarRead(shard, wants_images)
+
+
+class TarRead:
+    """A tar on its way in; without images, only its headers and the metadata are read, and it has no digest."""
+
+    def __init__(self, shard: Shard, wants_images: bool) -> None:
+        self._shard, self._wants_images = shard, wants_images
+        self._samples: list[_tar.Sample] | None = None
+        self._digests: dict[str, str] = {}
+        self._stats: bytes | None = None
+        sidecar = _file(shard, ".parquet")
+        self._sidecar = None if sidecar is None else MetadataFile(sidecar)
+
+    def images(self) -> Iterator[tuple[str, bytes]]:
+        """Read the images from front to back, hash the tar, and keep what `rows` needs.
+
+        Raises:
+            DataError: If the tar is truncated or damaged.
+        """
+        if not self._wants_images:
+            return
+        path = self._shard.files[0]
+        found: list[_tar.Sample] = []
+        with opened(path) as file:
+            hashed = HashedFile(file)
+            for sample in _tar.walk(hashed, path, _tar.Wanted(images=True, texts=self._needs_texts)):
+                content, sample.content = sample.content, None
+                found.append(sample)
+                if sample.fault is None and content is not None:
+                    yield sample.key, content
+            self._digests[path] = hashed.digest()
+        self._samples = found
+
+    def rows(self) -> ShardRows:
+        """Put the metadata to the samples, and hold tar, sidecar and counts against each other.
+
+        Raises:
+            DataError: If the tar is truncated or damaged, or the three do not belong together.
+            RunFailedError: If the images were wanted and not read to their end.
+        """
+        if self._samples is None:
+            if self._wants_images:
+                raise RunFailedError(
+                    f"the rows of {self._shard.name} were asked for before its images were read"
+                )
+            self._samples = _tar.scan(self._shard.files[0], _tar.Wanted(texts=self._needs_texts))
+        self._stats = _stats(self._shard)
+        stated = _counts(self._shard, self._stats)
+        if self._sidecar is None:
+            found, got = _sidecar.from_members(self._samples, self._shard), {"successes": len(self._samples)}
+        else:
+            found, got = _sidecar.join(self._samples, self._sidecar.path, self._listed, self._shard)
+        return replace(found, notes=_compare_counts(self._shard, stated, got, self._sidecar is not None))
+
+    def digests(self) -> dict[str, str]:
+        """Hash the files beside the tar, and give the tar's own hash if all of it was read."""
+        if self._sidecar is not None:
+            self._digests[self._sidecar.path] = self._sidecar.digest()
+        stats = _file(self._shard, "_stats.json")
+        if stats is not None and self._stats is not None:
+            self._digests[stats] = hashlib.sha256(self._stats).hexdigest()
+        return dict(self._digests)
+
+    @cached_property
+    def _listed(self) -> pa.Table:
+        """The sidecar's rows."""
+        if self._sidecar is None:
+            return pa.table({})
+        self._sidecar.hold()
+        return self._sidecar.whole()
+
+    @property
+    def _needs_texts(self) -> bool:
+        return self._sidecar is None or not _sidecar.has_captions(self._listed)
 
 
 def image(source: Source, shard: Shard, keys: Collection[str]) -> dict[str, bytes]:
     """Read a few images by key; of samples that share a key, the first."""
     found: dict[str, bytes] = {}
-    with _tar.opened(shard.files[0]) as file:
+    with opened(shard.files[0]) as file:
         for sample in _tar.scan(shard.files[0]):
             if sample.key in keys and sample.key not in found and sample.fault is None and sample.image:
-                found[sample.key] = _tar.read(file, sample.image, shard.files[0])
+                found[sample.key] = content_of(file, sample.image, shard.files[0])
     return found
 
 
 def _shard(number: int, files: list[Path]) -> Shard:
-    shard = Shard(number, files[0].stem, tuple(map(str, files)), None, True, None)
-    counts = _counts(shard)
-    return Shard(number, shard.name, shard.files, None, True, counts.get("successes"))
+    shard = Shard(number, files[0].stem, tuple(map(str, files)), {}, True, None)
+    counts = _counts(shard, _stats(shard))
+    return Shard(number, shard.name, shard.files, {}, True, counts.get("successes"))
 
 
 def _check_partners(root: Path, tars: set[str], sidecars: set[str]) -> None:
@@ -98,28 +177,41 @@ def _file(shard: Shard, ending: str) -> str | None:
     return next((file for file in shard.files[1:] if file.endswith(ending)), None)
 
 
-def _counts(shard: Shard) -> dict[str, int]:
-    """Read the producer's counts; nothing where there are none."""
+def _stats(shard: Shard) -> bytes | None:
+    """Read the file of the producer's counts; None where there is none."""
     path = _file(shard, "_stats.json")
-    if path is None:
+    try:
+        if path is None:
+            return None
+        with Path(path).open("rb", buffering=0) as file:
+            return file.read(_STATS_BYTES)
+    except OSError as error:
+        raise _no_counts(path, error) from error
+
+
+def _counts(shard: Shard, stats: bytes | None) -> dict[str, int]:
+    """Parse the producer's counts; nothing where there are none."""
+    if stats is None:
         return {}
     try:
-        with Path(path).open("rb") as file:
-            content = dict(json.loads(file.read(_STATS_BYTES)))
+        content = dict(json.loads(stats))
         return {name: int(content[name]) for name in ("count", "successes") if name in content}
-    except (OSError, ValueError, TypeError, RecursionError) as error:
-        raise DataError(
-            f"'{path}' is not img2dataset's counts ({error}). Fetch or write the shard again"
-        ) from error
+    except (ValueError, TypeError, RecursionError) as error:
+        raise _no_counts(_file(shard, "_stats.json"), error) from error
 
 
-def _compare_counts(shard: Shard, got: dict[str, int], listed: bool) -> tuple[str, ...]:
+def _no_counts(path: str | None, error: Exception) -> DataError:
+    return DataError(f"'{path}' is not img2dataset's counts ({error}). Fetch or write the shard again")
+
+
+def _compare_counts(
+    shard: Shard, stated: dict[str, int], got: dict[str, int], listed: bool
+) -> tuple[str, ...]:
     """Hold the files against the producer's counts.
 
     img2dataset counts a sample, then leaves it out of tar and sidecar where writing it raised. So where those
     two agree, a higher count is worth a note; without a sidecar it is a tar that lost its end.
     """
-    stated = _counts(shard)
     wrong = {name: value for name, value in got.items() if stated.get(name, value) != value}
     for name, value in wrong.items():
         if stated[name] < value or not listed:

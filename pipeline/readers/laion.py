@@ -8,19 +8,32 @@ found by name. Values are passed on as they are, however odd: a similarity of 60
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
+
+import pyarrow as pa
+from pydantic import Field
 
 from indexes.errors import DataError
 from pipeline.files.parquet import parquet_rows, parquet_schema
 from pipeline.readers import _files, _paired
-from pipeline.readers._contract import Shard, ShardRows, no_image, no_images
+from pipeline.readers._contract import Shard, ShardRead, ShardRows, no_image, no_images
 from pipeline.sets import columns
-from pipeline.sets.source import Source
+from pipeline.sets.source import PathText, ReaderOptions, Source
 
 _RAW_LAYOUT = {"SAMPLE_ID", "URL", "TEXT", "HEIGHT", "WIDTH"}
 _SPARK_PART = re.compile(r"part-([0-9]+)-")
 _LAION_400M_FILES = 32
+
+
+class Options(ReaderOptions):
+    """Where embeddings are, if there are any."""
+
+    embeddings: PathText | None = Field(
+        default=None, description="Folder of .npy files that pair with the metadata files."
+    )
+    paths: ClassVar[tuple[str, ...]] = ("embeddings",)
+
 
 images = no_images
 image = no_image
@@ -48,25 +61,33 @@ def shards(source: Source) -> list[Shard]:
         DataError: If a file is damaged, or a partner is missing.
         ShapeError: If a pair differs in rows, or two shards in width.
     """
-    root = Path(source.path).absolute()
+    root, options = Path(source.path).absolute(), Options(**source.options)
     files = _find(root)
-    if source.embeddings is None:
+    if options.embeddings is None:
         return [
-            Shard(number, file.stem, (str(file),), None, False, parquet_rows(file))
-            for number, file in enumerate(files)
+            Shard(number, file.stem, (str(file),), {}, False, rows)
+            for number, (file, rows) in enumerate(
+                zip(files, _files.side_by_side(parquet_rows, files), strict=True)
+            )
         ]
-    folder = _files.folder_beside(root, source.embeddings, "img_emb", "embeddings")
+    folder = _files.folder_beside(root, options.embeddings, "img_emb", "embeddings")
     arrays = _files.listing(folder, ".npy")
     if _numbers(files) and _numbers(arrays):
-        return _paired.pair(_numbers(files), _numbers(arrays), (root, folder), None)
+        return _paired.pair(_numbers(files), {"image": _paired.Arrays(_numbers(arrays))}, (root, folder))
     arrays.sort(key=lambda file: _files.natural(file.name))
-    return _paired.pair(dict(enumerate(files)), dict(enumerate(arrays)), (root, folder), None)
+    return _paired.pair(
+        dict(enumerate(files)), {"image": _paired.Arrays(dict(enumerate(arrays)))}, (root, folder)
+    )
 
 
 def rows(source: Source, shard: Shard) -> ShardRows:
     """Read the metadata of one file."""
-    found = _paired.read(shard)
-    return replace(found, notes=_notes(Path(shard.files[0])))
+    return _paired.rows_of(shard, columns.KEY_NAMES, _notes)
+
+
+def read(source: Source, shard: Shard, wants_images: bool) -> ShardRead:
+    """Begin to read the metadata of one file."""
+    return _paired.TableRead(shard, columns.KEY_NAMES, _notes)
 
 
 def _find(path: Path) -> list[Path]:
@@ -76,7 +97,7 @@ def _find(path: Path) -> list[Path]:
 
 
 def _numbers(files: list[Path]) -> dict[int, Path]:
-    """Give the files by Spark's part number or the number at the end; nothing where some file has none."""
+    """List the files by Spark's part number or the number at the end; nothing where some file has none."""
     numbered: dict[int, Path] = {}
     for file in files:
         match = _SPARK_PART.match(file.name) or re.search(r"([0-9]+)$", file.stem)
@@ -86,17 +107,17 @@ def _numbers(files: list[Path]) -> dict[int, Path]:
     return numbered
 
 
-def _notes(path: Path) -> tuple[str, ...]:
+def _notes(path: str, schema: pa.Schema) -> tuple[str, ...]:
     """Tell when WIDTH and HEIGHT may be each other's.
 
     The raw files of LAION-5B have them swapped, and LAION's own join and statistics scripts swap them back;
     joined files are in order. LAION-400M has the same raw columns, unswapped as far as is known, but no
     LANGUAGE and only 32 files where each part of LAION-5B has 128.
     """
-    names = set(parquet_schema(path).names)
+    names = set(schema.names)
     if not names >= _RAW_LAYOUT:
         return ()
-    part = _SPARK_PART.match(path.name)
+    part = _SPARK_PART.match(Path(path).name)
     many = part is not None and int(part.group(1)) >= _LAION_400M_FILES
     why = "it has LANGUAGE" if "LANGUAGE" in names else f"part {part.group(1)}" if part and many else ""
     which = f"of LAION-5B ({why})" if why else "of LAION-400M or LAION-5B"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from pipeline.report.findings import failing
+from pipeline.report.answers import nearest_similarities
 from pipeline.report.making import build_report
 from pipeline.report.request import (
     BenchmarkFiles,
-    Options,
+    MeasureFiles,
+    ReportOptions,
     ReportRequest,
     Search,
     SetFiles,
@@ -15,11 +16,12 @@ from pipeline.report.request import (
 
 __all__ = [
     "BenchmarkFiles",
-    "Options",
+    "MeasureFiles",
+    "ReportOptions",
     "ReportRequest",
     "Search",
     "SetFiles",
     "SplitFiles",
     "build_report",
-    "failing",
+    "nearest_similarities",
 ]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,12 @@ from numpy.typing import NDArray
 
 from curation.audit import FloatArray, IntArray, rank_medians
 from indexes.errors import DataError
-from pipeline.files.parquet import read_parquet
-from pipeline.report.scan import batches, numbers
+from pipeline.files.parquet import read_batches, read_parquet
+from pipeline.report.scan import numbers
 
 # Ranks that a report looks at; a plan may list more.
 RANKS = 100
+NEIGHBOUR = ["query", "rank", "similarity", "uid"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class Queries:
 
 
 def read_queries(path: Path) -> Queries:
-    """Read `indexes/<benchmark>/queries.parquet`.
+    """Read a benchmark's queries, with their thresholds.
 
     Raises:
         DataError: If the rows are not the queries 0, 1, 2, ….
@@ -57,7 +59,7 @@ def read_queries(path: Path) -> Queries:
         raise DataError(f"{path} does not list its queries in order; run the plan again into an empty folder")
     names = ("key", "uid", "label", "caption", "image_sha256")
     key, uid, label, caption, sha256 = (_texts(table.column(name)) for name in names)
-    threshold = numbers(table.column("threshold").combine_chunks())
+    threshold = numbers(table.column("threshold"))
     return Queries(key, uid, label, caption, sha256, threshold, _texts(table.column("reference_uid")))
 
 
@@ -89,20 +91,60 @@ class Answers:
 
 
 def read_answers(path: Path, queries: int, above: float) -> Answers:
-    """Read `neighbours/<benchmark>.parquet`, or a split's.
+    """Read the pool's neighbours of one benchmark.
 
     Args:
         path: The file.
         queries: Queries of the benchmark.
         above: Pairs strictly above this similarity are given one by one.
+
+    Raises:
+        DataError: If the file is missing or damaged.
     """
-    query, rank, similarity, uid = _columns(path)
+    return _answers([_first_ranks(batch) for batch in read_batches(path, NEIGHBOUR)], queries, above)
+
+
+def read_split_answers(path: Path, queries: Mapping[str, int], above: float) -> dict[str, Answers]:
+    """Read a split's neighbours of every benchmark, in one pass over its file.
+
+    Args:
+        path: The file, one benchmark after the other.
+        queries: Queries of each benchmark. One that the file does not name has no neighbour.
+        above: As for `read_answers`.
+
+    Raises:
+        DataError: If the file is missing or damaged, or names a benchmark in two places.
+    """
+    found: dict[str, Answers] = {}
+    for name, pieces in groupby(_by_benchmark(path), key=lambda piece: piece[0]):
+        if name in found:
+            raise DataError(f"'{path}' lists '{name}' in two places; remove the file and run the plan again")
+        found[name] = _answers([table for _, table in pieces], queries[name], above)
+    return {
+        name: found[name] if name in found else _answers([], size, above) for name, size in queries.items()
+    }
+
+
+def _by_benchmark(path: Path) -> Iterator[tuple[str, pa.Table]]:
+    for batch in read_batches(path, ["benchmark", *NEIGHBOUR]):
+        for name in pc.unique(batch.column("benchmark")).to_pylist():
+            yield name, _first_ranks(batch.filter(pc.equal(batch.column("benchmark"), name)))
+
+
+def _first_ranks(batch: pa.RecordBatch) -> pa.Table:
+    return pa.Table.from_batches([batch]).select(NEIGHBOUR).filter(pc.field("rank") <= RANKS)
+
+
+def _answers(pieces: Sequence[pa.Table], queries: int, above: float) -> Answers:
+    table = pa.concat_tables(pieces) if pieces else pa.table([[]] * 4, names=NEIGHBOUR)
+    query, rank = (table.column(name).to_numpy().astype(np.int64) for name in ("query", "rank"))
+    similarity, uid = numbers(table.column("similarity")), table.column("uid")
     first = rank == 1
     nearest = np.full(queries, np.nan)
     nearest[query[first]] = similarity[first]
     names = [""] * queries
-    for at in np.flatnonzero(first):
-        names[query[at]] = uid[at].as_py()
+    for at, name in zip(query[first].tolist(), uid.filter(pa.array(first)).to_pylist(), strict=True):
+        names[at] = name
     last = np.ones(queries, dtype=np.int64)
     np.maximum.at(last, query, rank)
     crowd = np.full(queries, -np.inf)
@@ -114,21 +156,28 @@ def read_answers(path: Path, queries: int, above: float) -> Answers:
     return Answers(nearest, names, crowd, medians, query[near], similarity[near], near_uid)
 
 
-def _columns(path: Path) -> tuple[IntArray, IntArray, FloatArray, pa.ChunkedArray]:
-    """Read the columns of the first `RANKS` ranks, batch by batch."""
-    names = ["query", "rank", "similarity", "uid"]
-    parts = [
-        pa.Table.from_batches([batch]).filter(pc.field("rank") <= RANKS) for batch in batches(path, names)
-    ]
-    if not parts:
-        return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0), pa.chunked_array([], pa.string())
-    table = pa.concat_tables(parts)
-    query, rank = (table.column(name).to_numpy().astype(np.int64) for name in ("query", "rank"))
-    return query, rank, table.column("similarity").to_numpy().astype(np.float64), table.column("uid")
+def nearest_similarities(path: Path, queries: int) -> FloatArray:
+    """Read how near the pool comes to each query of a benchmark, and nothing else.
+
+    Args:
+        path: The pool's neighbours of the benchmark.
+        queries: Queries of the benchmark.
+
+    Returns:
+        `(queries,)` similarity of each query's nearest pool sample; NaN where it has none.
+
+    Raises:
+        DataError: If the file is missing or damaged.
+    """
+    nearest = np.full(queries, np.nan)
+    for batch in read_batches(path, ["query", "rank", "similarity"]):
+        first = batch.filter(pc.equal(batch.column("rank"), 1))
+        nearest[first.column("query").to_numpy()] = first.column("similarity").to_numpy()
+    return nearest
 
 
 def answers_of_reference(queries: Queries, above: float) -> Answers:
-    """Give the reference's nearest samples: the thresholds, one sample per query."""
+    """Make answers of the thresholds: the reference's nearest sample of each query."""
     near = np.flatnonzero(queries.threshold > above)
     uids = np.array([queries.reference_uid[at] for at in near], dtype="U32")
     crowd = np.full(len(queries), -np.inf)
@@ -138,7 +187,7 @@ def answers_of_reference(queries: Queries, above: float) -> Answers:
 
 
 def order_by_similarity(nearest: FloatArray, limit: int) -> Sequence[int]:
-    """Give the queries with the nearest samples, nearest first, ties by position."""
+    """List the `limit` queries with the nearest samples, nearest first, ties by position; `nearest` is `(q,)`."""
     present = np.flatnonzero(~np.isnan(nearest))
     order = np.lexsort((present, -nearest[present]))
     return [int(at) for at in present[order][:limit]]

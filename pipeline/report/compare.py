@@ -14,7 +14,7 @@ from pipeline.report.answers import (
     answers_of_reference,
     order_by_similarity,
     read_answers,
-    read_queries,
+    read_split_answers,
 )
 from pipeline.report.request import BenchmarkFiles, ReportRequest
 from pipeline.report.scan import Measured
@@ -22,6 +22,8 @@ from pipeline.report.scan import Measured
 NEAREST = "nearest"
 ABOVE = "above the threshold"
 BELOW = "at or below the threshold"
+# No similarity is above it: pairs of a split are not listed one by one.
+NONE_ABOVE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class Compared:
         files: The benchmark's files.
         queries: Its queries.
         sets: Nearest samples in the reference, the pool and each split, by `set_key`.
-        measured: What the pool's measures say.
+        measured: What the pool's similarities say.
         pairs: The pairs to show.
     """
 
@@ -72,26 +74,44 @@ def set_key(split: str) -> str:
     return f"split {split}"
 
 
-def compare(request: ReportRequest, files: BenchmarkFiles, measured: Measured) -> Compared:
-    """Read a benchmark's queries and their nearest samples in every set."""
-    queries = read_queries(request.path(files.queries))
-    sets = _sets(request, files, queries)
+def compare(
+    request: ReportRequest, queries: Mapping[str, Queries], measured: Mapping[str, Measured]
+) -> list[Compared]:
+    """Put each benchmark's queries beside their nearest samples in every set.
+
+    Args:
+        request: The committed files.
+        queries: Each benchmark's queries, in plan order.
+        measured: What the pool's similarities say of each benchmark.
+    """
+    sizes = {name: len(own) for name, own in queries.items()}
+    splits = {
+        set_key(split.name): read_split_answers(request.path(split.neighbours), sizes, NONE_ABOVE)
+        for split in request.splits
+        if split.neighbours is not None
+    }
+    return [
+        _compared(request, files, queries[files.name], measured[files.name], splits)
+        for files in request.benchmarks
+    ]
+
+
+def _compared(
+    request: ReportRequest,
+    files: BenchmarkFiles,
+    queries: Queries,
+    measured: Measured,
+    splits: Mapping[str, Mapping[str, Answers]],
+) -> Compared:
+    soft = request.options.soft
+    sets = {"reference": answers_of_reference(queries, soft)} if request.has_reference else {}
+    sets["pool"] = read_answers(request.path(files.neighbours), len(queries), soft)
+    sets |= {key: answers[files.name] for key, answers in splits.items()}
     level = queries.threshold
     if not request.has_reference:
-        level = np.full(len(queries), request.options.soft)
+        level = np.full(len(queries), soft)
     pairs = (*_nearest(sets["pool"], level, request.options.pairs), *_around(measured, level))
     return Compared(files, queries, sets, measured, pairs)
-
-
-def _sets(request: ReportRequest, files: BenchmarkFiles, queries: Queries) -> dict[str, Answers]:
-    soft, count = request.options.soft, len(queries)
-    found = {"reference": answers_of_reference(queries, soft)} if request.has_reference else {}
-    found["pool"] = read_answers(request.path(files.neighbours), count, soft)
-    for split in request.splits:
-        if files.name in split.neighbours:
-            path = request.path(split.neighbours[files.name])
-            found[set_key(split.name)] = read_answers(path, count, soft)
-    return found
 
 
 def _nearest(pool: Answers, level: FloatArray, limit: int) -> Iterator[Pair]:

@@ -6,6 +6,7 @@ Version 1. A field may be added without a new version; none is renamed or change
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -21,6 +22,7 @@ from pipeline.report.evidence import Source
 from pipeline.report.findings import Finding, Findings
 from pipeline.report.request import Search
 from pipeline.report.scan import ALL, Measured
+from pipeline.report.tallies import Tallied, Tally
 
 Json = dict[str, Any]
 VERSION = 1
@@ -39,6 +41,7 @@ def document(findings: Findings) -> Json:
         "rows": {name: asdict(rows) | {"measured": rows.measured} for name, rows in findings.rows.items()},
         "pool": _measured(findings.measured[ALL]),
         "benchmarks": {finding.name: _benchmark(findings, finding) for finding in findings.benchmarks},
+        "measures": {tallied.name: _tallied(tallied) for tallied in findings.measures},
         "splits": {name: asdict(waterfall(facts)) for name, facts in findings.splits.items()},
         "provenance": request.provenance,
     }
@@ -71,7 +74,7 @@ def _benchmark(findings: Findings, finding: Finding) -> Json:
         "splits": {name: _set(findings, compared, set_key(name)) for name in splits},
         "pool_minus_reference": _gain(findings, compared),
         "pool_samples": _measured(compared.measured),
-        "leakage": [_source(findings, found, len(compared.queries)) for found in finding.sources],
+        "leakage": [_source(found, len(compared.queries)) for found in finding.sources],
         "pairs": [_pair(findings, compared, pair) for pair in compared.pairs],
     }
 
@@ -121,6 +124,18 @@ def _measured(measured: Measured) -> Json:
     }
 
 
+def _tallied(tallied: Tallied) -> Json:
+    columns = {column.name: _column(column) for column in tallied.columns}
+    return {"measure": tallied.kind, "rows": tallied.rows, "columns": columns}
+
+
+def _column(column: Tally) -> Json:
+    numbers = {"min": column.least, "mean": column.mean, "max": column.most}
+    finite = {name: v if v is not None and math.isfinite(v) else None for name, v in numbers.items()}
+    described = {"meaning": column.meaning, "type": column.type, "of": column.of}
+    return described | {"measured": column.measured, "null": column.missing} | finite
+
+
 def histogram(counts: IntArray, grid: Grid) -> Json:
     """Write bin counts without the empty bins at either end; bin j holds `(first + j * step, … + step]`."""
     filled = np.flatnonzero(counts)
@@ -131,8 +146,7 @@ def histogram(counts: IntArray, grid: Grid) -> Json:
     return {"first": first, "step": 1 / STEPS_PER_UNIT, "counts": counts[start:stop].tolist()}
 
 
-def _source(findings: Findings, found: Source, queries: int) -> Json:
-    listed = [(sha256, uid, key) for sha256, uid, key in found.listed if uid not in findings.request.withheld]
+def _source(found: Source, queries: int) -> Json:
     return {
         "source": found.name,
         "dataset": found.dataset,
@@ -141,7 +155,7 @@ def _source(findings: Findings, found: Source, queries: int) -> Json:
         "soft": _leakage(found.soft, queries),
         "identical": asdict(found.identical) | {"fraction": found.identical.queries / max(queries, 1)},
         "identical_left": dict(found.left),
-        "identical_listed": [{"sha256": s, "uid": uid, "key": key} for s, uid, key in listed],
+        "identical_listed": [{"sha256": s, "uid": uid, "key": key} for s, uid, key in found.listed],
     }
 
 
@@ -157,14 +171,14 @@ def _leakage(found: Leakage, queries: int) -> Json:
 
 
 def _pair(findings: Findings, compared: Compared, pair: Pair) -> Json:
-    queries, withheld = compared.queries, pair.uid in findings.request.withheld
+    queries = compared.queries
     sample = findings.samples["pool"].get(pair.uid)
     return {
         "group": pair.group,
         "query": pair.query,
         "query_key": queries.key[pair.query],
-        "uid": None if withheld else pair.uid,
-        "key": None if withheld or sample is None else sample.key,
+        "uid": pair.uid,
+        "key": None if sample is None else sample.key,
         "similarity": pair.similarity,
         "threshold": pair.threshold,
         "margin": pair.margin,
@@ -180,7 +194,7 @@ def is_identical(findings: Findings, compared: Compared, pair: Pair) -> bool:
 
 
 def facts(content: Mapping[str, Any]) -> Json:
-    """Give the few numbers that belong into a commit record."""
+    """Pick the few numbers that belong into a commit record."""
     return {
         "verdicts": {name: found["verdict"] for name, found in content["benchmarks"].items()},
         "version": content["version"],

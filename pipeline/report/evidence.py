@@ -51,7 +51,9 @@ class Evidence:
 
 
 def gather(request: ReportRequest, compared: Sequence[Compared]) -> dict[str, Evidence]:
-    """Look up the near samples of the pool and of the reference, by the set's name."""
+    """Look up the near samples of the pool and of the reference, by the set's name; nothing without benchmarks."""
+    if not compared:
+        return {}
     lookup = Lookup(request, _texts(compared), query_hashes(compared))
     kept = {split.name: _kept(request, split.uids) for split in request.splits if split.uids}
     shown = {pair.uid for each in compared for pair in each.pairs}
@@ -92,8 +94,6 @@ def _kept(request: ReportRequest, path: str) -> NDArray[np.void]:
 def _near(compared: Sequence[Compared], name: str) -> Pairs:
     """Put one set's pairs above the soft level, with all benchmarks, in one table."""
     answers = [each.sets[name] for each in compared]
-    if not answers:
-        return NO_PAIRS
     return Pairs(
         np.repeat(np.arange(len(answers)), [len(each.near_query) for each in answers]),
         np.concatenate([each.near_query for each in answers]),

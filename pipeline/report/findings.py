@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from curation.audit import Exceeded, FailAbove, exceeded
 from curation.leakage import Verdict, verdict
-from pipeline.report.answers import read_answers, read_queries
+from pipeline.report.answers import read_queries
 from pipeline.report.compare import Compared, compare
 from pipeline.report.evidence import Source, gather, look_up_queries, source
 from pipeline.report.lookup import Sample
 from pipeline.report.outcomes import Rows, account
 from pipeline.report.request import ReportRequest
 from pipeline.report.scan import Measured, Scan
+from pipeline.report.tallies import Tallied, tally
 
 # Similarities at which shares are given beside the soft and the hard level.
 NAMED_THRESHOLDS = (0.8, 0.9)
@@ -51,8 +51,9 @@ class Findings:
         request: What was asked for.
         thresholds: The named thresholds, ascending.
         rows: Per set, what became of its rows.
-        measured: Per benchmark, and for their maximum, what the pool's measures say.
+        measured: Per benchmark, and for their maximum, what the pool's similarities say.
         benchmarks: The findings, in plan order.
+        measures: What the other measures say.
         samples: The pool's and the reference's samples that are shown, by set and uid.
         splits: Each split's `split.json`.
     """
@@ -62,6 +63,7 @@ class Findings:
     rows: Mapping[str, Rows]
     measured: Mapping[str, Measured]
     benchmarks: tuple[Finding, ...]
+    measures: tuple[Tallied, ...]
     samples: Mapping[str, Mapping[str, Sample]]
     splits: Mapping[str, dict[str, Any]]
 
@@ -73,8 +75,10 @@ def collect(request: ReportRequest) -> Findings:
     names = [benchmark.name for benchmark in request.benchmarks]
     around = None if request.has_reference else options.soft
     scan = Scan(names, thresholds, around, (options.pairs + 1) // 2)
-    measured = scan.run([request.path(part) for part in request.measures])
-    compared = [compare(request, files, measured[files.name]) for files in request.benchmarks]
+    parts = zip(*(benchmark.similarity for benchmark in request.benchmarks), strict=True)
+    measured = scan.run([[request.path(path) for path in part] for part in parts])
+    queries = {files.name: read_queries(request.path(files.queries)) for files in request.benchmarks}
+    compared = compare(request, queries, measured)
     evidence = gather(request, compared)
     benchmarks = []
     for at, each in enumerate(compared):
@@ -88,15 +92,7 @@ def collect(request: ReportRequest) -> Findings:
         rows=account(request),
         measured=measured,
         benchmarks=tuple(benchmarks),
+        measures=tuple(tally(request)),
         samples={name: found.matches.samples for name, found in evidence.items()},
         splits={split.name: json.loads(request.path(split.facts).read_bytes()) for split in request.splits},
     )
-
-
-def failing(request: ReportRequest, rule: FailAbove) -> tuple[Exceeded, ...]:
-    """List the benchmarks that fail `--fail-above`; reads only queries and neighbours, no report."""
-    nearest = {}
-    for files in request.benchmarks:
-        queries = len(read_queries(request.path(files.queries)))
-        nearest[files.name] = read_answers(request.path(files.neighbours), queries, 2.0).nearest
-    return exceeded(rule, nearest)

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from curation.audit import FloatArray, IntArray
 from curation.leakage import Text, modality
 from pipeline.files.parquet import read_parquet
+from pipeline.report.committed import Committed
 from pipeline.report.request import ReportRequest, SetFiles
-from pipeline.report.scan import opened
-from pipeline.sets.uids import as_hex
+from pipeline.sets.membership import is_member
+from pipeline.sets.uids import as_pairs
 
 TEXT = ["uid", "part", "row", "key", "caption", "label", "image_sha256"]
 # Identical files are counted without a limit; so many of them are listed by name.
@@ -85,7 +86,7 @@ class Lookup:
         request: The report's request, for paths and the length of captions.
         texts: Per benchmark, each query's words.
         hashes: Distinct sha256 of the queries' files, sorted.
-        kept: Per split, the sorted `(high, low)` uids that it keeps.
+        kept: Per split, the sorted `(high, low)` uids that it keeps; one may be there several times.
     """
 
     request: ReportRequest
@@ -113,7 +114,7 @@ class Lookup:
     def _reduce(
         self, table: pa.Table, pairs: Pairs, order: IntArray, shown: set[str], found: Matches
     ) -> None:
-        uids = as_hex(table.column("uid")).to_pylist()
+        uids = table.column("uid").to_pylist()
         self._count_copies(table, uids, found)
         ranked = pairs.uid[order]
         first, last = np.searchsorted(ranked, uids, "left"), np.searchsorted(ranked, uids, "right")
@@ -141,8 +142,9 @@ class Lookup:
         hashes = position.drop_null().to_numpy().astype(np.int64)
         np.add.at(found.copies, hashes, 1)
         names = [uids[row] for row in rows]
+        pairs = as_pairs(pa.array(names, pa.string()))
         for split, kept in self.kept.items():
-            np.add.at(found.left[split], hashes[member(names, kept)], 1)
+            np.add.at(found.left[split], hashes[is_member(kept, pairs)], 1)
         keys = table.column("key").to_pylist()
         room = LISTED - len(found.listed)
         listed = zip(hashes[:room], names[:room], rows[:room], strict=True)
@@ -155,28 +157,21 @@ def hits(path: Path, uids: Sequence[str], hashes: Sequence[str]) -> Iterator[tup
     Yields:
         The matching rows with the columns of `TEXT`, and how many rows of the row group carry a hash.
     """
-    binary = pa.array([bytes.fromhex(uid) for uid in uids], pa.binary(16))
-    texts = pa.array(hashes, pa.string())
-    with opened(path) as file:
-        for group in range(file.num_row_groups):
-            table = file.read_row_group(group, columns=["uid", "image_sha256"])
+    names, texts = pa.array(uids, pa.string()), pa.array(hashes, pa.string())
+    with Committed(path) as file:
+        for group in range(file.groups):
+            table = file.read(group, ["uid", "image_sha256"])
             sha256 = table.column("image_sha256")
-            match = pc.or_(
-                pc.is_in(_storage(table.column("uid")), value_set=binary), pc.is_in(sha256, value_set=texts)
-            )
+            match = pc.or_(pc.is_in(table.column("uid"), value_set=names), pc.is_in(sha256, value_set=texts))
             rows = len(sha256) - sha256.null_count
             if pc.any(match).as_py():
-                yield file.read_row_group(group, columns=TEXT).filter(match), rows
+                yield file.read(group, TEXT).filter(match), rows
             else:
-                yield file.schema_arrow.empty_table().select(TEXT), rows
-
-
-def _storage(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pa.chunked_array([chunk.storage for chunk in column.chunks], pa.binary(16))
+                yield file.empty(TEXT), rows
 
 
 def repeated(request: ReportRequest, files: SetFiles) -> set[tuple[int, int]]:
-    """Give the (part, row) of every row that repeats a uid and takes no part."""
+    """List the (part, row) of every row that repeats a uid and takes no part."""
     if files.duplicates is None:
         return set()
     table = read_parquet(request.path(files.duplicates), columns=["part", "row"])
@@ -189,13 +184,3 @@ def without(table: pa.Table, skip: set[tuple[int, int]]) -> pa.Table:
         return table
     places = zip(table.column("part").to_pylist(), table.column("row").to_pylist(), strict=True)
     return table.filter(pa.array([place not in skip for place in places], pa.bool_()))
-
-
-def member(uids: Sequence[str], kept: NDArray[np.void]) -> NDArray[np.bool_]:
-    """Say which uids (hex) are in the sorted `(n,)` array of uint64 pairs."""
-    if not len(kept):
-        return np.zeros(len(uids), dtype=bool)
-    pairs = np.array([(int(uid[:16], 16), int(uid[16:], 16)) for uid in uids], dtype=kept.dtype)
-    at = np.searchsorted(kept, pairs)
-    inside = at < len(kept)
-    return np.asarray(inside & (kept[np.minimum(at, len(kept) - 1)] == pairs), dtype=bool)

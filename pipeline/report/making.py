@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipeline import layout
 from pipeline.report.document import document, dumps, facts
 from pipeline.report.findings import collect
 from pipeline.report.page import render
 from pipeline.report.request import ReportRequest, Writer
 
-HTML = "report/report.html"
-JSON = "report/audit.json"
+HTML = layout.report("report.html")
+JSON = layout.report("audit.json")
 
 
 def build_report(request: ReportRequest, attempt: Writer) -> dict[str, Any]:
-    """Write `report/report.html` and `report/audit.json`.
+    """Write `report.html` and `audit.json`.
 
     Args:
         request: The committed files by role, and how to show them.

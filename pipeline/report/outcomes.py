@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.files.parquet import parquet_rows
+from pipeline.files.parquet import parquet_rows, read_batches
 from pipeline.report.request import ReportRequest, SetFiles
-from pipeline.report.scan import batches
 
 # A pool can give a reason per row (an HTTP error with its text); so many are told apart.
 REASONS = 30
@@ -41,31 +43,44 @@ class Rows:
 
 
 def account(request: ReportRequest) -> dict[str, Rows]:
-    """Account for the pool, the reference and each benchmark."""
+    """Account for the pool, the reference, each benchmark and each further source."""
     sets = {"pool": request.pool}
     if request.reference is not None:
         sets["reference"] = request.reference
     sets |= {f"benchmark {benchmark.name}": benchmark.rows for benchmark in request.benchmarks}
+    sets |= {f"source {source.name}": source for source in request.sources}
     return {name: _rows(request, files) for name, files in sets.items()}
 
 
 def _rows(request: ReportRequest, files: SetFiles) -> Rows:
     lost: dict[str, Counter[str]] = {"failed": Counter(), "quarantined": Counter()}
     for path in files.lost:
-        for batch in batches(request.path(path), ["outcome", "reason"]):
+        for batch in read_batches(request.path(path), ["outcome", "reason"]):
             for outcome, count in lost.items():
                 chosen = batch.filter(pc.equal(batch.column("outcome"), outcome))
                 count.update(_counted(chosen.column("reason")))
-    for path in files.quarantined:
-        for batch in batches(request.path(path), ["reason"]):
-            lost["quarantined"].update(_counted(batch.column("reason")))
+    for paths in files.quarantined:
+        lost["quarantined"].update(_set_aside([request.path(path) for path in paths]))
     readable = sum(parquet_rows(request.path(path)) for path in files.samples)
     repeated = parquet_rows(request.path(files.duplicates)) if files.duplicates else 0
     listed = readable + sum(parquet_rows(request.path(path)) for path in files.lost)
     return Rows(files.dataset, listed, _first(lost["failed"]), _first(lost["quarantined"]), repeated)
 
 
-def _counted(column: object) -> Counter[str]:
+def _set_aside(paths: Sequence[Path]) -> Counter[str]:
+    """Count the rows of a part that were set aside; one that two encoders set aside counts once, for the first."""
+    count: Counter[str] = Counter()
+    seen: set[int] = set()
+    for path in paths:
+        for batch in read_batches(path, ["row", "reason"]):
+            fresh = batch.filter(pc.invert(pc.is_in(batch.column("row"), pa.array(seen, pa.int64()))))
+            count.update(_counted(fresh.column("reason")))
+        if path != paths[-1]:
+            seen |= {row for batch in read_batches(path, ["row"]) for row in batch.column("row").to_pylist()}
+    return count
+
+
+def _counted(column: pa.Array) -> Counter[str]:
     count: Counter[str] = Counter()
     for pair in pc.value_counts(column).to_pylist():
         count[str(pair["values"] or "unknown")[:REASON_LENGTH]] += pair["counts"]

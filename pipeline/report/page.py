@@ -11,19 +11,19 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from curation.audit import QUANTILES
 from pipeline.report.drawing import text
 from pipeline.report.drawing.cascade import waterfall
+from pipeline.report.drawing.sections import flattened, leak_rows, pool_charts, section
 from pipeline.report.findings import Findings
-from pipeline.report.sections import flattened, leak_rows, pool_charts, section
 from pipeline.report.statements import HEADLINES, gravest, notes
 
 FOLDER = Path(__file__).parent
 
 
 def render(findings: Findings) -> bytes:
-    """Give the page as UTF-8.
+    """Write the page as UTF-8.
 
     Nothing may load or run: the policy allows `data:` pictures and the one style sheet whose hash it names.
     """
-    # autoescape=True and not a choice by file name: every value is escaped, whatever the template is called.
+    # autoescape=True and not a choice by file name: every value is escaped in every template.
     environment = Environment(
         loader=FileSystemLoader(FOLDER),
         autoescape=True,
@@ -36,6 +36,7 @@ def render(findings: Findings) -> bytes:
         "percent": text.percent,
         "similarity": text.similarity,
         "margin": text.margin,
+        "number": text.number,
         "visible": text.brief,
     }
     style = (FOLDER / "report.css").read_text(encoding="utf-8")

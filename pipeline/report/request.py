@@ -14,7 +14,7 @@ class Writer(Protocol):
     """The part of a commit attempt that a report needs."""
 
     def file(self, relative: str) -> Path:
-        """Give the path to write an output to."""
+        """Say where to write an output."""
         ...
 
     def add(self, relative: str, rows: int | None = None) -> None:
@@ -27,29 +27,39 @@ class SetFiles:
     """The committed files of one set; paths are relative to the output folder.
 
     Attributes:
-        name: Folder under `samples/`: "pool", "reference" or the benchmark's name.
+        name: "pool", "reference", or what the plan calls it.
         dataset: Dataset that the set is part of, where the plan says so.
-        samples: `samples/<name>/part-*.parquet`, in part order.
-        lost: `samples/<name>/lost-*.parquet`: rows that could not be read or decoded.
-        quarantined: Parquet files of rows whose vector was refused (column `reason`).
-        duplicates: `samples/<name>/duplicates.parquet`: rows that repeat a uid and take no part.
+        samples: Its rows, in part order.
+        lost: Rows that could not be read or decoded.
+        quarantined: Rows whose vector cannot be compared, with the reason. The files of one part stand together:
+            each encoder sets its own rows aside, so that two may name the same row.
+        duplicates: Rows that repeat a uid and take no part; None where there are none.
     """
 
     name: str
     dataset: str | None = None
     samples: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
-    quarantined: tuple[str, ...] = ()
+    quarantined: tuple[tuple[str, ...], ...] = ()
     duplicates: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkFiles:
-    """A benchmark: its rows, its queries with their thresholds, and each query's nearest pool samples."""
+    """A benchmark.
+
+    Attributes:
+        rows: Its rows.
+        queries: Its queries with their thresholds.
+        neighbours: Each query's nearest pool samples.
+        similarity: The pool's similarities to it, one file for each part of the pool, in the same order for every
+            benchmark.
+    """
 
     rows: SetFiles
     queries: str
     neighbours: str
+    similarity: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -63,15 +73,32 @@ class SplitFiles:
 
     Attributes:
         name: Its name in the plan.
-        facts: `splits/<name>/split.json`.
-        neighbours: Per benchmark, `neighbours/<name>/<benchmark>.parquet`.
-        uids: `splits/<name>/uids.npy`, to see which byte-identical files are left; None leaves that open.
+        facts: Its `split.json`.
+        neighbours: Each query's nearest samples in it, for all benchmarks; None where the plan has none.
+        uids: Its `uids.npy`, to see which byte-identical files are left; None leaves that open.
     """
 
     name: str
     facts: str
-    neighbours: Mapping[str, str]
+    neighbours: str | None = None
     uids: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureFiles:
+    """A measure other than similarity.
+
+    Attributes:
+        name: What rules call it.
+        kind: The measure that it is.
+        columns: Name and meaning of each of its columns.
+        parts: Its columns, one file for each part of the pool.
+    """
+
+    name: str
+    kind: str
+    columns: tuple[tuple[str, str], ...]
+    parts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +125,7 @@ class Search:
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class ReportOptions:
     """Levels and sizes.
 
     Attributes:
@@ -127,17 +154,17 @@ class ReportRequest:
         plan: Name of the plan.
         pool: The pool's files.
         reference: The reference's files; None where the plan has none (no thresholds, no margins).
-        benchmarks: The benchmarks, in plan order.
+        benchmarks: The benchmarks, in plan order; a plan may have none.
         splits: The splits, in plan order.
-        measures: `measures/similarity/part-*.parquet`, in part order.
+        measures: The measures other than similarity, in the order in which they were computed.
+        sources: Further sets that rules may draw from.
         options: Levels and sizes.
         search: How neighbours were found.
         provenance: Fingerprints, versions, seeds and digests, shown as they are. No time, host or absolute
             path belongs here: the report's bytes must not depend on when and where it was made.
         command: The command that reproduces the report.
-        fetch_images: Gives the file bytes of images. It is called with set -> {key: part} (a mapping of keys,
+        fetch_images: Reads the file bytes of images. It is called with set -> {key: part} (a mapping of keys,
             so a collection of keys too) and returns what it has by (set, key).
-        withheld: uids (32 hex digits) whose image, caption and key are never shown, only counted.
     """
 
     out: Path
@@ -146,13 +173,13 @@ class ReportRequest:
     reference: SetFiles | None
     benchmarks: tuple[BenchmarkFiles, ...]
     splits: tuple[SplitFiles, ...]
-    measures: tuple[str, ...]
-    options: Options = Options()
+    measures: tuple[MeasureFiles, ...] = ()
+    sources: tuple[SetFiles, ...] = ()
+    options: ReportOptions = ReportOptions()
     search: Search = Search()
     provenance: Mapping[str, Any] = field(default_factory=dict)
     command: str = ""
     fetch_images: FetchImages = _no_images
-    withheld: frozenset[str] = frozenset()
 
     def path(self, relative: str) -> Path:
         """Locate a committed file."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from curation.leakage import LEVELS, Leakage
 from pipeline.report.drawing.text import count, percent
 from pipeline.report.findings import Finding, Findings
-from pipeline.report.request import Options, Search
+from pipeline.report.request import ReportOptions, Search
 
 HEADLINES = {
     "identical": "Byte-identical files found",
@@ -18,11 +18,11 @@ HEADLINES = {
 
 
 def gravest(findings: Sequence[Finding]) -> str:
-    """Give the gravest level over all benchmarks."""
+    """Name the gravest level over all benchmarks."""
     return max((finding.verdict.level for finding in findings), key=LEVELS.index, default="none")
 
 
-def sentence(finding: Finding, options: Options) -> str:
+def sentence(finding: Finding, options: ReportOptions) -> str:
     """Say what was found of one benchmark, and of how many of its queries."""
     found = finding.verdict
     share = f"{count(found.affected)} of {count(found.queries)} queries ({percent(found.fraction)})"
@@ -61,6 +61,8 @@ def _crowd(leak: Leakage) -> str:
 def notes(findings: Findings) -> list[str]:
     """List what a reader must know to weigh the verdict."""
     search, options = findings.request.search, findings.request.options
+    if not findings.benchmarks:
+        return []
     found = [_search(search)]
     if not all(finding.sources[0].identical.checked for finding in findings.benchmarks):
         found.append(

@@ -1,7 +1,7 @@
 """Columns of many producers under few names: who writes `URL`, who `url`, and what becomes of the rest.
 
 LAION writes URL and TEXT, img2dataset url and caption, clip-retrieval image_path and caption, DataComp url
-and text. Columns are matched by name, never by position, and whatever their case.
+and text. Columns are matched by name, never by position, and in any case of letters.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "uid": ("uid",),
 }
 FAILED = "failed"
+TEXT = pa.string()
 QUARANTINED = "quarantined"
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
@@ -40,7 +41,7 @@ def plain_text(value: str) -> str:
 
 
 def find(names: Sequence[str], aliases: Iterable[str]) -> int | None:
-    """Position of the first alias among column names, whatever its case; the exact spelling comes first."""
+    """Position of the first alias among column names, in any case of letters; the exact spelling comes first."""
     for alias in aliases:
         if alias in names:
             return names.index(alias)
@@ -91,7 +92,7 @@ def places_of(names: Sequence[str], keys: tuple[str, ...]) -> dict[str, int | No
 def roles(
     raw: pa.Table, shard: str, where: str, keys: tuple[str, ...], first: int
 ) -> tuple[dict[str, int | None], dict[str, ArrowArray]]:
-    """Give the place of each role's column, and the columns that the roles give; arguments as of `samples`."""
+    """Find the place of each role's column, and the columns that the roles give; arguments as of `samples`."""
     places = places_of(raw.column_names, keys)
     texts = {role: _role(raw, place, role, where) for role, place in places.items() if role != "uid"}
     numbers = pa.array(np.arange(first, first + len(raw), dtype=np.int64))
@@ -130,10 +131,9 @@ def lost(rows: pa.Table, outcomes: Sequence[str], reasons: Sequence[str]) -> pa.
         # Nothing to derive from: better no uid than the same one for all such rows.
         known = pc.or_(rows["key"].is_valid(), pc.fill_null(pc.not_equal(rows["url"], ""), False))
     found = uids.resolve(rows, "rows that are lost")["uid"].combine_chunks()
-    storage = pc.if_else(known.combine_chunks(), found.storage, pa.scalar(None, uids.UUID.storage_type))
     columns = {
         "key": rows["key"],
-        "uid": pa.ExtensionArray.from_storage(uids.UUID, storage),
+        "uid": pc.if_else(known.combine_chunks(), found, None),
         "url": rows["url"],
         "caption": rows["caption"],
         "outcome": pa.array(outcomes, pa.string()),
@@ -143,12 +143,12 @@ def lost(rows: pa.Table, outcomes: Sequence[str], reasons: Sequence[str]) -> pa.
 
 
 def no_loss() -> pa.Table:
-    """Give the empty table of lost rows."""
+    """Make the empty table of lost rows."""
     return LOST_SCHEMA.empty_table()
 
 
 def text(column: ArrowArray) -> ArrowArray:
-    """Give a column as Arrow strings of valid UTF-8; bytes that are not are replaced by U+FFFD.
+    """Turn a column into Arrow strings of valid UTF-8; bytes that are not are replaced by U+FFFD.
 
     Args:
         column: Text, bytes, dictionary-coded text, integers or nulls.
@@ -194,7 +194,7 @@ def _every_key(column: ArrowArray, shard: str, numbers: ArrowArray) -> ArrowArra
 
 
 def _own_uid(raw: pa.Table, place: int | None, where: str) -> ArrowArray | None:
-    """Give the pool's own uid as lowercase hex, or None where it brings none; a number is no such uid."""
+    """Read the pool's own uid as lowercase hex, or None where it brings none; a number is no such uid."""
     if place is None:
         return None
     column = raw.column(place)
@@ -229,7 +229,7 @@ def _own_columns(raw: pa.Table, taken: set[int], where: str) -> Iterable[tuple[s
 
 
 def _checked(column: ArrowArray, name: str, where: str) -> ArrowArray:
-    """Give a column that DuckDB takes; nobody holds a Parquet file to its claim that text is UTF-8."""
+    """Check and adapt a column so that DuckDB takes it; nobody holds a Parquet file to its claim that text is UTF-8."""
     kind = column.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         return text(column)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
@@ -26,21 +26,23 @@ class Expect(BaseModel):
     classes: int | None = Field(default=None, ge=1, description="Number of distinct classes.")
 
 
-class Source(BaseModel):
-    """A set on disk, in one of the formats that the readers know."""
+class ReaderOptions(BaseModel):
+    """Options of one format, which stand beside a set's other keys; a reader that has some derives its own."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    paths: ClassVar[tuple[str, ...]] = ()
+    """Options that are paths: inside the set, or relative to the current directory."""
+
+
+class Source(BaseModel):
+    """A set on disk, in one of the formats that the readers know; keys beyond these are its reader's options."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
     path: PathText = Field(description="File or folder, relative to the current directory.")
     format: NameText | None = Field(default=None, description="Name of a reader; found out if omitted.")
-    embedding: NameText | None = Field(
-        default=None, description="datacomp: name of the array in the npz files (default b32_img)."
-    )
-    metadata: PathText | None = Field(
-        default=None, description="clip-retrieval: metadata folder, where it is not `metadata`."
-    )
-    embeddings: PathText | None = Field(
-        default=None, description="laion: folder of .npy files that pair with the metadata files."
+    encoder: NameText | None = Field(
+        default=None, description="Which of the plan's encoders its embeddings are of; the first if omitted."
     )
     duplicates: Literal["error", "keep_first"] = Field(
         default="error", description="What to do with a uid that occurs more than once."
@@ -50,3 +52,8 @@ class Source(BaseModel):
     )
     expect: Expect | None = Field(default=None, description="Counts that the files must match.")
     manifest: PathText | None = Field(default=None, description="Manifest that describes the set.")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The keys that are its reader's; those that are None say nothing."""
+        return {key: value for key, value in (self.model_extra or {}).items() if value is not None}

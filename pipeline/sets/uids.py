@@ -1,6 +1,6 @@
-"""The 128-bit identity of a sample, as Arrow's uuid type, as hex text and as DataComp's pairs of uint64.
+"""The 128-bit identity of a sample: 32 hex digits in every table, pairs of uint64 in memory and in DataComp's files.
 
-Order is the same in all three: bytes, lowercase hex and (high, low) sort alike.
+Order is the same in both, and in Arrow's uuid type between them: lowercase hex, (high, low) and bytes sort alike.
 """
 
 from __future__ import annotations
@@ -94,39 +94,44 @@ def _hashed_text(url: ArrowArray, caption: ArrowArray, key: ArrowArray) -> list[
 
 
 def resolve(table: pa.Table, where: str) -> pa.Table:
-    """Give a table that a reader made its uuids: the pool's own, else derived.
+    """Add uids to a table that a reader made: the pool's own, else derived.
 
     Args:
         table: Columns key, url, caption and, where the pool brings it, `uid` as hex.
         where: What the error message calls the table.
 
     Returns:
-        The table with `uid` as its first column, of Arrow's uuid type.
+        The table with `uid` as its first column: 32 lowercase hex digits.
 
     Raises:
         DataError: If the pool's own uid is not 128-bit hex in every row.
     """
     if "uid" not in table.column_names:
-        return table.add_column(0, "uid", derive(table["url"], table["caption"], table["key"]))
+        return table.add_column(0, "uid", as_hex(derive(table["url"], table["caption"], table["key"])))
     try:
         own = from_hex(table["uid"])
     except DataError as error:
         raise DataError(f"{where}: {error}") from None
-    return table.drop_columns(["uid"]).add_column(0, "uid", own)
+    return table.drop_columns(["uid"]).add_column(0, "uid", as_hex(own))
 
 
-def as_pairs(uuids: ArrowArray) -> NDArray[np.uint64]:
-    """Give `(n, 2)` uint64, high half first, of `(n,)` Arrow uuids without nulls."""
+def as_pairs(uids: ArrowArray) -> NDArray[np.uint64]:
+    """Turn into `(n, 2)` uint64, high half first, `(n,)` Arrow uuids or hex text without nulls.
+
+    Raises:
+        DataError: If a text is not 32 hex digits.
+    """
+    uuids = from_hex(uids) if pa.types.is_string(uids.type) else uids
     return _bytes(uuids).view(">u8").astype(np.uint64)
 
 
 def from_pairs(pairs: NDArray[np.uint64]) -> ArrowArray:
-    """Give `(n,)` Arrow uuids of `(n, 2)` uint64, high half first."""
+    """Turn into `(n,)` Arrow uuids `(n, 2)` uint64, high half first."""
     return _uuids(np.ascontiguousarray(pairs, dtype=">u8").view(np.uint8).reshape(-1, 16))
 
 
 def as_hex(uuids: ArrowArray) -> ArrowArray:
-    """Give `(n,)` Arrow strings of 32 lowercase hex digits; nulls stay null."""
+    """Write uuids as `(n,)` Arrow strings of 32 lowercase hex digits; nulls stay null."""
     whole = _one_array(uuids)
     raw = _bytes(whole)
     digits = np.empty((len(raw), HEX_DIGITS), np.uint8)

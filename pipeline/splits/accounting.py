@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from indexes.errors import RunFailedError
-from pipeline.files.parquet import parquet_rows, read_batches
+from pipeline.files.parquet import read_batches
+from pipeline.splits.pool_rows import RowsSeen
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,26 +33,20 @@ class Losses:
         return self.rows_in - sum(self.failed.values()) - sum(self.quarantined.values()) - self.duplicates
 
 
-def count_losses(
-    samples: Sequence[str], lost: Sequence[str], quarantined: Sequence[str], duplicates: str | None
-) -> Losses:
-    """Count rows of `samples/`, and of `lost-*`, `quarantined-*` and `duplicates.parquet` by reason."""
+def count_losses(seen: RowsSeen, lost: Sequence[str]) -> Losses:
+    """Add up what was come across while the pool was loaded, and the rows of `lost/pool/` by reason."""
     failed: Counter[str] = Counter()
-    set_aside: Counter[str] = Counter()
+    set_aside: Counter[str] = Counter(seen.quarantined)
     for path in lost:
         for batch in read_batches(path, columns=["outcome", "reason"]):
             for outcome, reason in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                 (failed if outcome == "failed" else set_aside)[reason or "unknown"] += 1
-    rows = sum(parquet_rows(path) for path in samples) + failed.total() + set_aside.total()
-    for path in quarantined:
-        for batch in read_batches(path, columns=["reason"]):
-            set_aside.update(reason or "unknown" for reason in batch.column(0).to_pylist())
-    repeated = parquet_rows(duplicates) if duplicates else 0
-    return Losses(rows, dict(sorted(failed.items())), dict(sorted(set_aside.items())), repeated)
+    rows = seen.rows + failed.total() + set_aside.total() - sum(seen.quarantined.values())
+    return Losses(rows, dict(sorted(failed.items())), dict(sorted(set_aside.items())), seen.duplicates)
 
 
 def require_all(losses: Losses, rows: int, what: str) -> None:
-    """Refuse to go on unless `rows`, those measured or those kept or dropped, are all that rules see.
+    """Refuse to go on unless `rows`, those loaded or those kept or dropped, are all that rules see.
 
     Raises:
         RunFailedError: If a row is unaccounted for.

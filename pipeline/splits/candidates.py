@@ -1,244 +1,240 @@
-"""The rows that a split chooses from: measures beside samples, as SQL over one locked connection."""
+"""The rows that splits choose from: one table in DuckDB, loaded once for all splits that are cut together."""
 
 # SQL is put together from quoted identifiers, checked predicates and numbers; paths are bound.
 # ruff: noqa: S608
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
-from curation.expressions import quoted
-from curation.selection import Fields
-from indexes.errors import DataError, PlanError
-from pipeline.files.database import files
-from pipeline.files.parquet import parquet_schema
-from pipeline.sets.samples import OWN_NAMES
+from curation.expressions import quoted, shown
+from curation.predicates import named_paths
+from curation.selection import Decision, Listing
+from pipeline.files.database import files, parse_predicate
+from pipeline.splits.listings import read_names
+from pipeline.splits.pool_columns import ALIAS, PoolColumn, PoolColumns
+from pipeline.splits.pool_rows import ROWS, RowsSeen, zipped
+from pipeline.splits.requests import PoolPart
 
-TEXT = ("key", "url", "caption")
-"""What every emitted row begins with, after its uid."""
-_ALIAS = '"(pool)"'
 _OPERATIONS = {"union": "UNION", "intersect": "INTERSECT", "minus": "EXCEPT"}
 
 
+class Pool:
+    """The table and what is known of it.
+
+    Attributes:
+        db: The connection, with the table `pool` and the view `candidates` over it.
+        columns: The columns that are loaded.
+        seen: How many rows came, and what became of those that rules do not see.
+    """
+
+    def __init__(self, db: duckdb.DuckDBPyConnection, columns: PoolColumns) -> None:
+        self.db = db
+        self.columns = columns
+        self.seen = RowsSeen.nothing()
+        self._numbers = itertools.count()
+        self._made: list[str] = []
+
+    def load(self, parts: Sequence[PoolPart]) -> None:
+        """Bring the parts in, in order; memory holds a few thousand rows and what DuckDB may hold.
+
+        Raises:
+            DataError: If files of a part do not belong together.
+        """
+        own, measures = self.columns.own, tuple(self.columns.measures.values())
+        columns = [(column.raw, column.type) for column in (*own, *measures)]
+        schema = pa.schema([("uid", pa.string()), *((name, _loaded(kind)) for name, kind in columns)])
+
+        tables = (table.cast(schema) for part in parts for table in zipped(part, own, measures, self.seen))
+        failures: list[BaseException] = []
+        reader = pa.RecordBatchReader.from_batches(schema, _noting(_gathered(tables), failures))
+        self.db.register("incoming", reader)
+        names = ", ".join(quoted(name) for name, _ in columns)
+        try:
+            self.db.execute(
+                f"CREATE TABLE pool AS SELECT uid::UUID AS uid{names and ', '}{names} FROM incoming"
+            )
+        except duckdb.Error:
+            if failures:  # DuckDB wraps what the stream raised into an error of its own
+                raise failures[0] from None
+            raise
+        finally:
+            self.db.unregister("incoming")
+        seen_by_rules = [
+            f"{_numbers_known(column)} AS {quoted(column.name)}" for column in _twofold(own, measures)
+        ]
+        self.db.execute(f"CREATE VIEW candidates AS SELECT {', '.join(['*', *seen_by_rules])} FROM pool")
+
+    def scratch(self) -> str:
+        """Return a name for a temporary table that nothing else has; `clear` removes the table."""
+        self._made.append(f"scratch_{next(self._numbers)}")
+        return self._made[-1]
+
+    def clear(self) -> None:
+        """Remove the temporary tables of a split that is done."""
+        for name in self._made:
+            self.db.execute(f"DROP TABLE IF EXISTS {name}")
+        self._made.clear()
+
+
+def _gathered(tables: Iterable[pa.Table]) -> Iterator[pa.RecordBatch]:
+    """Put tables of small parts together: DuckDB takes long over each batch, however few its rows."""
+    waiting: list[pa.Table] = []
+    rows = 0
+    for table in tables:
+        waiting.append(table)
+        rows += len(table)
+        if rows >= ROWS:
+            yield from pa.concat_tables(waiting).combine_chunks().to_batches()
+            waiting, rows = [], 0
+    if waiting:
+        yield from pa.concat_tables(waiting).combine_chunks().to_batches()
+
+
+def _noting(batches: Iterator[Any], failures: list[BaseException]) -> Iterator[Any]:
+    try:
+        yield from batches
+    except BaseException as error:
+        failures.append(error)
+        raise
+
+
+def _loaded(kind: Any) -> Any:
+    """DuckDB has no 16-bit floats."""
+    return pa.float32() if pa.types.is_float16(kind) else kind
+
+
+def _twofold(own: Sequence[PoolColumn], measures: Sequence[PoolColumn]) -> list[PoolColumn]:
+    return [column for column in (*own, *measures) if column.raw != column.name]
+
+
+def _numbers_known(column: PoolColumn) -> str:
+    """Write a column as predicates see it: NaN is NULL, in each field of a measure too."""
+    if not pa.types.is_struct(column.type):
+        return _known(quoted(column.raw), column.type)
+    inner = [column.type.field(place) for place in range(column.type.num_fields)]
+    fields = (
+        f"{quoted(each.name)} := {_known(f'{quoted(column.raw)}.{quoted(each.name)}', each.type)}"
+        for each in inner
+    )
+    return f"struct_pack({', '.join(fields)})"
+
+
+def _known(text: str, kind: Any) -> str:
+    return f"nullif({text}, 'nan')" if pa.types.is_floating(kind) else text
+
+
 @dataclass(frozen=True, slots=True)
-class Column:
-    """One column of the samples: its name in the files and the name under which rules and splits have it."""
-
-    stored: str
-    name: str
-    type: Any
-
-    @property
-    def raw(self) -> str:
-        """The column as it is stored, beside the one that predicates see."""
-        return f"(raw) {self.name}" if pa.types.is_floating(self.type) else self.name
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
+class PoolRows:
     """Samples that may stay: those of the pool (or of `from`) that no predicate has dropped yet.
 
     Attributes:
-        db: The connection, with the views `measured` and `sampled`.
-        scores: Struct columns of the measures, by name.
-        columns: Columns of the samples that a predicate may name; empty where the split has no samples.
-        member: Whether a table `member` holds the only uids that may stay.
+        pool: The table.
+        sizes: Size of each split that the rules name.
+        member: Name of a table with the only uids that may stay, or empty.
         dropped: Predicates of the rules so far, each true or NULL for what it drops.
-        wide: Whether one of them names a column of the samples.
+        decided: SQL of what decided, for each of these.
     """
 
-    db: duckdb.DuckDBPyConnection
-    scores: Mapping[str, Any]
-    columns: tuple[Column, ...] = ()
-    member: bool = False
+    pool: Pool
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    member: str = ""
     dropped: tuple[str, ...] = ()
-    wide: bool = False
+    decided: tuple[str, ...] = ()
 
-    def named(self) -> dict[str, Fields]:
-        """Columns that a predicate may name, each with its fields."""
-        return _named(self.columns, self.scores)
+    @property
+    def db(self) -> duckdb.DuckDBPyConnection:
+        """The connection."""
+        return self.pool.db
 
-    def without(self, predicate: str, reads: Iterable[str] = ()) -> Rows:
-        """Return the rows that also survive `predicate`, which names the columns `reads`."""
-        held = {name.lower() for name in self.scores}
-        wide = self.wide or any(name.lower() not in held for name in reads)
-        return replace(self, dropped=(*self.dropped, predicate), wide=wide)
+    def without(self, predicate: str) -> PoolRows:
+        """Return the rows that also survive `predicate`."""
+        return replace(self, dropped=(*self.dropped, predicate), decided=(*self.decided, "NULL"))
 
-    def surviving(self, columns: str, wide: bool = False, where: str = "") -> str:
+    def after(self, decision: Decision) -> PoolRows:
+        """Return the rows that a rule leaves."""
+        decided = decision.decided if decision.decided is not None else _inputs(decision.predicate)
+        if decided != "NULL" and self.kind(decided) != "DOUBLE":  # a number is sorted as such: a text is dear
+            decided = f"({decided})::VARCHAR"
+        return replace(self, dropped=(*self.dropped, decision.predicate), decided=(*self.decided, decided))
+
+    def surviving(self, columns: str, where: str = "") -> str:
         """Return the query of `columns` over the rows that stay."""
         # In a WHERE, NULL does not pass: what a rule cannot decide is dropped.
         tests = [f"NOT ({predicate})" for predicate in self.dropped] + ([where] if where else [])
-        source = self._source(wide or self.wide, "SEMI")
-        return f"SELECT {columns} FROM {source}" + (f" WHERE {' AND '.join(tests)}" if tests else "")
+        return f"SELECT {columns} FROM {self._source('SEMI')}" + (
+            f" WHERE {' AND '.join(tests)}" if tests else ""
+        )
 
-    def lost(self) -> str:
-        """Return the query of `uid` and `step` of the rows that do not stay: 0 not in `from`, else the rule."""
+    def lost(self, key: str) -> str:
+        """Return the query of `uid`, `key`, `step` and `decided` of the rows that do not stay.
+
+        Step 0 is not in `from`; the others are the rules. `key` is SQL. `decided` is a number where all are, else text.
+        """
         # One scan a rule, for a key may be dear (a hash), and is so looked at once.
         parts = []
-        for step, predicate in enumerate(self.dropped, 1):
+        for step, (predicate, decided) in enumerate(zip(self.dropped, self.decided, strict=True), 1):
             reached = replace(self, dropped=self.dropped[: step - 1])
-            parts.append(
-                reached.surviving(f"uid, {step} AS step", where=f"({predicate}) IS DISTINCT FROM false")
-            )
+            columns = f"uid, {key} AS key, {step} AS step, {decided} AS decided"
+            parts.append(reached.surviving(columns, where=f"({predicate}) IS DISTINCT FROM false"))
         if self.member:
-            parts.append(f"SELECT uid, 0 AS step FROM {self._source(False, 'ANTI')}")
-        return " UNION ALL ".join(parts) or "SELECT NULL::UUID AS uid, 0 AS step WHERE false"
+            columns = f"uid, {key} AS key, 0 AS step, NULL AS decided"
+            parts.append(f"SELECT {columns} FROM {self._source('ANTI')}")
+        nothing = "SELECT NULL::UUID AS uid, NULL::VARCHAR AS key, 0 AS step, NULL AS decided WHERE false"
+        return " UNION ALL ".join(parts) or nothing
 
-    def _source(self, wide: bool, join: str) -> str:
-        table = "measured" if self.scores else "sampled"
-        if wide and self.scores:
-            table = "measured JOIN sampled USING (uid)"
-        if self.member:
-            table = f"{table} {join} JOIN member USING (uid)"
-        return f"(SELECT * FROM {table}) AS {_ALIAS}"
+    def scratch(self) -> str:
+        """Return a name for a temporary table that nothing else has."""
+        return self.pool.scratch()
 
+    def kind(self, expression: str) -> str:
+        """Return DuckDB's name of an expression's type."""
+        return str(self.db.sql(f"{self.surviving(f'{expression} AS e')} LIMIT 0").types[0])
 
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """Committed files of the pool.
+    def listed(self, paths: Sequence[str], by: str) -> Listing:
+        """Read tables of uids or keys into the database.
 
-    Attributes:
-        samples: `samples/pool/part-*.parquet`, or none for scores alone.
-        measures: `measures/similarity/part-*.parquet`, or none where nothing was measured.
-        duplicates: `samples/pool/duplicates.parquet`, rows that take no part; or None.
-    """
+        Raises:
+            DataError: If a table is missing, damaged, or has no such names.
+        """
+        names, digests = read_names(paths, by)
+        table = self.scratch()
+        self.db.register("names", pa.table({"name": names}))
+        kind = "UUID" if by == "uid" else "VARCHAR"
+        self.db.execute(f"CREATE TEMP TABLE {table} AS SELECT DISTINCT name::{kind} AS name FROM names")
+        self.db.unregister("names")
+        held = self.db.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0]
+        return Listing(table, int(held), digests)
 
-    samples: Sequence[str]
-    measures: Sequence[str]
-    duplicates: str | None = None
+    def restrict(self, operation: str, splits: Sequence[Sequence[str]]) -> PoolRows:
+        """Keep only uids of other splits, put together by `union`, `intersect` or `minus`.
 
+        Args:
+            operation: What to do with the splits, from left to right.
+            splits: The `part-*.parquet` of each split.
+        """
+        selects = []
+        for number, paths in enumerate(splits):
+            # A variable, because CREATE takes no parameter and no path is written into SQL.
+            self.db.execute(f"SET VARIABLE split_{number} = $paths", {"paths": files(sorted(paths))})
+            read = f"read_parquet(getvariable('split_{number}'), union_by_name = true, hive_partitioning = false)"
+            selects.append(f"SELECT uid::UUID AS uid FROM {read}")
+        table = self.scratch()
+        self.db.execute(f"CREATE TEMP TABLE {table} AS {f' {_OPERATIONS[operation]} '.join(selects)}")
+        return replace(self, member=table)
 
-def open_rows(db: duckdb.DuckDBPyConnection, parts: Parts) -> Rows:
-    """Make the views `measured` and `sampled`.
-
-    Raises:
-        DataError: If parts disagree on a column's type, or columns differ by case alone.
-        PlanError: If there is neither a sample nor a measure, or a benchmark is named as nearfar's own columns.
-    """
-    if not parts.samples and not parts.measures:
-        raise PlanError("a split needs samples or measures, and has neither; run the earlier stages first")
-    scores = _scores(parts.measures)
-    columns = _columns(parts.samples, scores)
-    if parts.measures:
-        names = ", ".join(quoted(name) for name in ("uid", *scores))
-        _view(db, "measured", names, parts.measures)
-    if parts.samples:
-        named = [text for column in columns for text in _both(column)]
-        _view(db, "sampled", ", ".join(["uid", *named]), parts.samples, parts.duplicates)
-    return Rows(db, scores, columns)
-
-
-def nameable(samples: Sequence[str], scores: Mapping[str, Any]) -> dict[str, Fields]:
-    """Columns that a predicate may name, before anything is measured.
-
-    Args:
-        samples: `samples/pool/part-*.parquet`.
-        scores: Type of the struct column that each benchmark will have.
-    """
-    return _named(_columns(samples, scores), scores)
+    def _source(self, join: str) -> str:
+        joined = f" {join} JOIN {self.member} USING (uid)" if self.member else ""
+        return f"(SELECT * FROM candidates{joined}) AS {quoted(ALIAS)}"
 
 
-def _named(columns: Sequence[Column], scores: Mapping[str, Any]) -> dict[str, Fields]:
-    plain: dict[str, Fields] = {column.name: () for column in columns}
-    return plain | {
-        name: tuple(kind.field(i).name for i in range(kind.num_fields)) for name, kind in scores.items()
-    }
-
-
-def restrict(rows: Rows, operation: str, splits: Sequence[Sequence[str]]) -> Rows:
-    """Keep only uids of other splits, put together by `union`, `intersect` or `minus`.
-
-    Args:
-        rows: The rows of the pool.
-        operation: What to do with the splits, from left to right.
-        splits: The `part-*.parquet` of each split.
-    """
-    selects = []
-    for number, paths in enumerate(splits):
-        _remember(rows.db, f"split_{number}", paths)
-        selects.append(f"SELECT uid::UUID AS uid FROM {_parquet(f'split_{number}')}")
-    rows.db.execute(f"CREATE TEMP TABLE member AS {f' {_OPERATIONS[operation]} '.join(selects)}")
-    return replace(rows, member=True)
-
-
-def _view(
-    db: duckdb.DuckDBPyConnection,
-    name: str,
-    columns: str,
-    paths: Sequence[str],
-    duplicates: str | None = None,
-) -> None:
-    _remember(db, name, paths)
-    source = _parquet(name)
-    if duplicates:
-        _remember(db, "duplicates", [duplicates])
-        repeated = f'(SELECT part, "row" FROM {_parquet("duplicates")})'
-        source = f'{source} ANTI JOIN {repeated} USING (part, "row")'
-    db.execute(f"CREATE TEMP VIEW {name} AS SELECT {columns} FROM {source}")
-
-
-def _both(column: Column) -> tuple[str, ...]:
-    """Name a column for predicates, which take NaN for NULL, and as it is stored, for the files."""
-    stored, name = quoted(column.stored), quoted(column.name)
-    if not pa.types.is_floating(column.type):
-        return (f"{stored} AS {name}",)
-    return f"nullif({stored}, 'nan') AS {name}", f"{stored} AS {quoted(column.raw)}"
-
-
-def _remember(db: duckdb.DuckDBPyConnection, name: str, paths: Sequence[str]) -> None:
-    # A variable, because a view takes no parameter and no path is written into SQL.
-    db.execute(f"SET VARIABLE {name} = $paths", {"paths": files(sorted(paths))})
-
-
-def _parquet(variable: str) -> str:
-    return f"read_parquet(getvariable('{variable}'), union_by_name = true, hive_partitioning = false)"
-
-
-def _scores(paths: Sequence[str]) -> dict[str, Any]:
-    if not paths:
-        return {}
-    schema = parquet_schema(sorted(paths)[0])
-    scores = {field.name: field.type for field in schema if field.name != "uid"}
-    taken = sorted(set(scores) & {*OWN_NAMES, _ALIAS.strip('"')})
-    if taken:
-        raise PlanError(f"a benchmark cannot be called {', '.join(taken)}: nearfar has a column of that name")
-    return scores
-
-
-def _columns(paths: Sequence[str], scores: Mapping[str, Any]) -> tuple[Column, ...]:
-    """List the samples' columns; a pool's own column that is called like a benchmark is `pool_<name>`."""
-    if not paths:
-        return ()
-    schemas = [parquet_schema(path).remove_metadata() for path in sorted(paths)]
-    first = schemas[0].names
-    # Where parts differ, no part's order may decide: they are put in the order of their names.
-    agreed = all(schema.names == first for schema in schemas)
-    try:
-        whole = pa.unify_schemas(schemas, promote_options="permissive")
-    except pa.ArrowException as error:
-        raise DataError(f"parts of the pool disagree on the type of a column: {error}") from error
-    names = first if agreed else [*(n for n in OWN_NAMES if n in whole.names), *sorted(set(whole.names))]
-    used = {name.lower() for name in scores}
-    found: dict[str, Column] = {}
-    for stored in dict.fromkeys(names):
-        if stored in ("uid", "part", "row"):
-            continue
-        name = stored
-        while name.lower() in used:
-            name = f"pool_{name}"
-        if name.lower() in found:
-            raise DataError(
-                f"the pool has the columns {found[name.lower()].stored!r} and {stored!r}, which SQL cannot tell "
-                "apart; rename one of them"
-            )
-        found[name.lower()] = Column(stored, name, _plain(whole.field(stored).type))
-    return tuple(found.values())
-
-
-def _plain(kind: Any) -> Any:
-    return kind.value_type if pa.types.is_dictionary(kind) else kind
+def _inputs(predicate: str) -> str:
+    """Write the columns that a predicate names as what decided."""
+    paths = [path for path in named_paths(parse_predicate(predicate).tree) if path != ("uid",)]
+    return shown({".".join(path): ".".join(map(quoted, path)) for path in paths})

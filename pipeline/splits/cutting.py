@@ -1,160 +1,156 @@
-"""Cut a split: rules become predicates, predicates become files. No vector is looked at."""
+"""Cut splits: rules become predicates, predicates become files. No vector is looked at."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import duckdb
 
 from curation import rules
-from curation.selection import Rule, Scope
+from curation.rule import Rule, Scope
 from indexes.errors import PlanError
 from pipeline.commit import Attempt
 from pipeline.files.database import connect, parse_predicate
 from pipeline.files.parquet import parquet_rows
-from pipeline.splits.accounting import count_losses, require_all
-from pipeline.splits.candidates import Parts, Rows, open_rows, restrict
-from pipeline.splits.selecting import Decision, decide
-from pipeline.splits.split_files import Outcome, write_split
+from pipeline.splits.accounting import Losses, count_losses, require_all
+from pipeline.splits.binding import check
+from pipeline.splits.candidates import Pool, PoolRows
+from pipeline.splits.pool_columns import PoolColumns, look
+from pipeline.splits.requests import CutRequest, SplitRequest
+from pipeline.splits.split_files import SplitOutcome, write_split
+
+DUCKDB_SHARE = 0.6
+"""Share of the memory limit that DuckDB takes; measured, so that the whole process stays near the limit."""
+_LIMIT = re.compile(r"([0-9.]+) ?([KMGT]i?B)")
+
+Placed = tuple[Rule, Scope]
 
 
-@dataclass(frozen=True, slots=True)
-class SplitRequest:
-    """All that a split is cut from; JSON holds it.
+def cut_many(
+    request: CutRequest, out: Path, attempts: Mapping[str, Attempt]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Cut splits from one look at the pool, each into an attempt of its own.
 
-    Attributes:
-        name: The split's name, and its folder under `splits/`.
-        rules: Name and options of each rule, in order, as `curation.rules.dump` writes them.
-        benchmarks: Names in plan order.
-        reference: Whether the plan has a reference.
-        from_: None for the whole pool, or `{"union" | "intersect" | "minus": [split, ...]}`.
-        samples: `samples/pool/part-*.parquet`; empty for scores alone.
-        measures: `measures/similarity/part-*.parquet`; empty where nothing was measured.
-        quarantined: `measures/similarity/quarantined-*.parquet`.
-        lost: `samples/pool/lost-*.parquet`.
-        duplicates: `samples/pool/duplicates.parquet`, or None.
-        splits: The `part-*.parquet` of each split that `from_` or a rule names.
-        memory_limit: DuckDB's.
-        threads: Threads of DuckDB, and of the writers; all cores if None.
-        fingerprints: What the split depends on, copied into `split.json`.
-    """
-
-    name: str
-    rules: tuple[tuple[str, Mapping[str, Any]], ...] = ()
-    benchmarks: tuple[str, ...] = ()
-    reference: bool = False
-    from_: Mapping[str, tuple[str, ...]] | None = None
-    samples: tuple[str, ...] = ()
-    measures: tuple[str, ...] = ()
-    quarantined: tuple[str, ...] = ()
-    lost: tuple[str, ...] = ()
-    duplicates: str | None = None
-    splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    memory_limit: str = "1GB"
-    threads: int | None = None
-    fingerprints: Mapping[str, str] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """Describe the request in JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, described: Mapping[str, Any]) -> Self:
-        """Read what `to_json` wrote, tuples or lists."""
-        values: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in described.items()
-        }
-        values["rules"] = tuple((name, dict(options)) for name, options in described["rules"])
-        if described["from_"] is not None:
-            values["from_"] = {operation: tuple(names) for operation, names in described["from_"].items()}
-        values["splits"] = {name: tuple(paths) for name, paths in described["splits"].items()}
-        return cls(**values)
-
-
-def cut(request: SplitRequest, out: Path, attempt: Attempt) -> dict[str, Any]:
-    """Cut one split and write its files into the attempt.
-
-    Writes `splits/<name>/part-*.parquet` and `dropped-*.parquet` sorted by uid, `uids.npy`, `keys.txt` and
-    `split.json`. A dropped sample's reason is the place and name of the first rule that drops it, `1:near`,
-    or `from`.
+    Writes of each `splits/<name>/part-*.parquet` sorted by uid, `dropped/part-*.parquet`, `uids.npy`, `keys.txt` and
+    `split.json`. A dropped sample's rule is the place and name of the first that drops it, `1:near`, or `from`.
 
     Args:
-        request: The rules, and what they choose from.
-        out: The output folder, below which all of the request's paths lie.
-        attempt: Where the files go.
+        request: The splits, and what they choose from.
+        out: The output folder.
+        attempts: Where the files of each split go, by its name.
 
-    Returns:
-        What `split.json` holds.
+    Yields:
+        Name and facts of a split, which `split.json` holds too, as soon as its files are written: the caller may
+        commit it before it asks for the next.
 
     Raises:
         PlanError: If a rule names what is not there, or a predicate cannot be evaluated.
+        DataError: If files of the pool and of its measures do not belong together.
         RunFailedError: If samples are unaccounted for.
     """
-    losses = count_losses(
-        request.samples or request.measures, request.lost, request.quarantined, request.duplicates
-    )
-    if request.measures:
-        require_all(losses, sum(map(parquet_rows, request.measures)), "measured")
+    if not request.splits:
+        return
+    everything = look(request.parts)
+    placed = {split.name: read_rules(request, split, everything.types()) for split in request.splits}
     with ExitStack() as stack:
-        db = stack.enter_context(connect(out, request.memory_limit, request.threads, attempt.scratch()))
-        rows = open_rows(db, Parts(request.samples, request.measures, request.duplicates))
-        if request.from_ is not None:
-            operation, names = next(iter(request.from_.items()))
-            rows = restrict(rows, operation, [request.splits[name] for name in names])
-        stack.enter_context(_explained(request))
-        decisions = []
-        for rule, scope in _rules(request, rows):
-            decision = decide(rule.selection(scope), rows, _sizes(request, rule))
-            rows = rows.without(decision.predicate, decision.reads)
-            decisions.append((rule, decision))
-        outcome = Outcome(request.name, rows, tuple(_described(*pair) for pair in decisions), losses)
-        return write_split(outcome, attempt, request.threads, _facts(request))
+        # It spills beside the attempts, not in one of them: each may be committed and gone before the next is cut.
+        db = stack.enter_context(connect(out, duckdb_limit(request.memory_limit), request.threads))
+        pool, losses = open_pool(db, request, everything, list(placed.values()))
+        for split in request.splits:
+            with _explained(split):
+                outcome = _decide(pool, split, placed[split.name], losses)
+                facts = write_split(outcome, attempts[split.name], request.threads, _facts(split))
+            pool.clear()
+            yield split.name, facts
 
 
-def _rules(request: SplitRequest, rows: Rows) -> list[tuple[Rule, Scope]]:
-    """Read the rules, and check them against the columns that are really there."""
-    parsed = []
-    for place, (name, options) in enumerate(request.rules):
-        where = f"splits.{request.name}[{place}]"
-        scope = Scope(request.benchmarks, request.reference, f"{where}.{name}", parse_predicate, rows.named())
-        rule = rules.parse(name, options, where).resolved(scope)
-        if rule.needs and not rows.scores:
-            raise PlanError(
-                f"{where}.{name} needs the measure {', '.join(rule.needs)}, and this pool has none; "
-                "give the plan a benchmark, or take the rule out"
-            )
-        parsed.append((rule, scope))
-    return parsed
+def open_pool(
+    db: duckdb.DuckDBPyConnection, request: CutRequest, everything: PoolColumns, placed: list[list[Placed]]
+) -> tuple[Pool, Losses]:
+    """Load the pool with the columns that some rules name, and account for every row."""
+    paths = {path for rules_of in placed for rule, scope in rules_of for path in rule.paths(scope)}
+    pool = Pool(db, PoolColumns(everything.own, everything.named(paths).measures))
+    pool.load(request.parts)
+    losses = count_losses(pool.seen, request.lost)
+    require_all(losses, pool.seen.taken, "loaded")
+    return pool, losses
 
 
-def _sizes(request: SplitRequest, rule: Rule) -> dict[str, int]:
-    return {name: sum(map(parquet_rows, request.splits[name])) for name in rule.follows()}
+def read_rules(request: CutRequest, split: SplitRequest, types: Mapping[str, Any]) -> list[Placed]:
+    """Read the rules of a split, and check them against the columns that are really there.
+
+    Raises:
+        PlanError: If a rule names what is not there.
+    """
+    placed = []
+    for place, (name, options) in enumerate(split.rules):
+        where = f"splits.{split.name}[{place}]"
+        scope = Scope(request.benchmarks, request.reference, f"{where}.{name}", parse_predicate, types)
+        placed.append((check(rules.parse(name, options, where), scope), scope))
+    return placed
 
 
-def _described(rule: Rule, decision: Decision) -> dict[str, Any]:
-    name, options = rules.dump(rule)
-    return {"rule": name, "options": options, **decision.facts}
+def sizes_of(split: SplitRequest) -> dict[str, int]:
+    """Count the samples of each split that a split names."""
+    return {name: sum(map(parquet_rows, paths)) for name, paths in split.splits.items()}
 
 
-def _facts(request: SplitRequest) -> dict[str, Any]:
-    starts = {operation: list(names) for operation, names in (request.from_ or {}).items()}
-    return {"split": request.name, "from": starts or None, "fingerprints": dict(request.fingerprints)}
+def starting(pool: Pool, split: SplitRequest) -> PoolRows:
+    """Return the rows that a split starts from."""
+    rows = PoolRows(pool, sizes_of(split))
+    if split.from_ is None:
+        return rows
+    operation, names = next(iter(split.from_.items()))
+    return rows.restrict(operation, [split.splits[name] for name in names])
+
+
+def duckdb_limit(memory_limit: str) -> str:
+    """Return what DuckDB may take of a memory limit: Arrow, the writers and Python have the rest.
+
+    Args:
+        memory_limit: A number and a unit, `1GB`; anything else is DuckDB's to understand, and left as it is.
+    """
+    found = _LIMIT.fullmatch(memory_limit)
+    return f"{float(found[1]) * DUCKDB_SHARE:g}{found[2]}" if found else memory_limit
+
+
+def _decide(pool: Pool, split: SplitRequest, placed: list[Placed], losses: Losses) -> SplitOutcome:
+    rows = starting(pool, split)
+    steps: list[dict[str, Any]] = []
+    times, caption = [], ""
+    for rule, scope in placed:
+        selection = rule.selection(scope)
+        decision = selection.decide(rows)
+        name, options = rules.dump(rule)
+        steps.append({"rule": name, "options": options, "words": selection.words(), **decision.facts})
+        rows = rows.after(decision)
+        times += [decision.times] if decision.times else []
+        caption = decision.caption or caption
+    named = pool.columns.named({path for rule, scope in placed for path in rule.paths(scope)})
+    return SplitOutcome(split.name, rows, tuple(steps), losses, named, " * ".join(times), caption)
+
+
+def _facts(split: SplitRequest) -> dict[str, Any]:
+    starts = {operation: list(names) for operation, names in (split.from_ or {}).items()}
+    return {"split": split.name, "from": starts or None, "fingerprints": dict(split.fingerprints)}
 
 
 @contextmanager
-def _explained(request: SplitRequest) -> Iterator[None]:
-    """Answer for a predicate that only fails on the rows themselves: text that is no number, say."""
+def _explained(split: SplitRequest) -> Iterator[None]:
+    """Answer for an expression that only fails on the rows themselves: text that is no number, say."""
     try:
         yield
     except (duckdb.DataError, duckdb.ProgrammingError) as error:
-        texts = [str(options) for name, options in request.rules if name == "where"]
+        placed = [(name, rules.parse(name, options)) for name, options in split.rules]
+        texts = [(name, text) for name, rule in placed for text in rule.texts()]
         if not texts:
             raise
+        kinds = " or ".join(dict.fromkeys(name for name, _ in texts))
         raise PlanError(
-            f"a where of splits.{request.name} cannot be evaluated ({'; '.join(texts)}): "
+            f"a {kinds} of splits.{split.name} cannot be evaluated ({'; '.join(text for _, text in texts)}): "
             f"{str(error).splitlines()[0]}. TRY_CAST gives NULL where a value does not fit, and NULL drops"
         ) from error

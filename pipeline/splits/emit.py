@@ -16,8 +16,8 @@ from pipeline.files.digests import sha256_of
 from pipeline.files.parquet import write_parquet
 
 FILE_ROWS = 1_000_000
-IN_FLIGHT = 512 << 20
-"""Bytes of rows that may wait for the writers."""
+IN_FLIGHT = 32 << 20
+"""Bytes of rows that may wait for the writers; a writer holds a row group more."""
 
 # pyarrow ships no types.
 Batch: TypeAlias = Any

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from pipeline.sets.uids import as_pairs
 
@@ -18,7 +19,7 @@ PAIRS = np.dtype("u8,u8")
 
 
 class KeptNames:
-    r"""Writes the uids of sorted batches, and their keys where they have them.
+    r"""Writes the uids of sorted batches, and their keys where they have them; a repeated sample stands there as often.
 
     A key stands on a line of its own: backslash, line feed and carriage return in it are written `\\`,
     `\n` and `\r`.
@@ -26,6 +27,7 @@ class KeptNames:
 
     def __init__(self, uids: Path, keys: Path | None) -> None:
         self.rows = 0
+        """Names written."""
         self._stack = ExitStack()
         self._uids: BinaryIO = self._stack.enter_context(uids.open("xb"))
         self._keys: BinaryIO | None = self._stack.enter_context(keys.open("xb")) if keys else None
@@ -43,12 +45,21 @@ class KeptNames:
                 self._uids.seek(0)
                 self._write_header()
 
-    def add(self, batch: Any) -> None:
-        """Write the names of a record batch with the columns `uid` and, if keys are wanted, `key`."""
-        self._uids.write(as_pairs(batch.column("uid")).astype("<u8", copy=False).tobytes())
+    def add(self, batch: Any, times: NDArray[np.int64] | None = None) -> None:
+        """Write the names of a record batch with the columns `uid` and, if keys are wanted, `key`.
+
+        Args:
+            batch: m rows.
+            times: `(m,)`: how often each occurs; once if None.
+        """
+        pairs = as_pairs(batch.column("uid")).astype("<u8", copy=False)
+        self._uids.write((pairs if times is None else np.repeat(pairs, times, axis=0)).tobytes())
         if self._keys is not None and batch.num_rows:
-            self._keys.write(_lines(batch.column("key")))
-        self.rows += batch.num_rows
+            keys = batch.column("key")
+            if times is not None:
+                keys = keys.take(pa.array(np.repeat(np.arange(len(times)), times)))
+            self._keys.write(_lines(keys))
+        self.rows += batch.num_rows if times is None else int(times.sum())
 
     def _write_header(self) -> None:
         header = {

@@ -1,23 +1,48 @@
-"""One file a stage, in the order in which they run.
+"""One file per stage.
 
-Every stage plans its units in the driver, from the plan and from what earlier stages committed, and performs
-them wherever the executor puts them.
+A stage *plans* units in the driver, from the plan and from what earlier stages committed, and *performs* them wherever
+the executor puts them. A file names the stages that it comes `AFTER`; one that has no `plan` is planned by another
+stage.
 """
 
-STAGES: tuple[str, ...] = (
-    "read",  # rows of every set; images become embeddings
-    "catalog",  # each set as a whole: duplicate uids, expected counts
-    "index",  # benchmark vectors as FAISS files
-    "calibrate",  # each reference part against all queries
-    "thresholds",  # per query, how near the reference comes
-    "measure",  # each pool part against all queries: the one expensive pass
-    "neighbours",  # per query, its nearest pool samples
-    "split",  # rules over the measured columns
-    "surviving",  # per split and query, the nearest samples that are still there
-    "rescan",  # vectors again, only for queries whose every listed neighbour was dropped
-    "gap",  # per split and query, the nearest kept samples
-    "report",
-)
+from __future__ import annotations
 
-# Stages whose units take one or more parts of a set, as `engine.unit_rows` and the parts' sizes have it.
-REGROUPED: tuple[str, ...] = ("calibrate", "measure", "rescan")
+import sys
+from functools import cache
+from graphlib import TopologicalSorter
+from typing import Any
+
+from indexes import registry
+from pipeline.execution.work import stage_module
+
+
+@cache
+def stage_names() -> tuple[str, ...]:
+    """List the stages that plan, each after those that it names, otherwise by name."""
+    after = {name: set(_after(name)) for name in _files() if hasattr(stage_module(name), "plan")}
+    sorter = TopologicalSorter(after)
+    sorter.prepare()
+    order: list[str] = []
+    while sorter.is_active():
+        ready = sorted(sorter.get_ready())
+        order += ready
+        sorter.done(*ready)
+    return tuple(order)
+
+
+@cache
+def performing_names() -> tuple[str, ...]:
+    """List every stage that commits units."""
+    return tuple(name for name in _files() if _performs(stage_module(name)))
+
+
+def _files() -> list[str]:
+    return [name.replace("-", "_") for name in registry.names(sys.modules[__name__])]
+
+
+def _after(name: str) -> tuple[str, ...]:
+    return tuple(stage_module(name).AFTER)
+
+
+def _performs(module: Any) -> bool:
+    return hasattr(module, "perform") or hasattr(module, "perform_many")

@@ -1,37 +1,120 @@
-"""The reference against all queries: how near does the in-distribution training set come.
+"""The reference against the queries of each benchmark: how near does the in-distribution training set come.
 
-This is exact whatever backend the plan names.
+This is exact with every backend that a plan may name. Benchmarks that wait for the same part share one pass over it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
+from pipeline import layout
 from pipeline.commit import Attempt
-from pipeline.execution.work import Json, RunContext, Work
+from pipeline.execution.context import RunContext
+from pipeline.execution.costs import Cost, Rates, queries_of, rows_of, width_of
+from pipeline.execution.work import Json, Work
 from pipeline.files.parquet import write_parquet
-from pipeline.stages._parts import parts_in, units_of
-from pipeline.stages._queries import exactly, packed_queries, query_identity, query_settings, scanner
-from pipeline.stages._scan import NEIGHBOURS_SCHEMA, Seen, neighbour_table, scan_parts
+from pipeline.measuring import encoder_name
+from pipeline.passes.located import groups_of, inputs_of, parts_of, stored, stored_identity
+from pipeline.passes.packed_queries import (
+    QueryFiles,
+    exactly,
+    open_search,
+    packed,
+    query_files,
+    query_identity,
+)
+from pipeline.passes.part_pass import Pass, count_reasons, lane
+from pipeline.passes.running_search import NEAREST_SCHEMA, Search
+from pipeline.sets.parts import Part, Stored
+
+AFTER = ("index",)
 
 
-def plan(run: RunContext) -> Iterator[list[Work]]:
-    """List the units, one or more reference parts each, where there is a reference."""
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What decides a unit's bytes: the queries, and the part's rows and vectors."""
+
+    benchmark: str
+    queries: tuple[str, ...]
+    part: int
+    rows: str
+    vectors: str
+    backend: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The queries, and the part with its vectors."""
+
+    queries: QueryFiles
+    part: Part
+    stored: Stored
+
+
+def plan(run: RunContext) -> Iterator[list[Work[Identity, Settings]]]:
+    """List one unit per part of the reference and benchmark, where there is a reference."""
     if run.plan.reference is None:
         return
-    shared: Json = {"queries": query_identity(run, thresholds=False), "backend": exactly(run)}
-    settings = run.settings | query_settings(run) | {"backend": exactly(run)}
-    yield units_of(run, "calibrate", "reference", shared, settings)
+    works = []
+    shards, parts = dict(groups_of(run, "reference")), parts_of(run, "reference")
+    for name in run.plan.benchmarks:
+        encoder = encoder_name(run.plan, name)
+        files = query_files(run, name, thresholds=False)
+        for part in parts:
+            found = stored(run, "reference", part.number, shards[part.number], encoder, "image")
+            vectors = stored_identity(run, found)
+            backend = exactly(run)
+            identity = Identity(name, query_identity(files), part.number, part.digest, vectors, backend)
+            works.append(
+                Work(
+                    "calibrate",
+                    unit_name(name, part.number),
+                    identity,
+                    Settings(files, part, found),
+                    run.place,
+                    inputs_of(run, [found]),
+                    ("reference", part.number),
+                    together=f"{encoder} {part.number}",
+                    rows=part.rows,
+                )
+            )
+    yield works
 
 
-def perform(work: Work, into: Attempt) -> Json:
-    """Find, for each query, the nearest sample of the unit's parts."""
-    search = scanner(work, packed_queries(work, thresholds=False), k=1)
-    seen = Seen()
-    for _ in scan_parts(parts_in(work), search, seen):
-        pass
-    relative = f"thresholds/part-{work.name}.parquet"
-    into.add(
-        relative, rows=write_parquet(into.file(relative), neighbour_table(search, seen), NEIGHBOURS_SCHEMA)
-    )
-    return seen.facts()
+def unit_name(benchmark: str, number: int) -> str:
+    """Call the unit that compares a part of the reference with a benchmark."""
+    return f"{benchmark} {number:04d}"
+
+
+def expect(run: RunContext, rates: Rates) -> Cost:
+    """Every reference vector is compared with every query."""
+    if run.plan.reference is None:
+        return Cost(0)
+    rows, width = rows_of(run, "reference"), width_of(run)
+    units = len(run.plan.benchmarks) * len(groups_of(run, "reference"))
+    return Cost(units, rows * width * 2, seconds=rows * queries_of(run) * width / rates.products)
+
+
+def perform_many(works: Sequence[Work[Identity, Settings]], attempts: Sequence[Attempt]) -> list[Json]:
+    """Find, for each query of each benchmark, the nearest sample of a part; one pass serves them all."""
+    first = works[0]
+    queries = packed(tuple(work.settings.queries for work in works))
+    names = tuple(work.identity.benchmark for work in works)
+    key = lane("", "image")
+    search = Search(names, key, queries, open_search(queries, first.place, 1, first.identity.backend, {}))
+    looking = Pass(first.settings.part, {key: first.settings.stored}, noted=attempts[0].noted)
+    lost, normalised = [], 0
+    for rows in looking.blocks():
+        search.scan(rows)
+        lost.append(rows.set_aside(key))
+        normalised += rows.lanes[key].normalised
+    compared = sum(len(table) for table in search.samples)
+    facts: Json = {"compared": compared, "quarantined": count_reasons(lost), "normalised": normalised}
+    contents = looking.contents()
+    for work, into in zip(works, attempts, strict=True):
+        into.noted |= contents
+        relative = layout.calibration(work.identity.benchmark, work.identity.part)
+        found = search.nearest(work.identity.benchmark)
+        into.add(relative, rows=write_parquet(into.file(relative), found, NEAREST_SCHEMA))
+    return [facts for _ in works]

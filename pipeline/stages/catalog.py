@@ -4,48 +4,76 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 
 from indexes.errors import DataError
+from pipeline import layout
 from pipeline.commit import Attempt, Record
-from pipeline.execution.work import Json, RunContext, Work, merged_counts, output_digests, output_paths
+from pipeline.execution.context import RunContext, digests, merged_counts, paths
+from pipeline.execution.costs import Cost, Rates
+from pipeline.execution.work import Json, Work
 from pipeline.files.database import connect, files
 from pipeline.files.parquet import write_parquet
-from pipeline.sets.uids import as_hex
+from pipeline.measuring import encoder_name
+from pipeline.passes.located import groups_of, own_key, unit_name, wanted_vectors
 
-DUPLICATES_SCHEMA = pa.schema([("part", pa.int32()), ("row", pa.int64()), ("uid", pa.uuid())])
+AFTER = ("read",)
+DUPLICATES_SCHEMA = pa.schema([("part", pa.int32()), ("row", pa.int64()), ("uid", pa.string())])
 
 
-def plan(run: RunContext) -> Iterator[list[Work]]:
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What decides a unit's bytes: the set's parts, what to do with repeated uids, what is expected, the encoder."""
+
+    name: str
+    parts: tuple[str, ...]
+    duplicates: Literal["error", "keep_first", "keep_all"]
+    expect: Json | None
+    encoder_name: str
+    encoder: Json | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The parts' files, what reading found, and the set's path for messages."""
+
+    parts: tuple[str, ...]
+    facts: Json
+    path: str
+
+
+def plan(run: RunContext) -> Iterator[list[Work[Identity, Settings]]]:
     """List one unit per set."""
     works = []
     for name, source in run.sets().items():
-        records = run.records("read", f"{name}-")
-        identity: Json = {
-            "set": name,
-            "parts": output_digests(records, f"samples/{name}/part-"),
-            "duplicates": source.duplicates if name == "pool" else "keep_all",
-            "expect": source.expect.model_dump() if source.expect else None,
-            "encoder": _one_encoder(name, records),
-        }
+        records = [run.record("read", unit_name(name, number)) for number, _ in groups_of(run, name)]
+        under = layout.folder(layout.samples(name, 0))
+        identity = Identity(
+            name,
+            tuple(digests(records, under)),
+            source.duplicates if name == "pool" else "keep_all",
+            source.expect.model_dump() if source.expect else None,
+            encoder_name(run.plan, name),
+            _one_encoder(name, records),
+        )
         facts = {
             "rows": sum(record.facts["rows"] for record in records),
             "failed": merged_counts([record.facts["lost"]["failed"] for record in records]),
             "quarantined": merged_counts([record.facts["lost"]["quarantined"] for record in records]),
             "notes": sorted({note for record in records for note in record.facts["notes"]}),
         }
-        paths = [run.path(path) for path in output_paths(records, f"samples/{name}/part-")]
-        settings = run.settings | {"parts": paths, "facts": facts, "where": source.path}
-        works.append(Work("catalog", name, identity, settings, rows=facts["rows"]))
+        settings = Settings(tuple(run.path(path) for path in paths(records, under)), facts, source.path)
+        works.append(Work("catalog", name, identity, settings, run.place, rows=facts["rows"]))
     yield works
 
 
 def _one_encoder(name: str, records: list[Record]) -> Json | None:
     found = {
-        json.dumps(record.facts["encoder"], sort_keys=True) for record in records if "encoder" in record.facts
+        json.dumps(r.facts["encoder"], sort_keys=True) for r in records if r.facts["encoder"] is not None
     }
     if len(found) > 1:
         raise DataError(
@@ -54,27 +82,31 @@ def _one_encoder(name: str, records: list[Record]) -> Json | None:
     return dict(json.loads(found.pop())) if found else None
 
 
-def perform(work: Work, into: Attempt) -> Json:
+def expect(run: RunContext, rates: Rates) -> Cost:
+    """One unit a set."""
+    return Cost(len(run.sets()))
+
+
+def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
     """Check one set; write its repeated rows and, where nearfar embedded it, its encoder's fingerprint."""
-    name = work.identity["set"]
-    facts: Json = work.settings["facts"]
-    where = f"{name} ({work.settings['where']})"
-    if facts["rows"] == 0 and name != "pool":
+    identity, facts = work.identity, work.settings.facts
+    where = f"{identity.name} ({work.settings.path})"
+    if facts["rows"] == 0 and identity.name != "pool":
         raise DataError(
             f"{where} has no usable rows{_losses(facts)}; a comparison with nothing would call every sample far, "
             "so the run stops: check the path and the format"
         )
-    parts = files(work.settings["parts"])
-    with connect(Path(work.settings["out"]), work.settings["memory_limit"], work.settings["threads"]) as db:
-        _check_expected(db, where, work.identity["expect"], parts, facts["rows"])
-        repeated = _repeated(db, parts) if name == "pool" else DUPLICATES_SCHEMA.empty_table()
-    if len(repeated) and work.identity["duplicates"] == "error":
+    parts = files(work.settings.parts)
+    with connect(Path(work.place.out), work.place.memory_limit, work.place.threads) as db:
+        _check_expected(db, where, identity.expect, parts, facts["rows"])
+        repeated = _repeated(db, parts) if identity.name == "pool" else DUPLICATES_SCHEMA.empty_table()
+    if len(repeated) and identity.duplicates == "error":
         raise DataError(_duplicates_message(where, repeated))
-    relative = f"samples/{name}/duplicates.parquet"
+    relative = layout.duplicates(identity.name)
     into.add(relative, rows=write_parquet(into.file(relative), repeated, DUPLICATES_SCHEMA))
-    if work.identity["encoder"] is not None:
-        relative = f"embeddings/{name}/fingerprint.json"
-        into.file(relative).write_text(json.dumps(work.identity["encoder"], indent=2, sort_keys=True) + "\n")
+    if identity.encoder is not None:
+        relative = layout.encoder_fingerprint(identity.name, identity.encoder_name)
+        into.file(relative).write_text(json.dumps(identity.encoder, indent=2, sort_keys=True) + "\n")
         into.add(relative)
     return facts | {"duplicates": len(repeated)}
 
@@ -101,10 +133,12 @@ def _check_expected(db: Any, where: str, expect: Json | None, parts: list[str], 
 def _repeated(db: Any, parts: list[str]) -> pa.Table:
     """Find the later rows of each repeated uid, ordered by (part, row): `keep_first` keeps the first of each."""
     query = """
-        WITH repeated AS (
-            SELECT uid FROM read_parquet($parts, hive_partitioning = false) GROUP BY uid HAVING count(*) > 1
+        WITH rows AS (
+            SELECT part, "row", uid::UUID AS uid FROM read_parquet($parts, hive_partitioning = false)
+        ), repeated AS (
+            SELECT uid FROM rows GROUP BY uid HAVING count(*) > 1
         )
-        SELECT part, "row", uid FROM read_parquet($parts, hive_partitioning = false) SEMI JOIN repeated USING (uid)
+        SELECT part, "row", replace(uid::VARCHAR, '-', '') AS uid FROM rows SEMI JOIN repeated USING (uid)
         QUALIFY row_number() OVER (PARTITION BY uid ORDER BY part, "row") > 1
         ORDER BY part, "row"
     """
@@ -114,10 +148,8 @@ def _repeated(db: Any, parts: list[str]) -> pa.Table:
 
 
 def _duplicates_message(where: str, repeated: pa.Table) -> str:
-    first = as_hex(repeated.column("uid").slice(0, 5)).to_pylist()
-    places = [
-        f"{uid} (part {part})" for uid, part in zip(first, repeated.column("part").to_pylist(), strict=False)
-    ]
+    first = repeated.column("uid").slice(0, 5).to_pylist()
+    places = [f"{u} (part {p})" for u, p in zip(first, repeated.column("part").to_pylist(), strict=False)]
     return (
         f"{where} has {len(repeated)} rows whose uid occurred before, the first: {', '.join(places)}; "
         "a uid names one sample. Set pool.duplicates: keep_first to keep the first of each, or clean the pool"
@@ -128,38 +160,57 @@ def check_encoders(run: RunContext) -> None:
     """Refuse to compare vectors of different encoders.
 
     Raises:
-        DataError: If two sets' widths differ, or both say who embedded them and it is not the same encoder.
+        DataError: If a set's vectors of an encoder differ in width from the pool's of the same, or both say who
+            embedded them and it is not the same encoder.
     """
-    pool_width, pool_encoder = width_of(run, "pool"), encoder_of(run, "pool")
-    for name in run.sets():
-        width, encoder = width_of(run, name), encoder_of(run, name)
-        if width is not None and pool_width is not None and width != pool_width:
-            raise DataError(
-                f"{name} has vectors of width {width}, the pool has {pool_width}: they come from different encoders; "
-                "embed both with one"
-            )
-        if encoder is not None and pool_encoder is not None and encoder != pool_encoder:
-            differs = [
-                key
-                for key in sorted(encoder.keys() | pool_encoder.keys())
-                if encoder.get(key) != pool_encoder.get(key)
-            ]
-            raise DataError(
-                f"{name} and the pool were embedded by different encoders (they differ in {', '.join(differs)}); "
-                "similarities between them mean nothing: embed both with one"
-            )
+    wanted = wanted_vectors(run)
+    for name, encoders in wanted.items():
+        for encoder in encoders if name != "pool" else ():
+            _compare(name, (_width(run, name, encoder), encoder_of(run, name, encoder)), run, encoder)
 
 
-def width_of(run: RunContext, name: str) -> int | None:
-    """Give the width of a set's vectors, or None where it brings no rows."""
-    widths = {record.facts["width"] for record in run.records("read", f"{name}-")} - {None}
-    return min(widths) if widths else None
+def _compare(name: str, own: tuple[int | None, Json | None], run: RunContext, encoder: str) -> None:
+    width, made_by = own
+    pool_width, pool_made_by = _width(run, "pool", encoder), encoder_of(run, "pool", encoder)
+    if width is not None and pool_width is not None and width != pool_width:
+        raise DataError(
+            f"{name} has vectors of width {width}, the pool has {pool_width}: they come from different encoders; "
+            "embed both with one"
+        )
+    if made_by is not None and pool_made_by is not None and made_by != pool_made_by:
+        keys = sorted(made_by.keys() | pool_made_by.keys())
+        differs = [key for key in keys if made_by.get(key) != pool_made_by.get(key)]
+        raise DataError(
+            f"{name} and the pool were embedded by different encoders (they differ in {', '.join(differs)}); "
+            "similarities between them mean nothing: embed both with one"
+        )
 
 
-def encoder_of(run: RunContext, name: str) -> Json | None:
-    """Give the fingerprint of the encoder that made a set's vectors, or None where nobody wrote it down."""
-    for record in run.records("read", f"{name}-"):
-        if "encoder" in record.facts:
-            return dict(record.facts["encoder"])
+def _width(run: RunContext, name: str, encoder: str) -> int | None:
+    """Look up the width of an encoder's image embeddings of a set, or None where it has no rows."""
+    for _, shards in groups_of(run, name):
+        for shard in shards:
+            key = own_key(run, name, shard, encoder, "image")
+            if key is not None:
+                return int(shard.vectors[key].width)
+    for record in _embedding_records(run, name, encoder):
+        return int(record.facts["width"])
+    return None
+
+
+def _embedding_records(run: RunContext, name: str, encoder: str) -> Iterator[Record]:
+    if encoder == encoder_name(run.plan, name):
+        yield from (r for r in run.part_records("read", name) if r.facts["encoder"] is not None)
+    folder = layout.embeddings(name, encoder)
+    yield from (r for r in run.records("embed") if r.outputs[0].path.startswith(f"{folder}/"))
+
+
+def encoder_of(run: RunContext, name: str, encoder: str = "") -> Json | None:
+    """Look up the fingerprint of the encoder that made a set's vectors, or None where nobody wrote it down."""
+    chosen = encoder or encoder_name(run.plan, name)
+    for record in _embedding_records(run, name, chosen):
+        return dict(record.facts["encoder"])
     beside = Path(run.sets()[name].path) / "fingerprint.json"
-    return dict(json.loads(beside.read_text(encoding="utf-8"))) if beside.is_file() else None
+    if chosen == encoder_name(run.plan, name) and beside.is_file():
+        return dict(json.loads(beside.read_text(encoding="utf-8")))
+    return None

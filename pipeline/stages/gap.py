@@ -3,36 +3,79 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline import layout
 from pipeline.commit import Attempt
-from pipeline.execution.work import Json, RunContext, Work, output_digests, output_paths
-from pipeline.stages.neighbours import merge, segments
+from pipeline.execution.context import RunContext, digests, paths
+from pipeline.execution.costs import Cost, Rates
+from pipeline.execution.work import Json, Work
+from pipeline.files.parquet import read_parquet, write_parquet
+from pipeline.passes.merging import merge
+from pipeline.passes.running_search import NEAREST_SCHEMA
+from pipeline.stages import neighbours
+
+AFTER = ("rescan",)
+SCHEMA = pa.schema([("benchmark", pa.string()), *neighbours.SCHEMA])
 
 
-def plan(run: RunContext) -> Iterator[list[Work]]:
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What decides a unit's bytes: what survived, what looking again found, the queries, and how many to keep."""
+
+    split: str
+    surviving: tuple[str, ...]
+    rescanned: tuple[str, ...]
+    queries: dict[str, list[str]]
+    k: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The files of both."""
+
+    parts: tuple[str, ...]
+
+
+def plan(run: RunContext) -> Iterator[list[Work[Identity, Settings]]]:
     """List one unit per split."""
-    rescanned = run.records("rescan")
+    queries = {name: digests([run.record("thresholds", name)]) for name in run.plan.benchmarks}
     works = []
-    for name in run.plan.splits:
-        surviving = [run.done["surviving"][name]]
-        under = f"neighbours/surviving/{name}/neighbours"
-        exhausted = bool(surviving[0].facts["exhausted"])
-        identity: Json = {
-            "split": name,
-            "surviving": output_digests(surviving, under),
-            "rescanned": sorted(output_digests(rescanned)) if exhausted else [],
-            "segments": segments(run),
-            "queries": output_digests(run.records("thresholds")),
-            "k": run.plan.neighbours,
-        }
-        again = (
-            [run.path(path) for path in output_paths(rescanned, "neighbours/rescan/")] if exhausted else []
-        )
-        listed = [run.path(path) for path in output_paths(surviving, under)]
-        works.append(Work("gap", name, identity, run.settings | {"parts": listed, "rescanned": again}))
+    for name in run.plan.splits if queries else ():
+        surviving = [run.record("surviving", name)]
+        again = run.part_records("rescan", name) if surviving[0].facts["exhausted"] else []
+        k = run.plan.neighbours
+        identity = Identity(name, tuple(digests(surviving)), tuple(digests(again)), queries, k)
+        files = [
+            *paths(surviving, layout.folder(layout.surviving(name))),
+            *paths(again, layout.folder(layout.rescanned(name, 0))),
+        ]
+        settings = Settings(tuple(run.path(path) for path in files))
+        works.append(Work("gap", name, identity, settings, run.place))
     yield works
 
 
-def perform(work: Work, into: Attempt) -> Json:
-    """Merge what survived of the pool's lists with what the vectors gave for exhausted queries."""
-    return merge(work, into, f"neighbours/{work.identity['split']}")
+def expect(run: RunContext, rates: Rates) -> Cost:
+    """One unit a split."""
+    return Cost(len(run.plan.splits) if run.plan.benchmarks else 0)
+
+
+def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
+    """Merge what survived of the pool's lists with what the vectors gave for queries that had lost theirs."""
+    listed = pa.concat_tables([read_parquet(Path(path)) for path in work.settings.parts])
+    listed = listed.filter(listed.column("uid").is_valid())
+    tables = [SCHEMA.empty_table()]
+    counts: Json = {}
+    for name in work.identity.queries:
+        own = listed.filter(pc.equal(listed.column("benchmark"), name)).select(NEAREST_SCHEMA.names)
+        keys = read_parquet(work.place.path(layout.index(name, "queries.parquet")), columns=["key"])
+        found = neighbours.ranked(merge([own], work.identity.k), keys.column("key"))
+        counts[name] = len(found)
+        tables.append(found.add_column(0, "benchmark", pa.array([name] * len(found), pa.string())))
+    relative = layout.gap(work.identity.split)
+    into.add(relative, rows=write_parquet(into.file(relative), pa.concat_tables(tables), SCHEMA))
+    return {"neighbours": counts}

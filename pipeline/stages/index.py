@@ -3,73 +3,119 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from indexes.errors import DataError
+from pipeline import layout
 from pipeline.commit import Attempt
-from pipeline.execution.work import Json, RunContext, Work
+from pipeline.execution.context import RunContext
+from pipeline.execution.costs import Cost, Rates, queries_of, width_of
+from pipeline.execution.work import Json, Work
 from pipeline.files.index_file import Description, save_index
 from pipeline.files.parquet import write_parquet
-from pipeline.sets.uids import as_hex
-from pipeline.stages._parts import parts_in, parts_of, placed
-from pipeline.stages._scan import Parts, Seen, healthy_blocks
+from pipeline.measuring import encoder_name
+from pipeline.passes.located import groups_of, inputs_of, parts_of, stored, stored_identity
+from pipeline.passes.part_pass import QUARANTINED_SCHEMA, Pass, count_reasons, lane
+from pipeline.sets.parts import Part, Stored
 from pipeline.stages.catalog import check_encoders, encoder_of
 
-COLUMNS = ["uid", "key", "label", "caption", "image_sha256"]
+AFTER = ("embed",)
+COLUMNS = ("uid", "key", "label", "caption", "image_sha256")
 
 
-def plan(run: RunContext) -> Iterator[list[Work]]:
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What decides a unit's bytes: the benchmark's rows and vectors, and who made them."""
+
+    benchmark: str
+    rows: tuple[str, ...]
+    vectors: tuple[str, ...]
+    encoder: Json | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The parts with their vectors, and the benchmark's path for messages."""
+
+    parts: tuple[tuple[Part, Stored], ...]
+    path: str
+
+
+def plan(run: RunContext) -> Iterator[list[Work[Identity, Settings]]]:
     """List one unit per benchmark."""
     check_encoders(run)
     works = []
     for name, source in run.plan.benchmarks.items():
-        parts = parts_of(run, name)
-        identity: Json = {
-            "benchmark": name,
-            "parts": [part_identity for _, _, part_identity in parts],
-            "encoder": encoder_of(run, name),
-        }
-        settings = run.settings | {"parts": placed(parts), "where": source.path}
-        rows = run.done["catalog"][name].facts["rows"]
-        works.append(Work("index", name, identity, settings, rows=rows))
+        encoder = encoder_name(run.plan, name)
+        shards = dict(groups_of(run, name))
+        parts = tuple(
+            (part, stored(run, name, part.number, shards[part.number], encoder, "image"))
+            for part in parts_of(run, name)
+        )
+        vectors = tuple(stored_identity(run, found) for _, found in parts)
+        rows = tuple(part.digest for part, _ in parts)
+        identity = Identity(name, rows, vectors, encoder_of(run, name, encoder))
+        inputs = inputs_of(run, [found for _, found in parts])
+        settings = Settings(parts, source.path)
+        size = sum(part.rows for part, _ in parts)
+        works.append(Work("index", name, identity, settings, run.place, inputs, rows=size))
     yield works
 
 
-def perform(work: Work, into: Attempt) -> Json:
+def expect(run: RunContext, rates: Rates) -> Cost:
+    """Every query's vector is written as float32, which FAISS takes."""
+    return Cost(
+        len(run.plan.benchmarks), writes=queries_of(run) * width_of(run) * 4 if run.plan.benchmarks else 0
+    )
+
+
+def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
     """Gather a benchmark's healthy vectors, in the order of its rows, and save them with their images' rows."""
-    name = work.identity["benchmark"]
-    seen = Seen()
-    vectors, images = _gather(parts_in(work), seen)
+    name = work.identity.benchmark
+    vectors, images, lost, normalised = _gather(work, into)
     if not len(vectors):
         raise DataError(
-            f"benchmark '{name}' ({work.settings['where']}) has no usable vector; a comparison with nothing would call "
+            f"benchmark '{name}' ({work.settings.path}) has no usable vector; a comparison with nothing would call "
             "every sample far, so the run stops: check its files"
         )
-    folder, lost = f"indexes/{name}", seen.lost()
-    save_index(vectors, into.file(f"{folder}/index.faiss"))
-    into.add(f"{folder}/index.faiss", rows=len(vectors))
-    for relative, table in ((f"{folder}/images.parquet", images), (f"{folder}/quarantined.parquet", lost)):
-        into.add(relative, rows=write_parquet(into.file(relative), table, table.schema))
-    described = Description(name, len(vectors), vectors.shape[1], work.identity["encoder"])
-    into.file(f"{folder}/index.json").write_text(described.dumps())
-    into.add(f"{folder}/index.json")
-    facts = seen.facts()
+    path = layout.index(name, "index.faiss")
+    save_index(vectors, into.file(path))
+    into.add(path, rows=len(vectors))
+    for path, table in (
+        (layout.images(name), images),
+        (layout.set_aside(name, "image", 0), lost),
+    ):
+        into.add(path, rows=write_parquet(into.file(path), table, table.schema))
+    described = Description(name, len(vectors), vectors.shape[1], work.identity.encoder)
+    path = layout.index(name, "index.json")
+    into.file(path).write_text(described.dumps())
+    into.add(path)
     return {
         "queries": len(vectors),
         "width": vectors.shape[1],
-        "quarantined": facts["quarantined"],
-        "normalised": facts["normalised"],
+        "encoder": work.identity.encoder,
+        "quarantined": count_reasons([lost]),
+        "normalised": normalised,
     }
 
 
-def _gather(parts: Parts, seen: Seen) -> tuple[NDArray[np.float16], pa.Table]:
-    vectors = [block for _, block in healthy_blocks(parts, seen, COLUMNS)]
+def _gather(work: Work[Identity, Settings], into: Attempt) -> tuple[np.ndarray, pa.Table, pa.Table, int]:
+    key = lane("", "image")
+    vectors, images, lost, normalised = [], [], [QUARANTINED_SCHEMA.empty_table()], 0
+    for part, found in work.settings.parts:
+        looking = Pass(part, {key: found}, COLUMNS, into.noted)
+        for rows in looking.blocks():
+            mask = rows.healthy([key])
+            vectors.append(rows.vectors(key, mask))
+            images.append(rows.table.select(list(COLUMNS)).filter(pa.array(mask)))
+            lost.append(rows.set_aside(key))
+            normalised += rows.lanes[key].normalised
+        into.noted |= looking.contents()
     if not vectors:
-        raise DataError("a benchmark has no vectors at all; check its files")
-    table = pa.concat_tables(seen.samples)
-    table = table.set_column(0, "uid", as_hex(table.column("uid")))
+        raise DataError(f"benchmark '{work.identity.benchmark}' has no vectors at all; check its files")
+    table = pa.concat_tables(images)
     table = table.add_column(0, "query", pa.array(np.arange(len(table), dtype=np.int32)))
-    return np.concatenate(vectors), table
+    return np.concatenate(vectors), table, pa.concat_tables(lost), normalised

@@ -1,4 +1,8 @@
-"""The pool against all queries: the one expensive pass. It measures and never drops.
+"""The pool under every measure of the plan: the one expensive pass. It measures and never drops.
+
+Measures come in waves, each after those that it needs. One that learns is trained between two waves: a sample of each
+part, one unit that learns, then the parts. Units that wait for the same part are performed together, in one pass over
+its rows and vectors; each is a unit of its own, so that a further measure or benchmark costs its own work alone.
 
 Only here may a plan's approximate backend stand in for an exact one. The unit then compares a sample of its answers
 with those of the exact engine and records how far off they were, for the report.
@@ -6,102 +10,169 @@ with those of the exact engine and records how far off they were, for the report
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict
-from itertools import groupby
-from operator import itemgetter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
-import numpy as np
-import pyarrow as pa
-
-from indexes.quality import ROWS, SEED, SampledScanner
-from indexes.queries import Queries
-from indexes.scores import Scores
-from indexes.search import Scanner, is_exact
+from curation.measure import QUERIES, VECTORS
+from indexes.errors import DataError
+from indexes.quality import ROWS, SEED
+from indexes.search import is_exact
+from pipeline import layout
 from pipeline.commit import Attempt
-from pipeline.execution.work import Json, RunContext, Work
-from pipeline.files.parquet import write_parquet
-from pipeline.stages._parts import parts_in, units_of
-from pipeline.stages._queries import packed_queries, query_identity, query_settings, scan_options, scanner
-from pipeline.stages._scan import NEIGHBOURS_SCHEMA, QUARANTINED_SCHEMA, Seen, neighbour_table, scan_parts
-
-SCORE_TYPE = pa.struct(
-    [
-        ("similarity", pa.float64()),
-        ("nearest", pa.int32()),
-        ("margin", pa.float64()),
-        ("margin_query", pa.int32()),
-    ]
+from pipeline.execution.context import RunContext, digests, paths
+from pipeline.execution.costs import SCORE_BYTES, TEXT_BYTES, Cost, Rates, queries_of, rows_of, width_of
+from pipeline.execution.work import Json, Work
+from pipeline.files.parquet import parquet_schema
+from pipeline.measuring import Instance
+from pipeline.passes.located import (
+    groups_of,
+    inputs_of,
+    named_arrays,
+    parts_of,
+    stored,
+    stored_identity,
+    wanted_vectors,
 )
+from pipeline.passes.measure_unit import Identity, Other, Searching, Settings, of_instance
+from pipeline.passes.one_pass import SET_ASIDE, measure_together
+from pipeline.passes.packed_queries import query_files, query_identity
+from pipeline.passes.part_pass import lane
+from pipeline.readers import Shard
+from pipeline.sets.parts import Part
+from pipeline.sets.unify import unify
+from pipeline.stages import train
+
+AFTER = ("thresholds",)
 
 
-def measure_schema(benchmarks: list[str]) -> pa.Schema:
-    """Give the columns of `measures/similarity/`: the uid, then a struct per benchmark."""
-    return pa.schema([("uid", pa.uuid()), *((name, SCORE_TYPE) for name in benchmarks)])
+def plan(run: RunContext) -> Iterator[list[Work[Any, Any]]]:
+    """List the units of every measure, wave by wave."""
+    shards, parts = dict(groups_of(run, "pool")), parts_of(run, "pool")
+    pool = [(part, shards[part.number]) for part in parts]
+    looked_at = [encoder for encoder, kinds in wanted_vectors(run)["pool"].items() if "image" in kinds]
+    first = [_set_aside(run, part, found, encoder) for encoder in looked_at for part, found in pool]
+    for level in run.levels():
+        yield from train.waves(run, [one for one in level if one.measure.sample_rows()], pool)
+        yield [*first, *(_work(run, one, part, found) for one in level for part, found in pool)]
+        first = []
 
 
-def plan(run: RunContext) -> Iterator[list[Work]]:
-    """List the units, one or more pool parts each."""
-    shared: Json = {
-        "queries": query_identity(run, thresholds=True),
-        "backend": run.plan.engine.backend,
-        "neighbours": run.plan.neighbours,
-        "benchmarks": list(run.plan.benchmarks),
+def _set_aside(run: RunContext, part: Part, shards: list[Shard], encoder: str) -> Work[Identity, Settings]:
+    """List the rows of a part whose image vector cannot be compared: they take no part in any split."""
+    found = stored(run, "pool", part.number, shards, encoder, "image")
+    key = lane(encoder, "image")
+    vectors = {key: stored_identity(run, found)}
+    identity = Identity(SET_ASIDE, encoder, {}, 1, part.number, part.digest, part.skip, vectors)
+    return _of_part(run, identity, Settings(part, {key: found}, encoder), f"{SET_ASIDE} {encoder}")
+
+
+def _of_part(run: RunContext, identity: Identity, settings: Settings, name: str) -> Work[Identity, Settings]:
+    part = settings.part
+    return Work(
+        "measure",
+        unit_name(name, part.number),
+        identity,
+        settings,
+        run.place,
+        inputs_of(run, settings.lanes.values()),
+        ("pool", part.number),
+        together=str(part.number),
+        rows=part.counted,
+        reads=sum(file.nbytes for found in settings.lanes.values() for file in found.files),
+    )
+
+
+def unit_name(name: str, number: int) -> str:
+    """Call the unit that measures a part."""
+    return f"{name} {number:04d}"
+
+
+def _work(run: RunContext, one: Instance, part: Part, shards: list[Shard]) -> Work[Identity, Settings]:
+    kinds = one.vectors(named_arrays(run))
+    lanes = {
+        lane(one.encoder, kind): stored(run, "pool", part.number, shards, one.encoder, kind) for kind in kinds
     }
-    if not is_exact(run.plan.engine.backend):
-        shared["quality"] = {"rows": ROWS, "seed": SEED}
-    yield units_of(run, "measure", "pool", shared, run.settings | query_settings(run))
+    needs = [need for need in one.measure.requires() if need.partition(":")[0] in run.instances()]
+    others = tuple(_other(run, need, part) for need in needs)
+    settings = Settings(part, lanes, one.encoder, own_columns(run, one), others)
+    vectors = {key: stored_identity(run, found) for key, found in lanes.items()}
+    identity = of_instance(one, part, vectors, {need: _digests_of(run, need, part) for need in needs})
+    if one.searches:
+        files, engine = query_files(run, one.name, thresholds=True), run.plan.engine
+        sampled = None if is_exact(engine.backend) else (ROWS, SEED)
+        k, options = run.plan.neighbours, dict(engine.options)
+        searching = Searching(query_identity(files), k, engine.backend, options, sampled)
+        identity, settings = replace(identity, searching=searching), replace(settings, queries=files)
+    if one.measure.sample_rows():
+        learned = run.record("train", one.name)
+        identity = replace(identity, model=digests([learned])[0])
+        settings = replace(settings, model=run.path(layout.model(one.name)))
+    return _of_part(run, identity, settings, one.name)
 
 
-def perform(work: Work, into: Attempt) -> Json:
-    """Score the parts, a file each, and keep for each query the nearest samples of all of them.
+def _other(run: RunContext, need: str, part: Part) -> Other:
+    """Locate what a measure needs of another: its columns for this part, or a table over all parts."""
+    name, colon, table = need.partition(":")
+    one = run.instances()[name]
+    if not colon:
+        columns = tuple(column.name for column in one.measure.columns())
+        return Other(need, (run.path(layout.measure(one.kind, one.name, part.number)),), columns)
+    found = paths(run.part_records("measure", name), layout.measure_tables(one.kind, one.name, table))
+    return Other(need, tuple(run.path(path) for path in found), None)
 
-    The record of an approximate backend also has `quality`: how the sampled answers compare with exact ones.
+
+def _digests_of(run: RunContext, need: str, part: Part) -> list[str]:
+    name, colon, table = need.partition(":")
+    one = run.instances()[name]
+    if colon:
+        return digests(run.part_records("measure", name), layout.measure_tables(one.kind, one.name, table))
+    path = layout.measure(one.kind, one.name, part.number)
+    return digests([run.record("measure", unit_name(name, part.number))], path)
+
+
+def own_columns(run: RunContext, one: Instance) -> tuple[str, ...]:
+    """List the columns of the pool that a measure looks at.
+
+    Raises:
+        DataError: If the pool does not have one of them.
     """
-    queries = packed_queries(work, thresholds=True)
-    search, sampled = _open(work, queries)
-    seen, schema = Seen(), measure_schema(work.identity["benchmarks"])
-    for number, scored in groupby(scan_parts(parts_in(work), search, seen), key=itemgetter(0)):
-        relative = f"measures/similarity/part-{number}.parquet"
-        into.add(relative, rows=write_parquet(into.file(relative), score_batches(scored, schema), schema))
-        relative, lost = f"measures/similarity/quarantined-{number}.parquet", seen.lost([number])
-        into.add(relative, rows=write_parquet(into.file(relative), lost, QUARANTINED_SCHEMA))
-    relative, near = f"neighbours/parts/part-{work.name}.parquet", neighbour_table(search, seen)
-    into.add(relative, rows=write_parquet(into.file(relative), near, NEIGHBOURS_SCHEMA))
-    if sampled is None:
-        return seen.facts()
-    quality = sampled.quality(queries, scan_options(work, k=1))
-    return seen.facts() | {"quality": asdict(quality)}
+    known = {QUERIES, *VECTORS, *named_arrays(run)}
+    others = run.instances()
+    own = [n for n in one.measure.requires() if n not in known and n.partition(":")[0] not in others]
+    has = pool_columns(run) if own else {}
+    for name in own:
+        if name not in has:
+            raise DataError(
+                f"the measure {one.name} looks at '{name}', which is no measure and no column of the pool; it has: "
+                f"{', '.join(sorted(has))}. Correct the measure's options"
+            )
+    return tuple(own)
 
 
-def _open(work: Work, queries: Queries) -> tuple[Scanner, SampledScanner | None]:
-    """Open the search, and where it is not exact a sample of what it answers."""
-    search = scanner(work, queries, k=work.identity["neighbours"])
-    chosen = work.identity.get("quality")
-    if chosen is None:
-        return search, None
-    sampled = SampledScanner(search, chosen["rows"], chosen["seed"])
-    return sampled, sampled
+def pool_columns(run: RunContext) -> dict[str, Any]:
+    """List the columns of the pool's samples with their types, over all parts."""
+
+    def find() -> dict[str, Any]:
+        found = [parquet_schema(part.samples) for part in parts_of(run, "pool")]
+        return {field.name: field.type for field in unify(found)} if found else {}
+
+    return run.once("columns of the pool", find)
 
 
-def score_batches(
-    scored: Iterable[tuple[str, pa.Table, Scores]], schema: pa.Schema
-) -> Iterator[pa.RecordBatch]:
-    """Give what `scan_parts` gives as rows of `measures/similarity/`."""
-    for _, samples, scores in scored:
-        columns = [samples.column("uid").combine_chunks()]
-        columns += [_struct(scores, segment) for segment in range(len(schema) - 1)]
-        yield from pa.table(columns, schema=schema).to_batches()
+def expect(run: RunContext, rates: Rates) -> Cost:
+    """Every vector of the pool is read once and compared with every query; every measure writes its columns."""
+    parts, rows = len(groups_of(run, "pool")), rows_of(run, "pool")
+    looked_at = wanted_vectors(run)["pool"]
+    width = width_of(run) if looked_at else 0
+    learning = sum(bool(one.measure.sample_rows()) for one in run.instances().values())
+    units = parts * (len(run.instances()) + len(looked_at) + learning) + learning
+    reads = rows * width * 2 * sum(len(kinds) for kinds in looked_at.values())
+    writes = rows * (TEXT_BYTES // 4 + SCORE_BYTES) * len(run.instances())
+    seconds = rows * queries_of(run) * width / rates.products + reads / rates.read_bytes
+    return Cost(units, reads, writes, seconds)
 
 
-def _struct(scores: Scores, segment: int) -> pa.StructArray:
-    """Lay one benchmark's columns side by side; margins are null without a reference."""
-    rows = len(scores.similarity)
-    if scores.margin is None or scores.margin_query is None:
-        margin, margin_query = pa.nulls(rows, pa.float64()), pa.nulls(rows, pa.int32())
-    else:
-        margin = pa.array(np.ascontiguousarray(scores.margin[:, segment]))
-        margin_query = pa.array(np.ascontiguousarray(scores.margin_query[:, segment]))
-    similarity = pa.array(np.ascontiguousarray(scores.similarity[:, segment]))
-    nearest = pa.array(np.ascontiguousarray(scores.nearest[:, segment]))
-    return pa.StructArray.from_arrays([similarity, nearest, margin, margin_query], fields=list(SCORE_TYPE))
+def perform_many(works: Sequence[Work[Identity, Settings]], attempts: Sequence[Attempt]) -> list[Json]:
+    """Measure one part."""
+    return measure_together(works, attempts)

@@ -7,17 +7,21 @@ Every similarity in them is exact.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
+from pipeline import layout
 from pipeline.commit import Attempt
-from pipeline.execution.work import Json, RunContext, Work, output_digests, output_paths
-from pipeline.files.database import connect, files
+from pipeline.execution.context import RunContext, digests, paths
+from pipeline.execution.costs import Cost, Rates
+from pipeline.execution.work import Json, Work
 from pipeline.files.parquet import read_parquet, write_parquet
-from pipeline.sets.uids import as_hex
+from pipeline.passes.merging import merge, ranks
 
-# One file per benchmark; ranks count from 1, the nearest.
+AFTER = ("measure",)
+# Ranks count from 1, the nearest.
 SCHEMA = pa.schema(
     [
         ("query", pa.int32()),
@@ -30,79 +34,59 @@ SCHEMA = pa.schema(
 )
 
 
-RESCANNED = """
-    UNION ALL SELECT query, uid, key, similarity
-    FROM read_parquet($rescanned, hive_partitioning = false) WHERE split = $split
-"""
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What decides a unit's bytes: the lists of the pool's parts, the benchmark's queries, and how many to keep."""
+
+    benchmark: str
+    parts: tuple[str, ...]
+    queries: tuple[str, ...]
+    k: int
 
 
-def plan(run: RunContext) -> Iterator[list[Work]]:
-    """List one unit: merging is small beside measuring."""
-    measured = run.records("measure")
-    identity: Json = {
-        "parts": sorted(output_digests(measured, "neighbours/parts/")),
-        "segments": segments(run),
-        "queries": output_digests(run.records("thresholds")),
-        "k": run.plan.neighbours,
-    }
-    settings = run.settings | {"parts": [run.path(p) for p in output_paths(measured, "neighbours/parts/")]}
-    yield [Work("neighbours", "pool", identity, settings)]
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The lists' files."""
+
+    parts: tuple[str, ...]
 
 
-def segments(run: RunContext) -> list[tuple[str, int, int]]:
-    """Give each benchmark's place among the packed queries: name, start, stop."""
-    found, start = [], 0
+def plan(run: RunContext) -> Iterator[list[Work[Identity, Settings]]]:
+    """List one unit per benchmark: merging is small beside measuring."""
+    works = []
     for name in run.plan.benchmarks:
-        stop = start + run.done["index"][name].facts["queries"]
-        found.append((name, start, stop))
-        start = stop
-    return found
+        under = layout.folder(layout.nearest(name, 0))
+        measured = run.part_records("measure", name)
+        queries = digests([run.record("thresholds", name)])
+        identity = Identity(name, tuple(digests(measured, under)), tuple(queries), run.plan.neighbours)
+        settings = Settings(tuple(run.path(path) for path in paths(measured, under)))
+        works.append(Work("neighbours", name, identity, settings, run.place))
+    yield works
 
 
-def perform(work: Work, into: Attempt) -> Json:
-    """Merge the parts' lists into one file per benchmark."""
-    return merge(work, into, "neighbours")
+def expect(run: RunContext, rates: Rates) -> Cost:
+    """One unit a benchmark."""
+    return Cost(len(run.plan.benchmarks))
 
 
-def merge(work: Work, into: Attempt, folder: str) -> Json:
-    """Merge lists of neighbours (`query` packed, `uid`, `key`, `similarity`) into `<folder>/<benchmark>.parquet`.
-
-    Nearest first; ties by the lower uid; at most `identity["k"]` a query.
-    """
-    counts: Json = {}
-    for name, start, stop in work.identity["segments"]:
-        relative = f"{folder}/{name}.parquet"
-        batches = _nearest(work, name, start, stop)
-        counts[name] = write_parquet(into.file(relative), batches, SCHEMA)
-        into.add(relative, rows=counts[name])
-    return {"neighbours": counts}
+def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
+    """Merge the parts' lists."""
+    name = work.identity.benchmark
+    found = merge([read_parquet(Path(path)) for path in work.settings.parts], work.identity.k)
+    keys = read_parquet(work.place.path(layout.index(name, "queries.parquet")), columns=["key"])
+    relative = layout.neighbours(name)
+    rows = write_parquet(into.file(relative), ranked(found, keys.column("key")), SCHEMA)
+    into.add(relative, rows=rows)
+    return {"neighbours": rows}
 
 
-def _nearest(work: Work, name: str, start: int, stop: int) -> Iterator[pa.RecordBatch]:
-    out = Path(work.settings["out"])
-    keys = read_parquet(out / "indexes" / name / "queries.parquet", columns=["key"]).column("key")
-    statement = """
-        SELECT query - $start AS query, rank, uid, key, similarity FROM (
-            SELECT *, row_number() OVER (PARTITION BY query ORDER BY similarity DESC, uid) AS rank
-            FROM (SELECT query, uid, key, similarity FROM read_parquet($parts, hive_partitioning = false) {again})
-            WHERE query >= $start AND query < $stop
-        )
-        WHERE rank <= $k ORDER BY query, rank
-    """
-    values = {"parts": files(work.settings["parts"]), "start": start, "stop": stop, "k": work.identity["k"]}
-    rescanned = work.settings.get("rescanned")
-    if rescanned:
-        values |= {"rescanned": files(rescanned), "split": work.identity["split"]}
-    statement = statement.format(again=RESCANNED if rescanned else "")
-    with connect(out, work.settings["memory_limit"], work.settings["threads"]) as db:
-        for batch in db.sql(statement, params=values).to_arrow_reader():
-            table = pa.Table.from_batches([batch])
-            columns = {
-                "query": table.column("query").cast(pa.int32()),
-                "query_key": keys.take(table.column("query")),
-                "rank": table.column("rank").cast(pa.int32()),
-                "uid": as_hex(table.column("uid").cast(pa.uuid())),
-                "key": table.column("key"),
-                "similarity": table.column("similarity"),
-            }
-            yield from pa.table(columns, schema=SCHEMA).to_batches()
+def ranked(found: pa.Table, keys: pa.ChunkedArray) -> pa.Table:
+    """Add ranks and the queries' keys to merged lists."""
+    query = found.column("query")
+    columns = {
+        "query": query,
+        "query_key": keys.take(query),
+        "rank": pa.array(ranks(query.to_numpy()), pa.int32()),
+    }
+    columns |= {name: found.column(name) for name in ("uid", "key", "similarity")}
+    return pa.table(columns, schema=SCHEMA)

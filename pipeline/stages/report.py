@@ -1,176 +1,189 @@
-"""The report: `report/report.html` for people, `report/audit.json` for programs."""
+"""The report: `report.html` for people, `audit.json` for programs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from functools import cache
-from importlib.metadata import version
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from indexes.quality import Quality
-from indexes.search import is_exact
+from pipeline import layout
 from pipeline.commit import Attempt, fingerprint
-from pipeline.execution.work import Json, RunContext, Work, output_digests, output_paths
-from pipeline.readers import Reader, Shard, open_reader
+from pipeline.execution.context import RunContext, digests
+from pipeline.execution.costs import Cost, Rates
+from pipeline.execution.work import Json, Work
+from pipeline.passes.located import groups_of, parts_of, wanted_vectors
+from pipeline.passes.pictures import Pictured, fetcher
+from pipeline.passes.provenance import provenance, searched
+from pipeline.readers import format_of
 from pipeline.report import build_report
-from pipeline.report.request import BenchmarkFiles, Options, ReportRequest, Search, SetFiles, SplitFiles
-from pipeline.sets.source import Source
-from pipeline.stages.catalog import encoder_of
+from pipeline.report.request import (
+    BenchmarkFiles,
+    MeasureFiles,
+    ReportOptions,
+    ReportRequest,
+    Search,
+    SetFiles,
+    SplitFiles,
+)
 
-PACKAGES = ("nearfar", "torch", "open_clip_torch", "faiss-cpu", "duckdb", "pyarrow", "numpy")
+AFTER = ("gap",)
 
 
-def plan(run: RunContext) -> Iterator[list[Work]]:
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What decides the report's bytes.
+
+    Attributes:
+        name: The plan's name.
+        outputs: A digest over all that the plan's units committed.
+        audit: Levels and sizes.
+        search: How neighbours were found.
+        provenance: What the report was made from.
+        measures: The measures other than similarity: name, kind, and each column with its meaning.
+        command: The command that reproduces the run.
+    """
+
+    name: str
+    outputs: str
+    audit: Json
+    search: Json
+    provenance: Json
+    measures: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...]
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The committed files that the report may open, by role, and where images lie."""
+
+    pool: SetFiles
+    reference: SetFiles | None
+    benchmarks: tuple[BenchmarkFiles, ...]
+    splits: tuple[SplitFiles, ...]
+    measures: tuple[MeasureFiles, ...]
+    sources: tuple[SetFiles, ...]
+    pictured: dict[str, Pictured]
+
+
+def plan(run: RunContext) -> Iterator[list[Work[Identity, Settings]]]:
     """List one unit."""
     records = [record for stage in run.done.values() for record in stage.values()]
-    identity: Json = {
-        "name": run.plan.name,
-        "outputs": sorted(output_digests(records)),
-        "audit": run.plan.audit.model_dump(),
-        "provenance": provenance(run),
-        "command": run.command,
-        "withheld": [],
-    }
-    if not is_exact(run.plan.engine.backend):
-        identity["search"] = searched(run)
-    pictured = [name for name in run.sets() if any(shard.has_images for shard in run.shards(name))]
-    sources = {name: run.sets()[name].model_dump() for name in pictured}
-    yield [Work("report", "report", identity, run.settings | {"files": files(run), "sources": sources})]
-
-
-def provenance(run: RunContext) -> Json:
-    """Say what the report was made from; no time, host or path."""
-    sets = {
-        name: {
-            "rows": run.done["catalog"][name].facts["rows"],
-            "format": source.format,
-            "files": fingerprint(*(run.digests.sha256(f) for shard in run.shards(name) for f in shard.files)),
-            "notes": run.done["catalog"][name].facts["notes"],
-            "normalised": normalised(run, name),
-        }
-        for name, source in run.sets().items()
-    }
-    return {
-        "encoder": encoder_of(run, "pool") or "not recorded by the pool",
-        "sets": sets,
-        "neighbours": run.plan.neighbours,
-        "versions": {package: version(package) for package in PACKAGES},
-    }
-
-
-def searched(run: RunContext) -> Json:
-    """Say how far an approximate backend was from exact, over all parts of the pool."""
-    total = Quality(0, 0, 0, 0.0, 0 if run.plan.reference else None)
-    for record in run.records("measure"):
-        total += Quality(**record.facts["quality"])
-    return {
-        "backend": run.plan.engine.backend,
-        "exact": False,
-        "recall": total.recall,
-        "sampled": total.rows,
-        "compared": total.compared,
-        "similarity_error": total.similarity_error,
-        "differing_decisions": total.differing_decisions,
-    }
-
-
-def normalised(run: RunContext, name: str) -> int:
-    """Count a set's vectors that came unnormalised."""
-    stage = {"pool": "measure", "reference": "calibrate"}.get(name, "index")
-    records = run.records(stage) if stage != "index" else [run.done["index"][name]]
-    return sum(record.facts["normalised"] for record in records)
-
-
-def files(run: RunContext) -> Json:
-    """List the committed files that the report may open, by role."""
-    sets = {name: _set_files(run, name) for name in run.sets()}
-    splits = {
-        name: {
-            "facts": f"splits/{name}/split.json",
-            "uids": f"splits/{name}/uids.npy",
-            "neighbours": {b: f"neighbours/{name}/{b}.parquet" for b in run.plan.benchmarks},
-        }
-        for name in run.plan.splits
-    }
-    measures = output_paths(run.records("measure"), "measures/similarity/part-")
-    return {
-        "sets": sets,
-        "splits": splits,
-        "measures": measures,
-        "benchmarks": list(run.plan.benchmarks),
-        "backend": run.plan.engine.backend,
-    }
-
-
-def _set_files(run: RunContext, name: str) -> Json:
-    read = run.records("read", f"{name}-")
-    quarantined = (
-        output_paths(run.records("measure"), "measures/similarity/quarantined-") if name == "pool" else []
+    measures = _measures(run)
+    identity = Identity(
+        run.plan.name,
+        fingerprint(*sorted(digests(records))),
+        run.plan.audit.model_dump(),
+        searched(run),
+        provenance(run),
+        tuple((one.name, one.kind, one.columns) for one in measures),
+        run.command,
     )
+    settings = Settings(
+        _set_files(run, "pool"),
+        _set_files(run, "reference") if run.plan.reference is not None else None,
+        tuple(_benchmark(run, name) for name in run.plan.benchmarks),
+        tuple(_split(run, name) for name in run.plan.splits),
+        measures,
+        tuple(_set_files(run, name) for name in run.plan.sources),
+        _pictured(run),
+    )
+    rows = sum(part.rows for part in parts_of(run, "pool"))
+    yield [Work("report", "report", identity, settings, run.place, rows=rows)]
+
+
+def expect(run: RunContext, rates: Rates) -> Cost:
+    """One unit."""
+    return Cost(1)
+
+
+def _numbers(run: RunContext, name: str) -> list[int]:
+    return [part.number for part in parts_of(run, name)]
+
+
+def _set_files(run: RunContext, name: str) -> SetFiles:
+    numbers = _numbers(run, name)
+    repeated = run.record("catalog", name).facts["duplicates"]
+    return SetFiles(
+        name,
+        run.sets()[name].dataset,
+        tuple(layout.samples(name, number) for number in numbers),
+        tuple(layout.lost(name, number) for number in numbers),
+        _quarantined(run, name),
+        layout.duplicates(name) if repeated else None,
+    )
+
+
+def _quarantined(run: RunContext, name: str) -> tuple[tuple[str, ...], ...]:
+    """List the files of rows without a comparable vector, those of a part together."""
     if name in run.plan.benchmarks:
-        quarantined = [f"indexes/{name}/quarantined.parquet"]
-    return {
-        "dataset": run.sets()[name].dataset,
-        "samples": output_paths(read, f"samples/{name}/part-"),
-        "lost": output_paths(read, f"samples/{name}/lost-"),
-        "quarantined": quarantined,
-        "duplicates": f"samples/{name}/duplicates.parquet" if name == "pool" else None,
-    }
+        return ((layout.set_aside(name, "image", 0),),)
+    if name != "pool":
+        return ()
+    encoders = [encoder for encoder, kinds in wanted_vectors(run)[name].items() if "image" in kinds]
+    lanes = [f"{encoder} image" for encoder in encoders]
+    return tuple(
+        tuple(layout.set_aside(name, lane, number) for lane in lanes) for number in _numbers(run, name)
+    )
 
 
-def perform(work: Work, into: Attempt) -> Json:
+def _benchmark(run: RunContext, name: str) -> BenchmarkFiles:
+    kind = run.instances()[name].kind
+    return BenchmarkFiles(
+        _set_files(run, name),
+        layout.index(name, "queries.parquet"),
+        layout.neighbours(name),
+        tuple(layout.measure(kind, name, number) for number in _numbers(run, "pool")),
+    )
+
+
+def _split(run: RunContext, name: str) -> SplitFiles:
+    neighbours = layout.gap(name) if run.plan.benchmarks else None
+    return SplitFiles(name, layout.split(name, "split.json"), neighbours, layout.split(name, "uids.npy"))
+
+
+def _measures(run: RunContext) -> tuple[MeasureFiles, ...]:
+    numbers = _numbers(run, "pool")
+    return tuple(
+        MeasureFiles(
+            one.name,
+            one.kind,
+            tuple((column.name, column.meaning) for column in one.measure.columns()),
+            tuple(layout.measure(one.kind, one.name, number) for number in numbers),
+        )
+        for one in run.instances().values()
+        if one.name not in run.plan.benchmarks
+    )
+
+
+def _pictured(run: RunContext) -> dict[str, Pictured]:
+    """Say where the sets that have images lie, of those whose images a report shows."""
+    shown = ("pool", "reference", *run.plan.benchmarks) if run.plan.benchmarks else ()
+    found = {}
+    for name in shown:
+        if name in run.sets() and any(shard.has_images for shard in run.shards(name)):
+            source = run.sets()[name]
+            parts = tuple((number, len(shards)) for number, shards in groups_of(run, name))
+            found[name] = Pictured(source.model_copy(update={"format": format_of(source)}), parts)
+    return found
+
+
+def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
     """Write the report."""
-    listed = work.settings["files"]
-    sets = {name: _as_set(name, described) for name, described in listed["sets"].items()}
-    audit = work.identity["audit"]
-    search = work.identity.get("search", {"backend": listed["backend"]})
+    identity, settings = work.identity, work.settings
+    audit: dict[str, Any] = identity.audit
     request = ReportRequest(
-        out=Path(work.settings["out"]),
-        plan=work.identity["name"],
-        pool=sets["pool"],
-        reference=sets.get("reference"),
-        benchmarks=tuple(
-            BenchmarkFiles(sets[name], f"indexes/{name}/queries.parquet", f"neighbours/{name}.parquet")
-            for name in listed["benchmarks"]
-        ),
-        splits=tuple(SplitFiles(name, **described) for name, described in listed["splits"].items()),
-        measures=tuple(listed["measures"]),
-        options=Options(audit["hard"], audit["soft"], audit["pairs"]),
-        search=Search(**search),
-        provenance=work.identity["provenance"],
-        command=work.identity["command"],
-        fetch_images=_fetcher(
-            {name: Source(**described) for name, described in work.settings["sources"].items()}
-        ),
+        out=work.place.path(""),
+        plan=identity.name,
+        pool=settings.pool,
+        reference=settings.reference,
+        benchmarks=settings.benchmarks,
+        splits=settings.splits,
+        measures=settings.measures,
+        sources=settings.sources,
+        options=ReportOptions(audit["hard"], audit["soft"], audit["pairs"]),
+        search=Search(**identity.search),
+        provenance=identity.provenance,
+        command=identity.command,
+        fetch_images=fetcher(settings.pictured),
     )
     return build_report(request, into)
-
-
-def _as_set(name: str, described: Json) -> SetFiles:
-    lists = {role: tuple(described[role]) for role in ("samples", "lost", "quarantined")}
-    return SetFiles(name, described["dataset"], duplicates=described["duplicates"], **lists)
-
-
-def _fetcher(sources: Mapping[str, Source]) -> Any:
-    """Read images from the sets that have them, opening each shard once and listing each set once."""
-
-    @cache
-    def listed(name: str) -> tuple[Reader, list[Shard]]:
-        reader = open_reader(sources[name])
-        return reader, reader.shards(sources[name])
-
-    def fetch(wanted: Mapping[str, Mapping[str, int]]) -> dict[tuple[str, str], bytes]:
-        found: dict[tuple[str, str], bytes] = {}
-        for name, keys in wanted.items():
-            if name not in sources:
-                continue
-            reader, shards = listed(name)
-            parts = set(keys.values())
-            for shard in (one for one in shards if one.has_images and one.number in parts):
-                inside = {key for key, part in keys.items() if part == shard.number}
-                images = reader.image(sources[name], shard, inside)
-                found |= {(name, key): image for key, image in images.items()}
-        return found
-
-    return fetch

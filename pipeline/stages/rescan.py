@@ -1,88 +1,186 @@
 """Vectors again, only for the queries whose every listed neighbour a split dropped.
 
-A list of k neighbours says what remains near a query until all k are gone; then only the vectors know. One pass
-serves every split. It is exact whatever backend the plan names; a query for which an approximate measuring pass
-listed no neighbour is among its queries.
+A list of k neighbours says what remains near a query until all k are gone; then only the vectors know. One pass over
+a part serves every split that waits for it. It is exact with every backend that a plan may name; a query for which an
+approximate measuring pass listed no neighbour is among its queries.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from indexes.queries import Queries
-from indexes.search import Scanner
+from pipeline import layout
 from pipeline.commit import Attempt
-from pipeline.execution.work import Json, RunContext, Work, output_digests
+from pipeline.execution.context import RunContext, digests
+from pipeline.execution.costs import Cost, Rates
+from pipeline.execution.work import Json, Work
 from pipeline.files.parquet import read_parquet, write_parquet
+from pipeline.measuring import encoder_name
+from pipeline.passes.located import groups_of, inputs_of, parts_of, stored, stored_identity
+from pipeline.passes.packed_queries import (
+    QueryFiles,
+    exactly,
+    open_search,
+    packed,
+    query_files,
+    query_identity,
+)
+from pipeline.passes.part_pass import Pass, Rows, lane, pairs
+from pipeline.passes.running_search import Search
 from pipeline.sets.membership import is_member
-from pipeline.sets.uids import as_pairs
-from pipeline.stages._parts import parts_in, units_of
-from pipeline.stages._queries import exactly, packed_queries, query_identity, query_settings, scanner
-from pipeline.stages._scan import NEIGHBOURS_SCHEMA, Seen, healthy_blocks, neighbour_table
+from pipeline.sets.parts import Part, Stored
+from pipeline.stages.surviving import SCHEMA, kept_uids
 
-SCHEMA = pa.schema([("split", pa.string()), *NEIGHBOURS_SCHEMA])
+AFTER = ("surviving",)
 
 
-def plan(run: RunContext) -> Iterator[list[Work]]:
-    """List the units, one or more pool parts each, where some split exhausted some query."""
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What decides a unit's bytes: the split and its lost queries, the queries, the part's rows and vectors."""
+
+    split: str
+    kept: tuple[str, ...]
+    surviving: tuple[str, ...]
+    queries: dict[str, list[str]]
+    k: int
+    backend: str
+    part: int
+    rows: str
+    skip: tuple[int, ...]
+    vectors: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The part, its vectors by lane, and each lane's benchmarks."""
+
+    part: Part
+    lanes: dict[str, Stored]
+    queries: dict[str, tuple[QueryFiles, ...]] = field(default_factory=dict)
+
+
+def plan(run: RunContext) -> Iterator[list[Work[Identity, Settings]]]:
+    """List one unit per part of the pool and split that lost all neighbours of some query."""
     splits = [name for name, record in run.done.get("surviving", {}).items() if record.facts["exhausted"]]
     if not splits:
         return
-    exhausted = {
-        name: output_digests([run.done["surviving"][name]], f"neighbours/surviving/{name}/exhausted")
-        + output_digests([run.done["split"][name]], f"splits/{name}/uids.npy")
-        for name in splits
-    }
-    shared: Json = {
-        "queries": query_identity(run, thresholds=False),
-        "splits": exhausted,
-        "k": run.plan.neighbours,
-        "backend": exactly(run),
-    }
-    settings = run.settings | query_settings(run) | {"backend": exactly(run)}
-    yield units_of(run, "rescan", "pool", shared, settings)
+    files = {name: query_files(run, name, thresholds=False) for name in run.plan.benchmarks}
+    by_lane: dict[str, list[QueryFiles]] = {}
+    for name, found in files.items():
+        by_lane.setdefault(lane(encoder_name(run.plan, name), "image"), []).append(found)
+    shards = dict(groups_of(run, "pool"))
+    works = []
+    for part in parts_of(run, "pool"):
+        lanes = {
+            key: stored(run, "pool", part.number, shards[part.number], key.rpartition(" ")[0], "image")
+            for key in by_lane
+        }
+        settings = Settings(part, lanes, {key: tuple(found) for key, found in by_lane.items()})
+        works += [_work(run, split, settings, files) for split in splits]
+    yield works
 
 
-def perform(work: Work, into: Attempt) -> Json:
-    """Find, per split, the nearest kept samples of its exhausted queries in the unit's parts."""
-    out, queries = Path(work.settings["out"]), packed_queries(work, thresholds=False)
-    searches = [_Search(work, out, name, queries) for name in sorted(work.identity["splits"])]
-    for samples, vectors in healthy_blocks(parts_in(work), Seen()):
-        for search in searches:
-            search.scan(samples, vectors)
-    relative = f"neighbours/rescan/part-{work.name}.parquet"
-    batches = (batch for search in searches for batch in search.found())
-    rows = write_parquet(into.file(relative), batches, SCHEMA)
-    into.add(relative, rows=rows)
-    return {"rows": rows}
+def _work(
+    run: RunContext, split: str, settings: Settings, files: dict[str, QueryFiles]
+) -> Work[Identity, Settings]:
+    part = settings.part
+    identity = Identity(
+        split,
+        tuple(digests([run.record("split", split)], layout.split(split, "uids.npy"))),
+        tuple(digests([run.record("surviving", split)])),
+        {name: list(query_identity(found)) for name, found in files.items()},
+        run.plan.neighbours,
+        exactly(run),
+        part.number,
+        part.digest,
+        part.skip,
+        {key: stored_identity(run, found) for key, found in settings.lanes.items()},
+    )
+    return Work(
+        "rescan",
+        f"{split} {part.number:04d}",
+        identity,
+        settings,
+        run.place,
+        inputs_of(run, settings.lanes.values()),
+        ("pool", part.number),
+        together=str(part.number),
+        rows=part.counted,
+    )
 
 
-class _Search:
-    """One split's exhausted queries against its kept samples."""
+class _Again:
+    """One split's lost queries of one lane against its kept samples."""
 
-    def __init__(self, work: Work, out: Path, split: str, queries: Queries) -> None:
-        exhausted = read_parquet(out / "neighbours" / "surviving" / split / "exhausted.parquet")
-        self.split = split
-        self.query = exhausted.column("query").to_numpy()
-        self.kept = np.load(out / "splits" / split / "uids.npy", mmap_mode="r", allow_pickle=False)
-        starts = np.array([0, len(self.query)], dtype=np.int64)
-        chosen = Queries(queries.vectors[self.query], ("exhausted",), starts, None)
-        self.search: Scanner = scanner(work, chosen, work.identity["k"])
-        self.seen = Seen()
+    def __init__(self, work: Work[Identity, Settings], key: str, lost: dict[str, Any]) -> None:
+        split, files = work.identity.split, work.settings.queries[key]
+        whole = packed(files)
+        self.lost = {found.name: lost[found.name] for found in files if len(lost.get(found.name, ()))}
+        starts = dict(zip(whole.names, whole.starts.tolist(), strict=False))
+        chosen = np.concatenate([starts[name] + query for name, query in self.lost.items()])
+        bounds = np.cumsum([0, *(len(query) for query in self.lost.values())], dtype=np.int64)
+        queries = Queries(whole.vectors[chosen], tuple(self.lost), bounds, None)
+        scanner = open_search(queries, work.place, work.identity.k, work.identity.backend, {})
+        self.search = Search(tuple(self.lost), key, queries, scanner)
+        self.kept = kept_uids(work.place.path(layout.split(split, "uids.npy")))
 
-    def scan(self, samples: pa.Table, vectors: np.ndarray) -> None:
-        uids = as_pairs(samples.column("uid"))
+    def scan(self, rows: Rows) -> None:
+        """Compare the rows of a block that the split kept."""
+        mask = rows.healthy([self.search.lane])
+        samples = rows.samples(mask)
+        uids = pairs(samples)
         still = is_member(self.kept, uids)
-        self.seen.samples.append(samples.filter(pa.array(still)))
-        self.search.scan(vectors[still], uids[still])
+        self.search.samples.append(samples.filter(pa.array(still)))
+        self.search.scanner.scan(rows.vectors(self.search.lane, mask)[still], uids[still])
 
-    def found(self) -> Iterator[pa.RecordBatch]:
-        table = neighbour_table(self.search, self.seen)
-        packed = self.query[table.column("query").to_numpy()]
-        table = table.set_column(0, "query", pa.array(packed.astype(np.int32)))
-        table = table.add_column(0, "split", pa.array([self.split] * len(table), pa.string()))
-        yield from table.cast(SCHEMA).to_batches()
+    def tables(self) -> Iterator[pa.Table]:
+        """List what was found, with each benchmark's own query numbers."""
+        for name, numbers in self.lost.items():
+            found = self.search.nearest(name)
+            query = numbers[found.column("query").to_numpy()].astype(np.int32)
+            table = found.set_column(0, "query", pa.array(query))
+            yield table.add_column(0, "benchmark", pa.array([name] * len(table), pa.string())).cast(SCHEMA)
+
+
+def expect(run: RunContext, rates: Rates) -> Cost:
+    """How many queries lose their whole list shows when the splits are cut."""
+    exhausted = [r for r in run.records("surviving") if r.facts["exhausted"]]
+    return Cost(len(exhausted) * len(groups_of(run, "pool")))
+
+
+def perform_many(works: Sequence[Work[Identity, Settings]], attempts: Sequence[Attempt]) -> list[Json]:
+    """Find, for each split, the nearest kept samples of a part for the queries that it lost."""
+    searches = [_searches(work) for work in works]
+    settings = works[0].settings
+    looking = Pass(settings.part, settings.lanes, noted=attempts[0].noted)
+    for rows in looking.blocks():
+        for of_split in searches:
+            for search in of_split:
+                search.scan(rows)
+    contents = looking.contents()
+    facts = []
+    for work, into, of_split in zip(works, attempts, searches, strict=True):
+        into.noted |= contents
+        relative = layout.rescanned(work.identity.split, work.identity.part)
+        tables = [SCHEMA.empty_table(), *(table for search in of_split for table in search.tables())]
+        rows_written = write_parquet(into.file(relative), pa.concat_tables(tables), SCHEMA)
+        into.add(relative, rows=rows_written)
+        facts.append({"rows": rows_written})
+    return facts
+
+
+def _searches(work: Work[Identity, Settings]) -> list[_Again]:
+    path = Path(work.place.path(layout.surviving(work.identity.split)))
+    table = read_parquet(path, columns=["benchmark", "query", "uid"])
+    table = table.filter(table.column("uid").is_null())
+    names, query = table.column("benchmark").to_numpy(zero_copy_only=False), table.column("query").to_numpy()
+    lost = {name: query[names == name] for name in work.identity.queries}
+    lanes = [k for k, files in work.settings.queries.items() if any(len(lost[f.name]) for f in files)]
+    return [_Again(work, key, lost) for key in lanes]

@@ -3,50 +3,101 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
+from pipeline import layout
 from pipeline.commit import Attempt
-from pipeline.execution.work import Json, RunContext, Work, output_digests
+from pipeline.execution.context import RunContext, digests
+from pipeline.execution.costs import Cost, Rates
+from pipeline.execution.work import Json, Work
 from pipeline.files.parquet import read_parquet, write_parquet
 from pipeline.sets.membership import is_member
-from pipeline.sets.uids import as_pairs, from_hex
-from pipeline.stages._scan import NEIGHBOURS_SCHEMA
-from pipeline.stages.neighbours import segments
+from pipeline.sets.uids import as_pairs
 
-EXHAUSTED_SCHEMA = pa.schema([("query", pa.int32())])
+AFTER = ("neighbours", "split")
+SCHEMA = pa.schema(
+    [
+        ("benchmark", pa.string()),
+        ("query", pa.int32()),
+        ("uid", pa.string()),
+        ("key", pa.string()),
+        ("similarity", pa.float64()),
+    ]
+)
 
 
-def plan(run: RunContext) -> Iterator[list[Work]]:
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What decides a unit's bytes: what the split keeps, and each benchmark's neighbours in the pool."""
+
+    split: str
+    kept: tuple[str, ...]
+    neighbours: dict[str, list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Queries of each benchmark."""
+
+    queries: dict[str, int]
+
+
+def plan(run: RunContext) -> Iterator[list[Work[Identity, Settings]]]:
     """List one unit per split."""
-    shared: Json = {"segments": segments(run), "neighbours": output_digests(run.records("neighbours"))}
+    neighbours = {name: digests([run.record("neighbours", name)]) for name in run.plan.benchmarks}
+    queries = {name: int(run.record("index", name).facts["queries"]) for name in run.plan.benchmarks}
     works = []
-    for name in run.plan.splits:
-        kept = output_digests([run.done["split"][name]], f"splits/{name}/uids.npy")
-        works.append(Work("surviving", name, shared | {"split": name, "kept": kept}, run.settings))
+    for name in run.plan.splits if neighbours else ():
+        kept = digests([run.record("split", name)], layout.split(name, "uids.npy"))
+        identity = Identity(name, tuple(kept), neighbours)
+        works.append(Work("surviving", name, identity, Settings(queries), run.place))
     yield works
 
 
-def perform(work: Work, into: Attempt) -> Json:
-    """Keep each query's neighbours that the split kept; list the queries that have none left."""
-    out, split = Path(work.settings["out"]), work.identity["split"]
-    kept = np.load(out / "splits" / split / "uids.npy", mmap_mode="r", allow_pickle=False)
-    tables, exhausted = [], []
-    for name, start, stop in work.identity["segments"]:
-        table = read_parquet(out / "neighbours" / f"{name}.parquet")
-        uids = from_hex(table.column("uid"))
-        still = is_member(kept, as_pairs(uids))
-        query = table.column("query").to_numpy() + start
-        columns = [pa.array(query.astype(np.int32)), uids, table.column("key"), table.column("similarity")]
-        tables.append(pa.table(columns, schema=NEIGHBOURS_SCHEMA).filter(pa.array(still)))
-        exhausted.append(np.setdiff1d(np.arange(start, stop), query[still]))
-    lost = np.concatenate(exhausted) if len(kept) else np.array([], dtype=np.int64)
-    folder = f"neighbours/surviving/{split}"
-    for relative, found in (
-        (f"{folder}/neighbours.parquet", pa.concat_tables(tables)),
-        (f"{folder}/exhausted.parquet", pa.table([pa.array(lost.astype(np.int32))], schema=EXHAUSTED_SCHEMA)),
-    ):
-        into.add(relative, rows=write_parquet(into.file(relative), found, found.schema))
-    return {"exhausted": len(lost)}
+def expect(run: RunContext, rates: Rates) -> Cost:
+    """One unit a split."""
+    return Cost(len(run.plan.splits) if run.plan.benchmarks else 0)
+
+
+def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
+    """Keep each query's neighbours that the split kept; a query that has none left has a row without a sample."""
+    split = work.identity.split
+    kept = kept_uids(work.place.path(layout.split(split, "uids.npy")))
+    tables, exhausted = [SCHEMA.empty_table()], 0
+    for name in work.identity.neighbours:
+        table = read_parquet(work.place.path(layout.neighbours(name)))
+        still = is_member(kept, as_pairs(table.column("uid")))
+        stays = table.filter(pa.array(still))
+        tables.append(_rows(name, stays))
+        if len(kept):
+            lost = np.setdiff1d(np.arange(work.settings.queries[name]), stays.column("query").to_numpy())
+            tables.append(_without_sample(name, lost))
+            exhausted += len(lost)
+    relative = layout.surviving(split)
+    into.add(relative, rows=write_parquet(into.file(relative), pa.concat_tables(tables), SCHEMA))
+    return {"exhausted": exhausted}
+
+
+def kept_uids(path: object) -> np.ndarray:
+    """Open a split's `uids.npy`: DataComp's sorted pairs of uint64."""
+    found: np.ndarray = np.load(str(path), mmap_mode="r", allow_pickle=False)
+    return found
+
+
+def _rows(benchmark: str, table: pa.Table) -> pa.Table:
+    names = pa.array([benchmark] * len(table), pa.string())
+    return pa.table([names, *(table.column(n) for n in SCHEMA.names[1:])], schema=SCHEMA)
+
+
+def _without_sample(benchmark: str, queries: np.ndarray) -> pa.Table:
+    columns = {
+        "benchmark": pa.array([benchmark] * len(queries), pa.string()),
+        "query": pa.array(queries.astype(np.int32)),
+        "uid": pa.nulls(len(queries), pa.string()),
+        "key": pa.nulls(len(queries), pa.string()),
+        "similarity": pa.nulls(len(queries), pa.float64()),
+    }
+    return pa.table(columns, schema=SCHEMA)

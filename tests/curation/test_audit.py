@@ -13,14 +13,12 @@ from curation.audit import (
     SIMILARITIES,
     FailAbove,
     above_edges,
-    count_above,
     exceeded,
     fail_above,
     gap,
     kept_at_edges,
     quantiles,
     rank_medians,
-    share_above,
 )
 from indexes.errors import BadInputError
 
@@ -78,14 +76,6 @@ def test_quantiles_are_observed_values_in_order(values: list[float]) -> None:
     assert set(found) <= set(values)
     assert list(found) == sorted(found)
     assert (found[0], found[-1]) == (min(values), max(values))
-
-
-def test_share_above_is_strict_and_skips_the_absent() -> None:
-    nearest = np.array([0.9, 0.95, 0.97, np.nan])
-    assert count_above(nearest, 0.95) == 1
-    assert share_above(nearest, 0.9) == 0.5
-    assert count_above(nearest, np.array([0.89, 0.95, 0.98, 0.0])) == 1
-    assert share_above(np.array([]), 0.5) == 0.0
 
 
 def test_rank_medians_stop_where_a_query_has_no_more() -> None:

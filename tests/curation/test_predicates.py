@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import duckdb
+import pyarrow as pa
 import pytest
 
 from curation import rules
 from curation.expressions import number, quoted
-from curation.predicates import check_predicate, named_columns
-from curation.selection import Drop, Scope
+from curation.predicates import check_predicate, named_paths
+from curation.rule import Scope
+from curation.selections.drop import Drop
+from curation.sql_words import words_of
 from indexes.errors import PlanError
 from pipeline.files.database import parse_predicate
 
-COLUMNS = {"width": (), "caption": (), 'Odd "name"; DROP': (), "photo": ("similarity", "margin")}
+COLUMNS = {
+    "width": pa.int64(),
+    "caption": pa.string(),
+    'Odd "name"; DROP': pa.int64(),
+    "photo": pa.struct([("similarity", pa.float64()), ("margin", pa.float64())]),
+    "clip_score": pa.float64(),
+    "tags": pa.list_(pa.string()),
+    "found": pa.struct([("classes", pa.list_(pa.int32())), ("best", pa.int32())]),
+}
 SCOPE = Scope(where="splits.x[0].where", parse=parse_predicate, columns=COLUMNS)
 ROW = """
     SELECT 200 AS width, 'a Cat, 50%' AS caption, 7 AS "Odd ""name""; DROP",
-    {'similarity': 0.5, 'margin': -0.1} AS photo
+    {'similarity': 0.5, 'margin': -0.1} AS photo, 0.31 AS clip_score, ['cat', 'dog'] AS tags,
+    {'classes': [3, 5], 'best': 5} AS found
 """
 
 ALLOWED = [
@@ -41,6 +53,10 @@ ALLOWED = [
     "caption || '!' = 'a Cat, 50%!' -- a remark",
     "width > 1) OR (width > 2",
     "true",
+    "clip_score >= 0.3",
+    "len(tags) = 2 AND list_contains(tags, 'cat') AND tags IS NOT NULL",
+    "list_has_any(tags, ['dog', 'bird']) AND NOT list_has_all(tags, ['dog', 'bird'])",
+    "list_has(found.classes, found.best) AND len(found.classes) > 1 AND found.best IN (4, 5)",
 ]
 
 
@@ -60,7 +76,8 @@ def test_what_is_written_back_means_the_same(text: str) -> None:
     [
         (
             "heigth > 5",
-            "names the column 'heigth', which is not there; it may name: Odd \"name\"; DROP, caption, photo.",
+            "names the column 'heigth', which is not there; it may name: Odd \"name\"; DROP, caption, clip_score, "
+            "found.best, found.classes, photo.margin, photo.similarity, tags, width",
         ),
         ("photo > 5", "names the column 'photo'"),
         ("photo.distance > 5", "names the column 'photo.distance'"),
@@ -91,12 +108,22 @@ def test_what_is_written_back_means_the_same(text: str) -> None:
         ("TRY(width) > 1", "holds the operator operator try"),
         ("width::INTEGER[] IS NULL", "casts to "),
         ("CAST(width AS JSON) = 1", "casts to json"),
+        ("tags = 'cat'", "compares the column 'tags', which holds lists of string, as one"),
+        ("'cat' <> TAGS", "compares the column 'TAGS', which holds lists"),
+        ("tags IN ('cat')", "ask for len(tags), list_contains(tags, value)"),
+        ("tags BETWEEN 'a' AND 'b'", "compares the column 'tags'"),
+        ("tags LIKE '%cat%'", "compares the column 'tags'"),
+        ("NOT (found.classes > 3)", "compares the column 'found.classes'"),
+        ("tags.cat = 1", "names the column 'tags.cat'"),
+        ("found.none = 1", "names the column 'found.none'"),
+        ("caption like '%cat%' and", "is not one SQL expression"),
+        ("drop table x; select 1", "is not one SQL expression"),
     ],
 )
 def test_what_a_predicate_may_not_say(text: str, message: str) -> None:
     with pytest.raises(PlanError) as caught:
         rules.parse("where", text or "()").resolved(SCOPE)
-    assert str(caught.value).startswith("splits.x[0].where ")
+    assert str(caught.value).startswith(("splits.x[0].where ", "splits.x[0].where: "))
     assert message in str(caught.value)
 
 
@@ -131,8 +158,18 @@ def test_names_are_not_checked_before_the_pool_is_known() -> None:
 
 
 def test_columns_that_a_predicate_names() -> None:
-    tree = parse_predicate("photo.margin > 0 AND width > width + 1 OR lower(caption) = 'x'").tree
-    assert named_columns(tree) == ("caption", "photo", "width")
+    tree = parse_predicate(
+        "photo.margin > 0 AND width > width + 1 OR lower(caption) = 'x' OR len(\"a.b\") > 1"
+    ).tree
+    assert named_paths(tree) == (("a.b",), ("caption",), ("photo", "margin"), ("width",))
+
+
+def test_words_that_may_be_columns_are_found_without_a_parser() -> None:
+    text = """clip_score > 0.3 AND clusters.cluster IN (1, 2) -- not captions
+        OR lower(caption) LIKE '%it''s basic%' /* nor far */ OR "Odd ""n""; x" = photo . margin"""
+    words = words_of(text)
+    assert {"clip_score", "clusters", "caption", 'Odd "n"; x', "photo"} <= set(words)
+    assert not {"captions", "basic", "far", "cluster", "margin", "lower", "s"} & set(words)
 
 
 def test_identifiers_and_numbers_become_sql_that_means_them() -> None:

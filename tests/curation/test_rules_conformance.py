@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 
 import jsonschema
 import pytest
 
 from curation import measures, rules
-from curation.selection import BestRank, Drop, Quota, Rank, Rule, Scope
+from curation.rule import Rule, Scope
+from curation.selection import Selection
 from indexes import registry
 from indexes.errors import PlanError
+from pipeline.files.database import parse_predicate
 
 SCOPE = Scope(benchmarks=("photo", 'it\'s "odd"'), reference=True)
 EVERY_RULE = pytest.mark.parametrize("name", rules.names())
 
 
 def options_of(name: str) -> dict[str, object]:
-    """Return the smallest options that the rule takes, found by trying what rules are usually told."""
-    for options in ({}, {"keep": 3}, {"threshold": 0.5}, {"predicate": "x > 1"}, {"of": "other"}):
-        try:
-            rules.parse(name, options)
-        except PlanError:
-            continue
-        return dict(options)
-    raise AssertionError(f"no known options make a rule '{name}'; add its smallest options to this list")
+    """The example that the rule's file holds."""
+    return rules.example(name)
 
 
 def rule(name: str) -> Rule:
@@ -45,7 +41,7 @@ def test_a_rule_is_a_frozen_slotted_dataclass_with_a_docstring(name: str) -> Non
 
 @EVERY_RULE
 def test_a_rule_needs_measures_that_exist(name: str) -> None:
-    assert set(rule(name).needs) <= set(registry.names(measures))
+    assert {need.replace("_", "-") for need in rule(name).needs} <= set(registry.names(measures))
 
 
 @EVERY_RULE
@@ -60,8 +56,22 @@ def test_a_rule_survives_its_own_options(name: str) -> None:
 @EVERY_RULE
 def test_a_rule_selects_by_text_and_numbers_alone(name: str) -> None:
     selection = rule(name).selection(SCOPE)
-    assert isinstance(selection, Drop | Rank | Quota | BestRank)
+    assert isinstance(selection, Selection)
     assert selection == rule(name).selection(SCOPE)
+
+
+@EVERY_RULE
+def test_a_rule_has_words_and_sql_that_can_be_read(name: str) -> None:
+    scope = replace(SCOPE, parse=parse_predicate)
+    selection = rule(name).selection(scope)
+    assert len(selection.words()) > 10
+    assert selection.expressions()
+    for expression in selection.expressions():
+        parse_predicate(expression)
+    measured = {path[0] for path in rule(name).paths(scope)} - set(SCOPE.benchmarks)
+    declared = {*rule(name).needs, *rule(name).reads_measures()}
+    own = {"width", "original_width", "original_height"}
+    assert measured - own <= declared, "a measure that the SQL names must be in needs or reads_measures"
 
 
 @EVERY_RULE

@@ -29,7 +29,9 @@ def _needs_cuda() -> None:
 def test_fused_kernel_is_within_the_bound_of_plain_torch(width: int) -> None:
     import torch
 
-    from indexes.device.group_maxima import columns_of, device_error_bound, plain_maxima, plain_scores
+    from indexes.device.group_maxima import device_error_bound
+    from indexes.device.plain_tile import plain_maxima, plain_scores
+    from indexes.device.query_columns import columns_of
     from indexes.device.triton_tile import SHAPES, tile_maxima
 
     columns = columns_of(packed((1000, 37, 500), clustered(1, 1537, width), True), "cuda")
@@ -60,11 +62,16 @@ def test_exact_values_equal_float64() -> None:
     assert torch.equal(exact_values(left, right, rows, columns), expected)
 
 
+@pytest.mark.parametrize("which", ["cuda", "the last one"])
 @pytest.mark.parametrize("width", [64, 512])
-def test_decisions_equal_float64(width: int) -> None:
+def test_decisions_equal_float64(width: int, which: str) -> None:
+    """On torch's current card, and on the last one by its number: the same where there is one."""
+    import torch
+
+    device = which if which == "cuda" else f"cuda:{torch.cuda.device_count() - 1}"
     queries = packed((300, 401), clustered(1, 701, width), True)
     samples, uids = clustered(2, 3000, width), uids_of(3, 3000)
-    scanner = open_scanner(queries, "torch", ScanOptions(k=5, device="cuda"))
+    scanner = open_scanner(queries, "torch", ScanOptions(k=5, device=device))
     scores = [scanner.scan(samples[a:b], uids[a:b]) for a, b in ((0, 1), (1, 1700), (1700, 3000))]
     right = truth(queries, samples, uids, 5)
     for name in ("similarity", "nearest", "margin", "margin_query"):

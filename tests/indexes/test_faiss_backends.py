@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+
 import faiss
 import numpy as np
 import pytest
 from vector_worlds import clustered, packed, uids_of
 
 from indexes.backends import _faiss_search as faiss_search
-from indexes.backends import faiss_flat, faiss_hnsw, faiss_ivf
-from indexes.errors import BadInputError
+from indexes.backends import faiss_flat
+from indexes.errors import BadInputError, UnknownNameError
 from indexes.quality import Quality, SampledScanner
 from indexes.queries import Queries
 from indexes.scanner import ScanOptions
-from indexes.search import is_exact, open_scanner
+from indexes.search import check_search, is_exact, open_scanner
 
 
 def measured(
@@ -26,6 +28,7 @@ def measured(
     return search.quality(queries, ScanOptions())
 
 
+QUERIES = packed((5,), clustered(1, 5, 8), False)
 approximate = pytest.mark.parametrize("backend", ["faiss_ivf", "faiss_hnsw"])
 
 
@@ -90,14 +93,56 @@ def test_without_thresholds_there_are_no_decisions_to_compare() -> None:
     assert (found + measured(queries, "faiss_hnsw", samples[:0])).differing_decisions is None
 
 
-@pytest.mark.parametrize("module", [faiss_flat, faiss_ivf, faiss_hnsw])
-def test_cpu_faiss_refuses_a_gpu(module) -> None:
+@pytest.mark.parametrize("backend", ["faiss-flat", "faiss-ivf", "faiss-hnsw"])
+def test_cpu_faiss_refuses_a_gpu(backend: str) -> None:
     import faiss
 
     if hasattr(faiss, "StandardGpuResources"):
         pytest.skip("this FAISS can use a GPU")
     with pytest.raises(BadInputError, match="'gpu' extra"):
-        module.open_scanner(packed((5,), clustered(1, 5, 8), False), ScanOptions(device="cuda"))
+        open_scanner(packed((5,), clustered(1, 5, 8), False), backend, ScanOptions(device="cuda"))
+
+
+def test_a_card_that_is_not_there_is_refused_before_any_work(card) -> None:
+    """One card is there; torch is not asked, for it is FAISS that computes."""
+    for backend in ("faiss-flat", "faiss-ivf"):
+        for device in ("auto", "cpu", "cuda", "cuda:0"):
+            check_search(backend, device)
+        for refuse in (
+            lambda name=backend: check_search(name, "cuda:3"),
+            lambda name=backend: open_scanner(QUERIES, name, ScanOptions(device="cuda:3")),
+        ):
+            with pytest.raises(BadInputError, match="'cuda:3' is not there; FAISS sees: cpu, cuda:0"):
+                refuse()
+    check_search("faiss-hnsw", "cpu")
+    with pytest.raises(BadInputError, match=r"'cuda' is not for index backend 'faiss-hnsw'.*Use device cpu"):
+        check_search("faiss-hnsw", "cuda")
+
+
+def test_what_a_search_would_refuse_is_refused_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    check_search("faiss-ivf", "cpu", {"lists": 4})
+    with pytest.raises(UnknownNameError, match="'list'; available: lists, probed"):
+        check_search("faiss-ivf", "cpu", {"list": 4})
+    with pytest.raises(UnknownNameError, match="unknown index backend 'faiss-lsh'"):
+        check_search("faiss-lsh")
+    with pytest.raises(BadInputError, match="unknown device 'gpu'"):
+        check_search("faiss-flat", "gpu")
+    for backend in ("exact", "torch"):
+        with pytest.raises(BadInputError, match="device 'cuda:1' is not there; this machine has: cpu"):
+            check_search(backend, "cuda:1")
+
+
+def test_without_faiss_its_backends_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    for backend in ("faiss-flat", "faiss-ivf", "faiss-hnsw"):
+        with pytest.raises(
+            BadInputError, match=r"FAISS cannot be loaded .*extra 'cpu' .* or with 'gpu'.*Never both"
+        ):
+            open_scanner(QUERIES, backend)
+    assert open_scanner(QUERIES).scan(clustered(1, 2, 8)).similarity.shape == (2, 1)
 
 
 def test_thread_count_of_faiss_is_given_back() -> None:

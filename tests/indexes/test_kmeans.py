@@ -1,12 +1,19 @@
+"""k-means against Lloyd's iteration in float64: the same bits whatever the order, the threads and the blocks."""
+
 from __future__ import annotations
+
+from fractions import Fraction
 
 import numpy as np
 import pytest
 from vector_worlds import clustered, unit
 
-from indexes.errors import BadInputError, DataError
+from indexes import kmeans
+from indexes.cpu import sums
+from indexes.errors import BadInputError, DataError, ShapeError
 from indexes.kmeans import Assigner, Training, begin, train
 from indexes.scanner import ScanOptions
+from indexes.search import open_scanner
 
 both_kinds = pytest.mark.parametrize("spherical", [True, False])
 
@@ -41,9 +48,9 @@ def test_assignment_is_the_nearest_centroid_in_float64(spherical: bool) -> None:
 @both_kinds
 def test_stopping_and_going_on_gives_the_same_centroids(spherical: bool) -> None:
     sample = clustered(2, 600, 16)
-    whole = train(sample, begin(sample, 20, spherical), 6, device="cpu")
-    half = train(sample, begin(sample, 20, spherical), 3, device="cpu")
-    np.testing.assert_array_equal(train(sample, half, 6, device="cpu").centroids, whole.centroids)
+    whole = train(sample, begin(sample, 20, spherical), 6)
+    half = train(sample, begin(sample, 20, spherical), 3)
+    np.testing.assert_array_equal(train(sample, half, 6).centroids, whole.centroids)
     assert (half.iterations, whole.iterations) == (3, 6)
     assert train(sample, whole, 2) == whole or np.array_equal(
         train(sample, whole, 2).centroids, whole.centroids
@@ -86,3 +93,112 @@ def test_bad_input() -> None:
         train(sample, Training(np.eye(2, 8, dtype=np.float32), True, 0, 0), 1)
     with pytest.raises(DataError, match="centroid 1 has no direction"):
         Assigner(Training(np.eye(2, 8, dtype=np.float32) * [[1], [0]], True, 0, 0))
+
+
+def lloyd(sample: np.ndarray, centroids: np.ndarray, spherical: bool) -> np.ndarray:
+    """One iteration in the plainest way, for clusters none of which is empty."""
+    held = unit(centroids) if spherical else centroids.astype(np.float16)
+    wide, points = held.astype(np.float64), sample.astype(np.float64)
+    scores = points @ wide.T - (0 if spherical else (wide**2).sum(axis=1) / 2)
+    owner = scores.argmax(axis=1)
+    means = np.stack([points[owner == place].mean(axis=0) for place in range(len(centroids))])
+    return means / np.linalg.norm(means, axis=1, keepdims=True) if spherical else means
+
+
+@both_kinds
+def test_training_is_lloyds_iteration(spherical: bool) -> None:
+    sample = clustered(1, 900, 24)
+    training = begin(sample, 20, spherical, seed=2)
+    for done in range(1, 4):
+        expected = lloyd(sample, training.centroids, spherical)
+        training = train(sample, training, done)
+        np.testing.assert_allclose(training.centroids, expected, rtol=0, atol=1e-7)
+
+
+@both_kinds
+def test_the_same_centroids_from_any_order_threads_and_memory(spherical: bool) -> None:
+    """A mean is taken of a sum that does not round, so not one bit depends on how the sample was gone through."""
+    sample = clustered(3, 2000, 40)
+    start = begin(sample, 30, spherical)
+    whole = train(sample, start, 4, ScanOptions(threads=1))
+    shuffled = sample[np.random.default_rng(5).permutation(2000)]
+    for options in (ScanOptions(threads=3), ScanOptions(threads=2, memory_limit=2 << 20, k=7)):
+        np.testing.assert_array_equal(train(shuffled, start, 4, options).centroids, whole.centroids)
+    plain = train(sample, start, 4, ScanOptions(bfloat16=False, device="cpu"))
+    np.testing.assert_array_equal(plain.centroids, whole.centroids)
+
+
+@pytest.mark.parametrize("width", [1, 8, 33])
+def test_sums_are_taken_in_pieces_without_rounding(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, owners = clustered(1, 3000, width), np.random.default_rng(1).integers(0, 9, 3000).astype(np.int32)
+    owners[owners == 4] = 5
+    whole = sums.sums_by_owner(rows, owners, 10)
+    wide = rows.astype(np.float64)
+    for owner in range(10):
+        exact = [sum(map(Fraction, column)) for column in wide[owners == owner].T.tolist()]
+        assert [Fraction(value) for value in whole[owner]] == exact
+    monkeypatch.setattr(sums, "_ROWS", 7)
+    np.testing.assert_array_equal(sums.sums_by_owner(rows[::-1], owners[::-1], 10), whole)
+
+
+@both_kinds
+def test_an_empty_cluster_takes_half_of_the_largest(spherical: bool) -> None:
+    """Two centroids lie where no sample is; two planted groups share one centroid, and end with one each."""
+    random = np.random.default_rng(3)
+    centres = np.eye(3, 16)
+    truth = np.repeat([0, 1, 2], [300, 280, 20])
+    sample = unit(centres[truth] + 0.02 * random.normal(size=(600, 16)))
+    far = -np.ones((2, 16)) / 4
+    first = np.concatenate([centres[:1] + centres[1:2], far, centres[2:]]).astype(np.float32)
+    found = Assigner(train(sample, Training(first, spherical, 0, 0), 12)).assign(sample)
+    owners = [set(found.cluster[truth == group].tolist()) for group in range(3)]
+    assert not owners[0] & owners[1]
+    assert owners[2] == {3}
+    assert len(owners[0] | owners[1]) == 3, "no centroid is wasted"
+    assert found.similarity.min() > 0.9
+
+
+def test_the_largest_cluster_is_split_again_and_single_samples_are_not() -> None:
+    means = np.repeat([[1.0], [2.0], *[[0.0]] * 7], 16, axis=1)
+    kmeans._split(means, np.array([1, 8, 0, 0, 0, 0, 0, 0, 0]))
+    np.testing.assert_allclose(means, np.repeat([[1], *[[2]] * 8], 16, axis=1), rtol=0.004)
+    assert len(np.unique(means[1:].astype(np.float16), axis=0)) == 8, "all apart, also as float16"
+    alone = np.array([[1.0, 1], [0, 0]])
+    kmeans._split(alone, np.array([1, 0]))
+    np.testing.assert_array_equal(alone, [[1, 1], [0, 0]])
+
+
+def test_a_mean_without_direction_leaves_its_centroid_where_it_was() -> None:
+    one = np.zeros((4, 8), np.float16)
+    one[:2, 0], one[2:, 1] = [1, -1], [1, 1]
+    start = Training(np.eye(8, dtype=np.float32)[[2, 1]], True, 0, 0)
+    np.testing.assert_array_equal(train(one, start, 1).centroids, start.centroids)
+
+
+@pytest.mark.parametrize("length", [1e-3, 1.0, 2.9, 4.9])
+def test_euclidean_similarities_are_exact_for_vectors_of_any_length(length: float) -> None:
+    """Similarities are recovered from rounded margins where that is certain, and computed again where it is not."""
+    sample = (clustered(1, 400, 32).astype(np.float64) * length).astype(np.float16)
+    sample = sample[np.linalg.norm(sample.astype(np.float64), axis=1) < 4.99]
+    centroids = (clustered(2, 50, 32).astype(np.float64) * length).astype(np.float32)
+    centroids *= np.linspace(0.1, 1, 50, dtype=np.float32)[:, None]
+    assigner = Assigner(Training(centroids, False, 0, 0))
+    found = assigner.assign(sample)
+    products = sample.astype(np.float64) @ assigner.centroids.astype(np.float64).T
+    np.testing.assert_array_equal(found.similarity, products[np.arange(len(sample)), found.cluster])
+
+
+def test_one_assigner_keeps_its_centroids_packed_between_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+    monkeypatch.setattr(
+        kmeans, "open_scanner", lambda *given: opened.append(given[2]) or open_scanner(*given)
+    )
+    sample = clustered(1, 90, 16)
+    assigner = Assigner(begin(sample, 5), ScanOptions(k=10, threads=1))
+    for block in np.split(sample, 9):
+        assert assigner.assign(block).cluster.dtype == np.int32
+    assert [(options.k, options.threads) for options in opened] == [(1, 1)], "no list of neighbours is kept"
+    empty = assigner.assign(sample[:0])
+    assert (empty.cluster.shape, empty.similarity.shape) == ((0,), (0,))
+    with pytest.raises(ShapeError, match="width 16"):
+        assigner.assign(sample[:, :8])

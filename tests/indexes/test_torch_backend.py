@@ -19,7 +19,9 @@ from indexes.search import open_scanner
 INTERPRETED = """
 import numpy as np, torch
 from vector_worlds import clustered, packed
-from indexes.device.group_maxima import columns_of, device_error_bound, member, plain_maxima, plain_scores
+from indexes.device.query_columns import columns_of
+from indexes.device.group_maxima import device_error_bound, member
+from indexes.device.plain_tile import plain_maxima, plain_scores
 from indexes.device.triton_tile import Shape, exact_values, tile_maxima
 
 for rows, sizes, width in ((70, (40, 57, 3), 40), (1, (5,), 16), (130, (64, 129), 33)):
@@ -63,7 +65,7 @@ import sys, triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from indexes.device import triton_tile
-from indexes.device.group_maxima import GROUP, NOTHING, WORD
+from indexes.device.query_columns import GROUP, NOTHING, WORD
 
 def compiled(kernel, kinds, constants, **options):
     names = kernel.arg_names
@@ -88,6 +90,20 @@ assert tile.metadata.shared < 227 << 10
 assert "ld.local" not in tile.asm["ptx"] and "add.f64" in pairs.asm["ptx"].replace("add.rn.f64", "add.f64")
 print("compiled")
 """
+
+
+def test_a_kernel_starts_on_the_card_that_has_its_arrays() -> None:
+    """Triton would start it on torch's current card, which need not be the one that a plan names."""
+    pytest.importorskip("triton", reason="triton is not installed here; it comes with CUDA builds of torch")
+    import torch
+
+    from indexes.device.triton_tile import current
+
+    chosen = current(torch.device("cuda:1"))
+    assert isinstance(chosen, torch.cuda.device)
+    assert chosen.idx == 1
+    with current(torch.device("cpu")):
+        pass
 
 
 def test_the_kernels_compile_for_a_card_that_is_not_here() -> None:
@@ -168,12 +184,12 @@ def test_exact_goes_to_the_gpu_only_where_there_is_one(
 ) -> None:
     import torch
 
-    from indexes.backends import exact
     from indexes.cpu.engine import ExactScanner
+    from indexes.device import choice
 
     queries = packed((5,), clustered(1, 5, 16), False)
     assert isinstance(open_scanner(queries, "exact"), ExactScanner)
-    monkeypatch.setattr(exact, "_DRIVER", tmp_path)
+    monkeypatch.setattr(choice, "_DRIVER", str(tmp_path))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert isinstance(open_scanner(queries, "exact"), ExactScanner)
     with pytest.raises(BadInputError, match="torch sees no CUDA device"):

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 import pyarrow as pa
 
 from pipeline.commit import Unit, attempt
 from pipeline.files.parquet import read_parquet, write_parquet
-from pipeline.sets.uids import from_hex
-from pipeline.splits.cutting import SplitRequest, cut
+from pipeline.splits.cutting import cut_many
+from pipeline.splits.requests import CutRequest, PoolPart, SplitRequest
 
 BENCHMARKS = ("photo", "sketch", "art")
-SCORE = pa.struct(
+SCORE = pa.schema(
     [
+        ("uid", pa.string()),
         ("similarity", pa.float64()),
         ("nearest", pa.int32()),
         ("margin", pa.float64()),
@@ -29,7 +33,7 @@ SCORE = pa.struct(
 LOST = pa.schema(
     [
         ("key", pa.string()),
-        ("uid", pa.uuid()),
+        ("uid", pa.string()),
         ("url", pa.string()),
         ("caption", pa.string()),
         ("outcome", pa.string()),
@@ -48,6 +52,7 @@ class Sample:
     width: int | None = 0
     caption: str | None = ""
     key: str = ""
+    label: str | None = None
 
     @property
     def hex(self) -> str:
@@ -73,23 +78,47 @@ def score(similarity: float | None) -> dict[str, Any]:
     return {"similarity": similarity, "nearest": 0, "margin": margin, "margin_query": 0}
 
 
+def ties(count: int = 3000, seed: int = 0) -> list[Sample]:
+    """Many samples with few distinct values."""
+    random = np.random.default_rng(seed)
+    values = np.round(random.normal(0.4, 0.2, (count, 3)), 2).clip(-1, 1)
+    uids = [int.from_bytes(random.bytes(16), "big") for _ in range(count)]
+    return [
+        Sample(uid, tuple(map(float, row)), int(width), key=f"{n:05d}")
+        for n, (uid, row, width) in enumerate(zip(uids, values, random.integers(0, 9, count), strict=True))
+    ]
+
+
 @dataclass
 class Pool:
-    """A pool on disk, one part per list of samples."""
+    """A pool on disk, one part per list of samples.
+
+    `request` is what every split is cut from; `measures` are further measures: per name, columns of each sample.
+    """
 
     out: Path
     parts: list[list[Sample]]
     names: tuple[str, ...] = BENCHMARKS
     own: Mapping[str, Callable[[Sample], Any]] = field(default_factory=lambda: {"width": lambda s: s.width})
-    request: dict[str, Any] = field(default_factory=dict)
     kind: Any = field(default_factory=pa.int64)
+    measures: Mapping[str, Mapping[str, tuple[Callable[[Sample], Any], Any]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        numbers = range(len(self.parts))
-        samples = [self._write_samples(n) for n in numbers]
-        measures = [self._write_measures(n) for n in numbers]
-        found = {"samples": tuple(samples), "measures": tuple(measures), "benchmarks": self.names}
-        self.request = {"reference": True, "threads": 2, "memory_limit": "500MB", **found, **self.request}
+        files = tuple(
+            PoolPart(self._write_samples(n), measures=self._write_scores(n) | self._write_measures(n))
+            for n in range(len(self.parts))
+        )
+        self.request: dict[str, Any] = {
+            "parts": files,
+            "benchmarks": self.names,
+            "reference": True,
+            "threads": 2,
+            "memory_limit": "500MB",
+        }
+
+    @property
+    def files(self) -> tuple[PoolPart, ...]:
+        return self.request["parts"]  # type: ignore[no-any-return]
 
     @property
     def samples(self) -> list[Sample]:
@@ -98,25 +127,36 @@ class Pool:
     def _write_samples(self, number: int) -> str:
         part = self.parts[number]
         columns: dict[str, Any] = {
-            "uid": from_hex(pa.array([s.hex for s in part], pa.string())),
+            "uid": pa.array([s.hex for s in part], pa.string()),
             "part": pa.array([number] * len(part), pa.int32()),
             "row": pa.array(range(len(part)), pa.int64()),
             "key": pa.array([s.key or s.hex for s in part], pa.string()),
             "url": pa.array([f"http://example.org/{s.hex}" for s in part], pa.string()),
             "caption": pa.array([s.caption for s in part], pa.string()),
-            "label": pa.nulls(len(part), pa.string()),
+            "label": pa.array([s.label for s in part], pa.string()),
             "image_sha256": pa.nulls(len(part), pa.string()),
         }
         for name, value in self.own.items():
             columns[name] = pa.array([value(s) for s in part], self.kind)
         return self.write(f"samples/pool/part-{number:04d}.parquet", pa.table(columns))
 
-    def _write_measures(self, number: int) -> str:
-        part = self.parts[number]
-        columns: dict[str, Any] = {"uid": from_hex(pa.array([s.hex for s in part], pa.string()))}
+    def _write_scores(self, number: int) -> dict[str, str]:
+        paths = {}
         for place, name in enumerate(self.names):
-            columns[name] = pa.array([score(s.similarity[place]) for s in part], SCORE)
-        return self.write(f"measures/similarity/part-{number:04d}.parquet", pa.table(columns))
+            rows = [{"uid": s.hex, **score(s.similarity[place])} for s in self.parts[number]]
+            table = pa.Table.from_pylist(rows, schema=SCORE)
+            paths[name] = self.write(f"measures/similarity/{place}/part-{number:04d}.parquet", table)
+        return paths
+
+    def _write_measures(self, number: int) -> dict[str, str]:
+        paths = {}
+        for name, columns in self.measures.items():
+            part = self.parts[number]
+            table = pa.table({"uid": pa.array([s.hex for s in part], pa.string())})
+            for column, (value, kind) in columns.items():
+                table = table.append_column(column, pa.array([value(s) for s in part], kind))
+            paths[name] = self.write(f"measures/{name}/part-{number:04d}.parquet", table)
+        return paths
 
     def write(self, relative: str, table: pa.Table) -> str:
         path = self.out / relative
@@ -125,20 +165,42 @@ class Pool:
         write_parquet(path, table, table.schema)
         return str(path)
 
+    def without_measures(self) -> tuple[PoolPart, ...]:
+        """The parts with samples alone."""
+        return tuple(replace(part, measures={}) for part in self.files)
+
+    def without_samples(self) -> tuple[PoolPart, ...]:
+        """The parts with measures alone."""
+        return tuple(replace(part, samples=None) for part in self.files)
+
     def cut(self, rules: Sequence[tuple[str, Any]], name: str = "core", **request: Any) -> Cut:
-        """Cut a split without committing it."""
-        values = {**self.request, "name": name, "rules": tuple(rules), **request}
-        with attempt(self.out, Unit("split", name, "test")) as into:
-            facts = cut(SplitRequest(**values), self.out, into)
-            folder = into.file(f"splits/{name}/split.json").parent
-            files = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
-            tables = {
-                stem: pa.concat_tables(
-                    [read_parquet(path) for path in sorted(folder.glob(f"{stem}-*.parquet"))]
-                )
-                for stem in ("part", "dropped")
+        """Cut one split without committing it; `from_`, `splits` and `fingerprints` are the split's."""
+        own = {key: request.pop(key) for key in ("from_", "splits", "fingerprints") if key in request}
+        return self.cut_all((SplitRequest(name, tuple(rules), **own),), **request)[name]
+
+    def cut_all(self, splits: tuple[SplitRequest, ...], **request: Any) -> dict[str, Cut]:
+        """Cut several splits together, each into an attempt of its own."""
+        values = {**self.request, "splits": splits, **request}
+        with ExitStack() as stack:
+            attempts = {
+                split.name: stack.enter_context(attempt(self.out, Unit("split", split.name, "test")))
+                for split in splits
             }
-        return Cut(facts, files, tables["part"], tables["dropped"])
+            found = dict(cut_many(CutRequest(**values), self.out, attempts))
+            return {
+                name: read_cut(found[name], into.file(f"splits/{name}/split.json").parent)
+                for name, into in attempts.items()
+            }
+
+
+def read_cut(facts: dict[str, Any], folder: Path) -> Cut:
+    """Read all files of a split."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    tables = [
+        pa.concat_tables([read_parquet(path) for path in sorted(at.glob("part-*.parquet"))])
+        for at in (folder, folder / "dropped")
+    ]
+    return Cut(facts, {str(path.relative_to(folder)): path.read_bytes() for path in paths}, *tables)
 
 
 @dataclass(frozen=True)
@@ -156,8 +218,19 @@ class Cut:
 
     @property
     def reasons(self) -> dict[int, str]:
-        uids, reasons = (self.dropped[name].to_pylist() for name in ("uid", "reason"))
+        uids, reasons = (self.dropped[name].to_pylist() for name in ("uid", "rule"))
         return {int(uid, 16): reason for uid, reason in zip(uids, reasons, strict=True)}
+
+    @property
+    def decided(self) -> dict[int, str | None]:
+        uids, values = (self.dropped[name].to_pylist() for name in ("uid", "decided"))
+        return {int(uid, 16): value for uid, value in zip(uids, values, strict=True)}
+
+    @property
+    def names(self) -> list[int]:
+        """The uids in `uids.npy`, as often as they stand there."""
+        pairs = np.load(io.BytesIO(self.files["uids.npy"]), allow_pickle=False)
+        return [(int(high) << 64) | int(low) for high, low in pairs.tolist()]
 
 
 def chosen(rule: str, options: Mapping[str, Any], samples: Sequence[Sample]) -> set[int]:

@@ -11,8 +11,6 @@ from pipeline.report.drawing.thumbnails import Thumbnail, thumbnail
 from pipeline.report.findings import Finding, Findings
 from pipeline.report.lookup import Sample
 
-WITHHELD = Thumbnail(reason="withheld")
-
 
 @dataclass(frozen=True, slots=True)
 class Side:
@@ -33,7 +31,7 @@ class Card:
         sides: Query, pool sample, and where there is a reference its nearest sample.
         pair: Their similarity, threshold and margin.
         degree: "identical", "hard", "soft" or "".
-        uid: The pool sample's uid, "" where it is withheld.
+        uid: The pool sample's uid.
     """
 
     sides: tuple[Side, ...]
@@ -56,10 +54,12 @@ def groups(findings: Findings, finding: Finding) -> list[Group]:
     compared = finding.compared
     maker = _Maker(findings, finding, _fetch(findings, finding))
     level = "the query's threshold" if findings.request.has_reference else "the soft level"
+    # An audit cuts no split: nothing was pruned.
+    judged = (": pruned, but barely", ": kept, but barely") if findings.request.splits else ("", "")
     headings = {
         NEAREST: ("Nearest pairs", "The queries that have the nearest pool samples, nearest first."),
-        ABOVE: ("Just above the threshold", f"Pool samples that lie next above {level}: pruned, but barely."),
-        BELOW: ("Just below the threshold", f"Pool samples at or next below {level}: kept, but barely."),
+        ABOVE: ("Just above the threshold", f"Pool samples that lie next above {level}{judged[0]}."),
+        BELOW: ("Just below the threshold", f"Pool samples at or next below {level}{judged[1]}."),
     }
     made = []
     for group, (title, about) in headings.items():
@@ -72,8 +72,7 @@ def _fetch(findings: Findings, finding: Finding) -> dict[tuple[str, str], bytes]
     compared, request = finding.compared, findings.request
     wanted: dict[str, dict[str, int]] = {}
     for pair in compared.pairs:
-        if pair.uid not in request.withheld:
-            _want(wanted, "pool", findings.samples["pool"].get(pair.uid))
+        _want(wanted, "pool", findings.samples["pool"].get(pair.uid))
         _want(wanted, finding.name, finding.places.get(compared.queries.uid[pair.query]))
         if request.has_reference:
             uid = compared.queries.reference_uid[pair.query]
@@ -93,15 +92,11 @@ class _Maker:
     images: dict[tuple[str, str], bytes]
 
     def card(self, pair: Pair) -> Card:
-        compared, withheld = self.finding.compared, pair.uid in self.findings.request.withheld
-        sides = [self._query(compared, pair.query)]
-        if withheld:
-            sides.append(Side("pool", "withheld", "", "", WITHHELD))
-        else:
-            sides.append(self._sample("pool", pair.uid))
+        compared = self.finding.compared
+        sides = [self._query(compared, pair.query), self._sample("pool", pair.uid)]
         if self.findings.request.has_reference:
             sides.append(self._sample("reference", compared.queries.reference_uid[pair.query]))
-        return Card(tuple(sides), pair, self._degree(pair), "" if withheld else pair.uid)
+        return Card(tuple(sides), pair, self._degree(pair), pair.uid)
 
     def _degree(self, pair: Pair) -> str:
         options = self.findings.request.options

@@ -47,7 +47,7 @@ class Series:
 
 
 def spread(lows: Sequence[float], highs: Sequence[float], include: Sequence[float]) -> tuple[float, float]:
-    """Give bounds on multiples of 1/32 around everything that is to be seen."""
+    """Find bounds on multiples of 1/32 around everything that is to be seen."""
     low, high = min([*lows, *include]), max([*highs, *include])
     low, high = math.floor(low * 32 - 0.25) / 32, math.ceil(high * 32 + 0.25) / 32
     return low, max(high, low + 1 / 16)

@@ -85,16 +85,16 @@ def density(counted: Counted) -> Chart | None:
     dropped_path = steps(edges[at:], tops[at:], box.bottom)
     return Chart(
         "Pool samples around the threshold",
-        f"{count(counted.samples)} samples by margin; those above 0 are dropped by near-pruning",
+        f"{count(counted.samples)} samples by margin; near-pruning drops those above 0",
         box,
         "margin: similarity minus the query's threshold",
         "samples per bin (logarithmic)",
         x_axis(across, ticks(*bounds)),
         [Tick(px(up(decade)), count(10**decade)) for decade in range(decades + 1)],
         [
-            Curve(kept_path, "pool", f"{count(int(bars[:at].sum()))} samples kept", area=True),
-            Curve(dropped_path, "s1", f"{count(int(bars[at:].sum()))} samples dropped", area=True),
+            Curve(kept_path, "pool", f"{count(int(bars[:at].sum()))} samples at or below 0", area=True),
+            Curve(dropped_path, "s1", f"{count(int(bars[at:].sum()))} samples above 0", area=True),
         ],
         marks(across, box, [(0.0, "0")]),
-        legend=[("pool", "kept"), ("s1", "dropped")],
+        legend=[("pool", "at or below 0"), ("s1", "above 0")],
     )

@@ -33,13 +33,13 @@ def _shown(character: str) -> str:
 
 
 def shortened(text: str, length: int, limit: int) -> str:
-    """Give at most `limit` characters of a text that is `length` long, and say where some are left out."""
+    """Cut a text that is `length` long to `limit` characters, and say where some are left out."""
     shown = visible(text[:limit])
     return shown if length <= limit else f"{shown}… (cut: {length:,} characters in all)"
 
 
 def brief(text: str) -> str:
-    """Give a name (a key, a class, a reason, a value of the provenance) visibly, and not longer than a name is."""
+    """Show a name (a key, a class, a reason, a value of the provenance) visibly, and not longer than a name is."""
     return shortened(text, len(text), NAME_LIMIT)
 
 
@@ -60,6 +60,14 @@ def percent(share: float) -> str:
 def similarity(value: float | None) -> str:
     """Write a similarity with four decimals, a dash where there is none."""
     return "–" if value is None or value != value else _minus(f"{value:.4f}")
+
+
+def number(value: float | None) -> str:
+    """Write a number of a measure: whole ones in full, others with five digits, a dash where there is none."""
+    if value is None or value != value:
+        return "–"
+    whole = value == int(value) if abs(value) < 2**53 else False
+    return _minus(f"{int(value):,}" if whole else f"{value:.5g}")
 
 
 def margin(value: float) -> str:

@@ -1,4 +1,4 @@
-"""Small pictures for the report: pixels only, encoded anew, never the bytes of a pool."""
+"""Small pictures for the report: pixels only, encoded again, never the bytes of a pool."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Thumbnail:
 def thumbnail(content: bytes | None) -> Thumbnail:
     """Decode a file, shrink it to at most `EDGE` pixels and encode it as PNG or JPEG.
 
-    Decoding drops whatever else the file holds (EXIF, comments, profiles, appended archives).
+    Decoding drops all else that the file holds (EXIF, comments, profiles, appended archives).
     """
     if content is None:
         return Thumbnail(reason="no image")

@@ -93,7 +93,7 @@ def test_the_fingerprint_knows_content_and_not_place_or_storage(copy: Path) -> N
     first, second = load_encoder(EncoderSpec(str(TINY))), load_encoder(EncoderSpec(str(copy / CONFIG)))
     assert first.fingerprint["sha256"] == second.fingerprint["sha256"]
     assert set(first.fingerprint) == {
-        "model", "architecture_sha256", "weights_sha256", "preprocessing", "dtype", "sha256",
+        "model", "architecture_sha256", "weights_sha256", "preprocessing", "tokenizer", "dtype", "sha256",
     }  # fmt: skip
     assert first.fingerprint["model"] == "tiny"
     assert first.fingerprint["dtype"] == "float32"
@@ -235,8 +235,10 @@ def test_a_name_with_a_local_checkpoint_is_the_same_encoder_as_the_files(named: 
 
 
 def test_a_device_that_is_not_there_is_refused() -> None:
-    with pytest.raises(BadInputError, match="it can be auto, cpu or cuda"):
+    with pytest.raises(
+        BadInputError, match="unknown device 'tpu'; available: auto, cpu, cuda, cuda:<number>"
+    ):
         load_encoder(EncoderSpec(str(TINY)), "tpu")
     if not torch.cuda.is_available():
-        with pytest.raises(BadInputError, match="torch finds no CUDA device"):
+        with pytest.raises(BadInputError, match=r"this machine has: cpu \(torch sees no CUDA device"):
             load_encoder(EncoderSpec(str(TINY)), "cuda")

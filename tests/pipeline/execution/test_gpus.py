@@ -113,5 +113,8 @@ def test_a_worker_that_takes_over_has_the_gpu_of_the_dead_one(devices: Path, tmp
 
 
 def test_counting_loads_no_torch() -> None:
-    code = "import sys; from pipeline import executors, gpus; gpus.to_share('auto'); sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys; from pipeline.execution import executors, gpus; gpus.to_share('auto'); "
+        "sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[3]).returncode == 0

@@ -99,7 +99,7 @@ def test_an_index_of_another_encoder_or_version_is_refused(
     with pytest.raises(DataError) as error:
         check_description(path, OURS)
     assert words in str(error.value)
-    assert str(error.value).endswith(f"Remove {tmp_path} and run again: it is built anew")
+    assert str(error.value).endswith(f"Remove {tmp_path} and run again: it is built again")
     assert len(str(error.value)) < 1000
 
 

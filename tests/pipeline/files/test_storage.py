@@ -7,7 +7,6 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -112,14 +111,6 @@ def test_file_size_knows_only_regular_files(tmp_path: Path) -> None:
     (tmp_path / "e").symlink_to(tmp_path / "d")
     found = [storage.file_size(tmp_path, name) for name in ("d/x", "d/link", "d", "d/none", "none/x", "e/x")]
     assert found == [3, None, None, None, None, None]
-
-
-def test_preflight_refuses_at_a_tenth_over(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_bavail=1000, f_frsize=11))
-    out = tmp_path / "not" / "yet"
-    storage.preflight(out, 10_000)
-    with pytest.raises(OutputError, match=r"11,000 bytes free.*needs about 10,001"):
-        storage.preflight(out, 10_001)
 
 
 def test_free_bytes_of_a_folder_to_come(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import curation.rules
 from indexes.errors import BadInputError, PlanError
+from pipeline.documents.yaml_safe import parse_yaml
 from pipeline.plan import (
     Plan,
     SetAlgebra,
@@ -16,12 +17,10 @@ from pipeline.plan import (
     audit_plan,
     build_plan,
     load_plan,
-    measuring_part,
     resolve,
 )
 from pipeline.plan.checks import split_order
 from pipeline.plan.model import byte_count
-from pipeline.plan.yaml_safe import parse_yaml
 from pipeline.sets.source import Expect, Source
 
 PLAN = """
@@ -56,7 +55,7 @@ def test_a_plan_holds_what_its_file_says(tmp_path: Path) -> None:
     assert (plan.encoder.model, plan.encoder.pretrained) == ("ViT-B-32", None)
     assert (plan.audit.hard, plan.audit.soft, plan.audit.pairs) == (0.99, 0.95, 24)
     assert (plan.engine.backend, plan.engine.memory_bytes) == ("exact", 10**9)
-    assert list(plan.sources()) == ["pool", "reference", "benchmarks.val", "benchmarks.sketch"]
+    assert list(plan.sources_by_place()) == ["pool", "reference", "benchmarks.val", "benchmarks.sketch"]
     assert plan.splits["both"].from_ == SetAlgebra("minus", ("pruned", "core"))
     assert plan.splits["next"].from_ == "core"
     assert curation.rules.dump(plan.splits["core"].rules[0]) == (
@@ -84,13 +83,16 @@ def test_counts_in_the_plan_go_before_those_of_the_manifest() -> None:
     assert (source.expect, source.dataset) == (Expect(samples=7), "mine")
 
 
-def test_splits_change_no_measuring_part_and_everything_measured_does() -> None:
-    part = measuring_part(plan_of(PLAN))
+def test_splits_and_output_leave_what_is_measured_and_everything_else_shows() -> None:
+    def measured(text: str) -> tuple[object, ...]:
+        plan = plan_of(text)
+        return plan.pool, plan.reference, plan.encoder_map(), plan.benchmarks, plan.neighbours, plan.measures
+
     fewer = PLAN.replace("next: {from: core}", "").replace("runs/demo", "runs/other")
-    assert measuring_part(plan_of(fewer)) == part
-    for old, new in [("name: demo", "name: other"), ("data/pool", "data/pool2"), ("ViT-B-32", "ViT-B-16"),
-                     ("data/reference", "x"), ("data/val", "x"), ("output:", "neighbours: 5\noutput:")]:  # fmt: skip
-        assert measuring_part(plan_of(PLAN.replace(old, new))) != part
+    assert measured(fewer) == measured(PLAN)
+    changes = [("data/pool", "data/pool2"), ("ViT-B-32", "ViT-B-16"), ("data/reference", "x"), ("data/val", "x"),
+               ("output:", "neighbours: 5\noutput:"), ("output:", "measures: {captions: }\noutput:")]  # fmt: skip
+    assert len({str(measured(PLAN.replace(*change))) for change in [*changes, ("", "")]}) == 7
 
 
 def test_an_empty_list_of_rules_keeps_the_pool_and_splits_may_be_left_out() -> None:
@@ -135,13 +137,18 @@ def test_an_audit_plan_has_no_splits() -> None:
 @pytest.mark.parametrize(
     ("changed", "why"),
     [
-        ({"benchmarks": {}}, "benchmarks"),
-        ({"benchmarks": {"Mixed-Case": Source(path="b")}}, "'Mixed-Case' is not a name"),
+        ({"benchmarks": {"mixed case": Source(path="b")}}, "'mixed case' is not a name"),
+        ({"benchmarks": {"_b": Source(path="b")}}, "'_b' is not a name"),
         ({"neighbours": 0}, "neighbours: got 0"),
         ({"pool": {"path": ""}}, "pool.path: got ''; it should have at least 1 character"),
         ({"pool": {"path": "caf\udce9"}}, "pool.path: got 'caf\\udce9'; it should be a valid string"),
         ({"neighbors": 3}, "Did you mean 'neighbours'"),
         ({"pool": Source(path="p", format="webdataset")}, "pool.format: unknown reader 'webdataset'"),
+        (
+            {"pool": Source(path="p", format="image-folder", embedding="b32_img")},
+            "pool.embedding: unknown key 'embedding'; a set of format image-folder has the keys: dataset, duplicates,",
+        ),
+        ({"measures": {"clusters": None}}, "measures.clusters.k is missing"),
     ],
 )
 def test_an_audit_plan_is_checked_like_any_other(changed: dict[str, Any], why: str) -> None:

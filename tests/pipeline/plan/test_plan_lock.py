@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from indexes.errors import BadInputError, OutputError
-from pipeline.plan import dump_lock, load_lock, load_plan, resolve
+from pipeline.documents.yaml_safe import parse_yaml
+from pipeline.plan import build_plan, dump_lock, load_lock, load_plan, resolve
 
 PLANS = sorted((Path(__file__).parents[3] / "data_manifests" / "plans").glob("*.yaml"))
 
@@ -21,6 +22,33 @@ def test_a_locked_plan_is_read_back_as_it_was(tmp_path: Path, path: Path) -> Non
     assert lock.plan.pool.path == "no"
     assert lock.fingerprints == fingerprints
     assert dump_lock(lock.plan, dict(reversed(fingerprints.items()))) == text
+
+
+WHOLE = """
+name: laion400m-near-far
+pool: {path: p, format: datacomp, embedding: l14_img, text_embedding: l14_txt, encoder: l14, duplicates: keep_first}
+encoders: {b32: {model: ViT-B-32, pretrained: openai}, l14: {model: models/l14.json, pretrained: w.safetensors}}
+reference: {path: r, format: image-folder, encoder: l14, expect: {samples: 10, classes: 2}}
+benchmarks: {Sketch-1.0: {path: s, format: clip-retrieval, metadata: 'no'}, val: {path: v, embeddings: '010'}}
+sources: {cc12m: {path: c, format: img2dataset}}
+measures: {clip-score: {column: similarity}, coarse: {measure: clusters, k: 9}, captions: }
+engine: {backend: faiss_ivf, options: {lists: 16, probed: 0.5}, memory_limit: 2GiB}
+splits: {Near: [{near: {to: [Sketch-1.0]}}], a-b.c: {from: {minus: [Near, rest]}}, rest: [{random: {keep: 3}}]}
+output: o
+"""
+
+
+def test_everything_that_a_plan_may_say_comes_back(tmp_path: Path) -> None:
+    plan = resolve(build_plan(parse_yaml(WHOLE, "p.yaml")))
+    assert plan.pool.options == {"embedding": "l14_img", "text_embedding": "l14_txt"}
+    text = dump_lock(plan, {"version": 2})
+    (tmp_path / "plan.lock.yaml").write_text(text, encoding="utf-8")
+    lock = load_lock(tmp_path / "plan.lock.yaml")
+    assert lock.plan == plan
+    assert lock.plan.measures == plan.measures
+    assert lock.plan.engine.options == {"lists": 16, "probed": 0.5}
+    assert lock.plan.benchmarks["Sketch-1.0"].options == {"metadata": "no"}
+    assert dump_lock(lock.plan, lock.fingerprints) == text
 
 
 @pytest.mark.parametrize(
@@ -42,3 +70,18 @@ def test_a_lock_that_is_missing_damaged_or_of_another_version_is_refused(tmp_pat
     (tmp_path / "plan.lock.yaml").write_text(text.replace("  neighbours:", "  nearest:"))
     with pytest.raises(BadInputError, match=r"plan\.lock\.yaml:\d+:3: nearest: unknown key"):
         load_lock(tmp_path / "plan.lock.yaml")
+
+
+def test_a_lock_of_another_version_says_so_and_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "plan.lock.yaml"
+    text = dump_lock(resolve(load_plan(PLANS[0])), {})
+    path.write_text(text.replace("  neighbours:", "  nearest:"))
+    with pytest.raises(
+        OutputError, match=r"was written by another version of nearfar, or changed since\. Run the"
+    ):
+        load_lock(path)
+    path.write_text(text.replace("fingerprints: {}", "fingerprints: [1]"))
+    with pytest.raises(OutputError, match=r"fingerprints is \[1\], not a map; give another output folder"):
+        load_lock(path)
+    path.write_text(text.replace("fingerprints: {}", "fingerprints:"))
+    assert load_lock(path).fingerprints == {}

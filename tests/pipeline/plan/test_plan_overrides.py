@@ -49,6 +49,22 @@ def test_a_later_override_wins_and_an_empty_one_unsets(tmp_path: Path) -> None:
     assert (plan.name, plan.encoder) == ("b2", None)
 
 
+def test_a_name_with_dots_that_is_there_is_found(tmp_path: Path) -> None:
+    """check_sources advises --set benchmarks.NAME.path=PATH, whatever letters NAME has."""
+    dotted = "benchmarks.v={path: short, format: image-folder}", "benchmarks={v1.0: {path: x}, v1: {path: y}}"
+    plan = planned(tmp_path, dotted[1], "benchmarks.v1.0.path=new", "benchmarks.v1.path=old")
+    assert {name: source.path for name, source in plan.benchmarks.items()} == {"v1.0": "new", "v1": "old"}
+    again = planned(
+        tmp_path,
+        dotted[0],
+        "splits={a.b: [{far: {keep: 1}}], a: []}",
+        "splits.a.b[0].far.keep=7",
+        "splits.a=[{far: {keep: 8}}]",
+    )
+    kept = {name: curation.rules.dump(split.rules[0])[1]["keep"] for name, split in again.splits.items()}
+    assert (kept, again.benchmarks["v"].path) == ({"a.b": 7, "a": 8}, "short")
+
+
 @pytest.mark.parametrize(
     "folder", ["with space", "quote'\"", "star*[1]", "a#b: c", "umlaut-ä-😀", "no", "12", "back\\slash"]
 )

@@ -20,7 +20,7 @@ def image_folder(path: Path) -> str:
 def test_a_plan_of_the_papers_without_data_says_exactly_what_is_missing() -> None:
     plan = load_plan(PLANS / "laion200m_near_pruned.yaml", ["pool.path=/nowhere/laion200m"])
     missing = missing_sources(plan)
-    assert [text.split(":")[0] for text in missing] == [f"{place}.path" for place in plan.sources()]
+    assert [text.split(":")[0] for text in missing] == [f"{place}.path" for place in plan.sources_by_place()]
     pool, reference, sketch = missing[0], missing[1], missing[4]
     assert "'/nowhere/laion200m' does not exist. Correct it in the plan, or give --set pool.path=PATH" in pool
     assert "CC BY 4.0" in pool
@@ -62,6 +62,29 @@ def test_metadata_may_lie_in_the_set_or_beside_it(tmp_path: Path) -> None:
 
     assert missing("meta") == missing(str(tmp_path / "beside")) == []
     assert "'other' does not exist" in missing("other")[0]
+
+
+def test_a_folder_both_in_the_set_and_in_the_current_directory_is_refused_with_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pool" / "meta").mkdir(parents=True)
+    (tmp_path / "meta").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    def missing(**keys: str) -> list[str]:
+        source = Source(path="pool", **keys)
+        found = missing_sources(audit_plan(source, {}, "out"))
+        return [text for text in found if text.startswith("pool.")]
+
+    for key in ("metadata", "embeddings"):
+        assert missing(**{key: "meta"}) == [
+            f"pool.{key}: 'meta' means two: 'pool/meta' inside the set, and '{tmp_path}/meta' from the current "
+            "directory. Give the whole path of the one that you mean"
+        ]
+        assert missing(**{key: str(tmp_path / "meta")}) == missing(**{key: "pool/meta"}) == []
+    monkeypatch.chdir(tmp_path / "pool")  # one folder by two ways
+    plans = (audit_plan(Source(path=".", **keys), {}, "out") for keys in ({"metadata": "meta"}, {}))
+    assert len({tuple(missing_sources(plan)) for plan in plans}) == 1
 
 
 def test_a_set_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

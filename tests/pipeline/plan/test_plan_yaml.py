@@ -10,8 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from indexes.errors import DataError, PlanError
-from pipeline.plan.yaml_safe import MAX_BYTES, dump_yaml, load_yaml, parse_yaml
-from pipeline.plan.yaml_scalars import AmbiguousScalarError, resolve_plain
+from pipeline.documents.yaml_safe import MAX_BYTES, dump_yaml, load_yaml, parse_yaml
+from pipeline.documents.yaml_scalars import AmbiguousScalarError, resolve_plain
 
 
 @pytest.mark.parametrize(

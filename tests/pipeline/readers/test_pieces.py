@@ -15,7 +15,8 @@ from indexes.errors import DataError
 from pipeline.files.parquet import read_parquet, write_parquet
 from pipeline.readers import _pieces, clip_retrieval, datacomp
 from pipeline.readers._contract import Shard
-from pipeline.readers._paired import read
+from pipeline.readers._held import MetadataFile
+from pipeline.readers._paired import TableRead, rows_of
 from pipeline.sets import columns
 
 ROWS, PIECE = 23, 4
@@ -62,7 +63,7 @@ def test_the_bytes_are_those_of_the_whole(
     path, keys = written(tmp_path, made, rows)
     monkeypatch.setattr(_pieces, "PIECE", PIECE)
     whole = columns.samples(read_parquet(path), "metadata_0", path, keys)
-    found = list(_pieces.pieces("metadata_0", path, keys))
+    found = list(_pieces.pieces("metadata_0", MetadataFile(path), keys))
     assert {table.schema for table in found} == {whole.schema}
     assert (len(found) > 1) == (uid in (None, "text") and rows > PIECE)
     write_parquet(tmp_path / "whole", whole, whole.schema)
@@ -72,12 +73,15 @@ def test_the_bytes_are_those_of_the_whole(
     assert "pool_URL" not in whole.column_names
 
 
-def test_no_more_than_a_piece_is_read_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("held", [False, True])
+def test_no_more_than_a_piece_is_decoded_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: bool
+) -> None:
     path, keys = written(tmp_path, odd_columns())
     monkeypatch.setattr(_pieces, "PIECE", PIECE)
-    monkeypatch.setattr(_pieces, "read_parquet", None)
-    shard = Shard(0, "metadata_0", (path,), None, False, ROWS)
-    found = read(shard, keys)
+    monkeypatch.setattr(MetadataFile, "whole", None)
+    shard = Shard(0, "metadata_0", (path,), {}, False, ROWS)
+    found = rows_of(shard, keys) if not held else TableRead(shard, keys).rows()
     assert {len(table) for table in found.pieces()} <= set(range(1, PIECE + 1))
     assert found.table["row"].to_pylist() == list(range(ROWS))
     assert found.table["key"].to_pylist()[17] == "metadata_0-17"
@@ -89,4 +93,4 @@ def test_what_is_wrong_is_said_of_the_whole_file(tmp_path: Path, monkeypatch: py
     path, keys = written(tmp_path, {"uid": names})
     monkeypatch.setattr(_pieces, "PIECE", PIECE)
     with pytest.raises(DataError, match=r"holds 1 of 23 values that are not 128-bit hex \(row 17: '17'\)"):
-        list(_pieces.pieces("metadata_0", path, keys))
+        list(_pieces.pieces("metadata_0", MetadataFile(path), keys))

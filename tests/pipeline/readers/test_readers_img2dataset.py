@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import tarfile
 from pathlib import Path
@@ -22,7 +23,7 @@ from reader_sets import (
 )
 
 from indexes.errors import DataError
-from pipeline.readers import ShardRows, img2dataset
+from pipeline.readers import Shard, ShardRows, img2dataset
 from pipeline.sets import uids
 from pipeline.sets.source import Source
 
@@ -30,11 +31,31 @@ Entry = tuple[str | tarfile.TarInfo, bytes]
 
 
 def read(root: Path) -> ShardRows:
+    """Read a shard twice: in one pass with its images, and its metadata alone; both must come to the same."""
     source = Source(path=str(root), format="img2dataset")
     (shard,) = img2dataset.shards(source)
-    found = img2dataset.rows(source, shard)
-    keys = [key for key, _ in img2dataset.images(source, shard)]
-    assert keys == found.table["key"].to_pylist()
+    whole, alone = (outcome(source, shard, wants_images) for wants_images in (True, False))
+    if isinstance(whole, DataError):
+        assert isinstance(alone, DataError)
+        assert str(whole) == str(alone)
+        raise whole
+    assert isinstance(alone, ShardRows)
+    assert (whole.table, whole.lost, whole.notes) == (alone.table, alone.lost, alone.notes)
+    return whole
+
+
+def outcome(source: Source, shard: Shard, wants_images: bool) -> ShardRows | DataError:
+    reading = img2dataset.read(source, shard, wants_images)
+    try:
+        keys = [key for key, _ in reading.images()]
+        found = reading.rows()
+    except DataError as error:
+        return error
+    assert keys == (found.table["key"].to_pylist() if wants_images else [])
+    beside = shard.files if wants_images else shard.files[1:]
+    hashes = {file: hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in beside}
+    assert reading.digests() == hashes
+    assert keys == [key for key, _ in img2dataset.images(source, shard)] or not wants_images
     return found
 
 
@@ -85,7 +106,7 @@ def test_failures_are_lost_rows_with_their_reason(tmp_path: Path) -> None:
         {"key": "4", "caption": "caption 4", "outcome": "failed", "reason": "no status: HTTP 404"},
     ]
     expected = uids.derive(*(found.lost[name] for name in ("url", "caption", "key")))
-    assert found.lost["uid"].combine_chunks().equals(expected)
+    assert found.lost["uid"].to_pylist() == uids.as_hex(expected).to_pylist()
     assert found.notes == ()
 
 
@@ -95,7 +116,7 @@ def test_the_pools_own_uid_also_names_what_failed(tmp_path: Path) -> None:
     sidecar(tmp_path, ["0", "1"], ["success", "failed_to_download"], uid=own)
     found = read(tmp_path)
     assert found.table["uid"].to_pylist() == [own[0]]
-    assert uids.as_hex(found.lost["uid"]).to_pylist() == [own[1].lower()]
+    assert found.lost["uid"].to_pylist() == [own[1].lower()]
 
 
 def test_all_failed_and_none_tried(tmp_path: Path) -> None:
@@ -253,7 +274,7 @@ def test_an_unreadable_sample_keeps_its_place_in_the_sidecar(tmp_path: Path) -> 
         {"key": "1", "url": "http://1", "outcome": "quarantined"},
         {"key": "bad key", "url": None, "outcome": "quarantined"},
     ]
-    assert uids.as_hex(found.lost["uid"]).to_pylist() == ["b" * 32, None]
+    assert found.lost["uid"].to_pylist() == ["b" * 32, None]
 
 
 def test_an_image_too_large_to_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,8 +37,7 @@ def test_pairs_by_number_whatever_the_padding(tmp_path: Path) -> None:
     rename(tmp_path / "img_emb", r"img_emb_(\d)\.npy", lambda m: f"img_emb_{int(m[1]):03d}.npy")
     assert keys_of(clip_retrieval, source) == [[sample.key for sample in shard] for shard in shards]
     for shard, expected in zip(clip_retrieval.shards(source), shards, strict=True):
-        assert shard.vectors is not None
-        assert np.load(shard.vectors.path).tolist() == vectors(expected).tolist()
+        assert np.load(shard.vectors["image"].path).tolist() == vectors(expected).tolist()
 
 
 def test_metadata_of_another_name_inside_the_set_or_beside_it(
@@ -89,7 +88,7 @@ def test_rows_out_of_step_and_widths_that_differ(tmp_path: Path, name: str) -> N
 
     def save(rows: Any) -> None:
         if path.suffix == ".npz":
-            np.savez(path, b32_img=rows)
+            np.savez(path, b32_img=rows, l14_img=rows)
         else:
             np.save(path, rows)
 
@@ -130,9 +129,9 @@ def test_metadata_that_grows_during_the_run(tmp_path: Path) -> None:
 
 def test_datacomp_arrays_by_name(tmp_path: Path) -> None:
     source = BUILDERS["datacomp"](tmp_path, samples((2, 1))).source
-    assert [shard.vectors.dtype for shard in datacomp.shards(source) if shard.vectors] == ["<f2", "<f2"]
+    assert [shard.vectors["image"].dtype for shard in datacomp.shards(source)] == ["<f2", "<f2"]
     large = source.model_copy(update={"embedding": "l14_img"})
-    assert [shard.vectors.dtype for shard in datacomp.shards(large) if shard.vectors] == ["<f4", "<f4"]
+    assert [shard.vectors["image"].dtype for shard in datacomp.shards(large)] == ["<f4", "<f4"]
     with pytest.raises(UnknownNameError, match="unknown array 'dedup'; available: b32_img, l14_img"):
         datacomp.shards(source.model_copy(update={"embedding": "dedup"}))
 
@@ -271,9 +270,9 @@ def test_laion_metadata_with_embeddings(tmp_path: Path, arrays: str) -> None:
     for number, shard in enumerate(shards):
         np.save(folder / f"{arrays.format(number)}.npy", vectors(shard))
     paired = source.model_copy(update={"embeddings": "vectors"})
-    assert [shard.vectors.rows for shard in laion.shards(paired) if shard.vectors] == [1, 2, 3]
+    assert [shard.vectors["image"].rows for shard in laion.shards(paired)] == [1, 2, 3]
     rename(tmp_path / "meta", r"part-(\d+).*", lambda m: f"{'abc'[int(m[1])]}.parquet")
-    assert [shard.vectors.rows for shard in laion.shards(paired) if shard.vectors] == [1, 2, 3]
+    assert [shard.vectors["image"].rows for shard in laion.shards(paired)] == [1, 2, 3]
     with pytest.raises(DataError, match="has no folder 'img_emb'"):
         laion.shards(source.model_copy(update={"embeddings": "img_emb"}))
 
@@ -286,7 +285,7 @@ def test_vectors_beside_a_pool_are_the_same_in_both_layouts(tmp_path: Path) -> N
         written: Written = BUILDERS[name](tmp_path / name, shards)
         reader = readers.open_reader(written.source)
         tables = [reader.rows(written.source, shard).table for shard in reader.shards(written.source)]
-        found.append([uids.as_hex(uids.resolve(table, name)["uid"]).to_pylist() for table in tables])
+        found.append([uids.resolve(table, name)["uid"].to_pylist() for table in tables])
     assert found[0] == found[1]
 
 

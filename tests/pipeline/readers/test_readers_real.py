@@ -45,7 +45,7 @@ def test_a_real_img2dataset_run() -> None:
     assert set(lost["reason"].to_pylist()) == {"failed_to_download: HTTP Error 404: File not found"}
     table = pa.concat_tables([one.table for one in found])
     assert len(table) == 1000
-    assert len(set(uids.as_hex(uids.resolve(table, "flickr8k")["uid"]).to_pylist())) == 1000
+    assert len(set(uids.resolve(table, "flickr8k")["uid"].to_pylist())) == 1000
     images = {key: content for shard in shards for key, content in reader.images(source, shard)}
     assert list(images) == table["key"].to_pylist()
     for shard in shards:
@@ -72,15 +72,15 @@ def test_real_embeddings_in_clip_retrievals_layout() -> None:
     _, _, shards, found = opened(path)
     assert [one.table.num_rows for one in found] == [248, 249, 248, 249, 6]
     for shard in shards:
-        assert shard.vectors is not None
-        assert shard.vectors.width == 1024
-        stored = np.load(shard.vectors.path)
-        np.testing.assert_array_equal(np.concatenate(list(blocks(shard.vectors, 100))), stored)
-        np.testing.assert_array_equal(take(shard.vectors, np.array([5, 0])), stored[[5, 0]])
+        file = shard.vectors["image"]
+        assert file.width == 1024
+        stored = np.load(file.path)
+        np.testing.assert_array_equal(np.concatenate(list(blocks(file, 100))), stored)
+        np.testing.assert_array_equal(take(file, np.array([5, 0])), stored[[5, 0]])
     # The embeddings are those of the images, so both name the same samples.
     of_images = pa.concat_tables([one.table for one in opened(real("flickr8k"))[3]])
     of_vectors = pa.concat_tables([one.table for one in found])
-    both = [uids.as_hex(uids.resolve(table, "")["uid"]).to_pylist() for table in (of_images, of_vectors)]
+    both = [uids.resolve(table, "")["uid"].to_pylist() for table in (of_images, of_vectors)]
     assert set(both[0]) == set(both[1])
 
 
@@ -106,4 +106,4 @@ def test_real_captions_of_the_web() -> None:
     raw = pq.read_table(path)
     assert found.table["caption"].to_pylist() == raw["TEXT"].to_pylist()
     expected = hashlib.md5(f"{raw['URL'][9].as_py()}\n{raw['TEXT'][9].as_py()}".encode()).hexdigest()
-    assert uids.as_hex(uids.resolve(found.table, "captions")["uid"])[9].as_py() == expected
+    assert uids.resolve(found.table, "captions")["uid"][9].as_py() == expected

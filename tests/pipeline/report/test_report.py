@@ -9,14 +9,15 @@ from typing import Any
 
 import jsonschema
 import numpy as np
+import pyarrow.compute as pc
 import pytest
 from report_sets import BENCHMARKS, COPIED, IDENTICAL, NEIGHBOURS, SIZES, Folder, World, build_world
 
 import pipeline.report
-from curation.audit import fail_above
-from indexes.errors import DataError
+from curation.audit import exceeded, fail_above
+from pipeline import layout
 from pipeline.files.parquet import read_parquet, write_parquet
-from pipeline.report import Options, build_report, failing
+from pipeline.report import ReportOptions, build_report, nearest_similarities
 from pipeline.report.scan import Scan
 
 SCHEMA = Path(pipeline.report.__file__).with_name("audit.schema.json")
@@ -139,7 +140,7 @@ def test_identical_files_are_told_apart_from_near_vectors(world: World, tmp_path
 
 
 def test_pairs_are_the_nearest_and_those_next_to_the_threshold(world: World, tmp_path: Path) -> None:
-    pairs = audit(world, tmp_path, options=Options(pairs=10))["benchmarks"]["photo"]["pairs"]
+    pairs = audit(world, tmp_path, options=ReportOptions(pairs=10))["benchmarks"]["photo"]["pairs"]
     margins = world.similarity["photo"] - world.threshold["photo"]
     widest = margins.max(axis=1)
     by_group: dict[str, list[dict[str, Any]]] = {}
@@ -195,7 +196,10 @@ def test_bytes_do_not_depend_on_parts_or_place(world: World, tmp_path: Path) -> 
     build_report(world.request, first)
     turned = replace(
         world.request,
-        measures=tuple(reversed(world.request.measures)),
+        measures=tuple(replace(one, parts=tuple(reversed(one.parts))) for one in world.request.measures),
+        benchmarks=tuple(
+            replace(one, similarity=tuple(reversed(one.similarity))) for one in world.request.benchmarks
+        ),
         pool=replace(world.request.pool, samples=tuple(reversed(world.request.pool.samples))),
     )
     build_report(turned, second)
@@ -204,50 +208,47 @@ def test_bytes_do_not_depend_on_parts_or_place(world: World, tmp_path: Path) -> 
     assert str(world.out) not in first.file(names[1]).read_text()
 
 
-def test_withheld_samples_are_counted_but_never_shown(world: World, tmp_path: Path) -> None:
-    row, _, _ = min(IDENTICAL)
-    uid, key = world.sets["pool"].uids[row], world.sets["pool"].keys[row]
-    content = audit(world, tmp_path, withheld=frozenset({uid}))
-    assert content["benchmarks"]["photo"]["verdict"]["affected"] == 2
-    page = (tmp_path / "report/report.html").read_text()
-    for text in (page, json.dumps(content)):
-        assert uid not in text
-        assert f">{key}<" not in text
-    assert "a picture of something else" not in page
-
-
 def test_repeated_rows_take_no_part(world: World, tmp_path: Path) -> None:
     row, _, _ = min(IDENTICAL)
-    table = read_parquet(world.out / "samples/pool/part-0000.parquet").slice(row, 1)
+    table = read_parquet(world.out / layout.samples("pool", 0)).slice(row, 1)
     repeated = table.select(["part", "row", "uid"])
-    path = world.out / "samples/pool/duplicates.parquet"
+    path = world.out / layout.duplicates("pool")
     path.unlink(missing_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_parquet(path, repeated, repeated.schema)
-    pool = replace(world.request.pool, duplicates="samples/pool/duplicates.parquet")
+    pool = replace(world.request.pool, duplicates=layout.duplicates("pool"))
     content = audit(world, tmp_path, pool=pool)
     assert content["rows"]["pool"]["repeated"] == 1
     assert content["benchmarks"]["photo"]["leakage"][0]["identical"]["queries"] == 1
 
 
-def test_failing_reads_no_report(world: World) -> None:
-    found = failing(world.request, fail_above("0.99:0.05"))
-    assert [(f.benchmark, f.above) for f in found] == [("photo", int((nearest(world, "photo") > 0.99).sum()))]
-    assert failing(world.request, fail_above("0.99:0.5")) == ()
+def test_how_near_each_query_comes_is_read_without_a_report(world: World) -> None:
+    found = {
+        files.name: nearest_similarities(world.out / files.neighbours, SIZES[files.name])
+        for files in world.request.benchmarks
+    }
+    for benchmark in BENCHMARKS:
+        assert found[benchmark].tolist() == nearest(world, benchmark).tolist()
+    failed = exceeded(fail_above("0.99:0.05"), found)
+    assert [(f.benchmark, f.above) for f in failed] == [
+        ("photo", int((nearest(world, "photo") > 0.99).sum()))
+    ]
+    assert exceeded(fail_above("0.99:0.5"), found) == ()
 
 
-def test_queries_out_of_order_are_refused(world: World, tmp_path: Path) -> None:
-    table = read_parquet(world.out / "indexes/photo/queries.parquet")
-    broken = table.take(list(range(len(table) - 1, -1, -1)))
-    write_parquet(tmp_path / "queries.parquet", broken, broken.schema)
-    photo = replace(world.request.benchmarks[0], queries=str(tmp_path / "queries.parquet"))
-    with pytest.raises(DataError, match="in order"):
-        build_report(replace(world.request, benchmarks=(photo,)), Folder(tmp_path))
+def test_a_query_without_any_sample_is_nan(world: World, tmp_path: Path) -> None:
+    table = read_parquet(world.out / layout.neighbours("photo"))
+    write_parquet(tmp_path / "some.parquet", table.filter(pc.not_equal(table["query"], 7)), table.schema)
+    found = nearest_similarities(tmp_path / "some.parquet", SIZES["photo"])
+    assert np.flatnonzero(np.isnan(found)).tolist() == [7]
 
 
 def test_the_scan_remembers_the_same_samples_for_any_batch_size(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    paths = [world.out / part for part in world.request.measures]
+    parts = list(zip(*(one.similarity for one in world.request.benchmarks), strict=True))
+    paths = [[world.out / path for path in part] for part in parts]
+    assert len(paths) == 4
     whole = Scan(BENCHMARKS, (0.9,), None, 7).run(paths)
     monkeypatch.setattr("pipeline.report.scan.BATCH_ROWS", 11)
     pieces = Scan(BENCHMARKS, (0.9,), None, 7).run(paths)
@@ -257,29 +258,3 @@ def test_the_scan_remembers_the_same_samples_for_any_batch_size(
             assert one.uid.tolist() == other.uid.tolist()
             assert one.distance.tolist() == other.distance.tolist()
         assert whole[name].similarity.tolist() == pieces[name].similarity.tolist()
-
-
-@pytest.mark.parametrize(
-    "relative",
-    [
-        "measures/similarity/part-0001.parquet",
-        "samples/pool/part-0001.parquet",
-        "indexes/photo/queries.parquet",
-        "neighbours/photo.parquet",
-        "samples/pool/lost-0000.parquet",
-    ],
-)
-@pytest.mark.parametrize("damage", ["gone", "cut", "flipped"])
-def test_damage_is_named(tmp_path: Path, relative: str, damage: str) -> None:
-    world = build_world(tmp_path, images=False)
-    path = tmp_path / relative
-    content = bytearray(path.read_bytes())
-    path.unlink()
-    if damage == "cut":
-        path.write_bytes(content[:-20])
-    if damage == "flipped":
-        footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
-        content[24:footer] = bytes(footer - 24)
-        path.write_bytes(content)
-    with pytest.raises(DataError, match=path.name):
-        build_report(world.request, Folder(tmp_path))

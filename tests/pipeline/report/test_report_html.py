@@ -14,8 +14,9 @@ import pytest
 from PIL import Image, PngImagePlugin
 from report_sets import Folder, World, build_world
 
+from pipeline import layout
 from pipeline.files.parquet import read_parquet, write_parquet
-from pipeline.report import Options, build_report
+from pipeline.report import ReportOptions, build_report
 from pipeline.report.drawing.text import NAME_LIMIT, margin, percent, shortened, similarity, visible
 from pipeline.report.drawing.thumbnails import EDGE, thumbnail
 
@@ -69,7 +70,7 @@ def hostile(world: World, tmp_path_factory: pytest.TempPathFactory) -> str:
     out = world.out
     texts = list(HOSTILE.values())
     for part in range(3):
-        path = out / f"samples/pool/part-{part:04d}.parquet"
+        path = out / layout.samples("pool", part)
         table = read_parquet(path)
         for name in ("caption", "label"):
             values = [texts[i % len(texts)] for i in range(len(table))]
@@ -170,7 +171,7 @@ def test_captions_are_isolated_and_readable_as_they_are(hostile: str) -> None:
 def test_a_huge_caption_is_cut_and_says_so(hostile: str) -> None:
     assert "(cut: 1,000,003 characters in all)" in hostile
     assert max(map(len, re.findall("x+", hostile))) < NAME_LIMIT
-    assert f">&lt;b&gt;{'x' * (Options().caption_limit - 3)}… (cut" in hostile
+    assert f">&lt;b&gt;{'x' * (ReportOptions().caption_limit - 3)}… (cut" in hostile
     assert len(hostile) < 3_000_000
 
 

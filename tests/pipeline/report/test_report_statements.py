@@ -11,7 +11,7 @@ from report_sets import Folder, World, build_world
 
 from curation.audit import gap
 from curation.leakage import Identical
-from pipeline.report import Options, ReportRequest, Search, build_report
+from pipeline.report import ReportOptions, ReportRequest, Search, build_report
 from pipeline.report.drawing.axes import Scale, line, plain, steps, ticks
 from pipeline.report.drawing.cascade import waterfall
 from pipeline.report.drawing.charts import Series, curve, gap_bounds, ranks, ridges, spread
@@ -25,12 +25,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 def found(request: ReportRequest, **options: float) -> tuple[Findings, Finding]:
-    findings = collect(replace(request, options=replace(Options(pairs=0), **options)))
+    findings = collect(replace(request, options=replace(ReportOptions(pairs=0), **options)))
     return findings, findings.benchmarks[1]
 
 
 def said(finding: Finding, hard: float, soft: float) -> str:
-    return sentence(finding, Options(hard, soft))
+    return sentence(finding, ReportOptions(hard, soft))
 
 
 def test_only_equal_bytes_are_called_identical(world: World) -> None:
@@ -79,7 +79,7 @@ def test_notes_say_what_limits_the_verdict(world: World) -> None:
 
 def test_a_report_without_splits_or_pairs(world: World, tmp_path: Path) -> None:
     folder = Folder(tmp_path)
-    build_report(replace(world.request, splits=(), options=Options(pairs=0), command=""), folder)
+    build_report(replace(world.request, splits=(), options=ReportOptions(pairs=0), command=""), folder)
     page = folder.file("report/report.html").read_text(encoding="utf-8")
     assert 'id="splits"' not in page
     assert "Nearest pairs" not in page

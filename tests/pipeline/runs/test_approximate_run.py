@@ -43,8 +43,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def scores(out: Path, benchmark: str, field: str) -> np.ndarray:
-    table = pq.read_table(sorted((out / "measures" / "similarity").glob("part-*.parquet")))
-    return table.column(benchmark).combine_chunks().field(field).to_numpy()
+    table = pq.read_table(sorted((out / "measures" / "similarity" / benchmark).glob("part-*.parquet")))
+    return table.column(field).to_numpy()
 
 
 def audit(out: Path) -> dict[str, Any]:
@@ -91,10 +91,12 @@ def test_thresholds_are_exact_and_what_is_reported_is_no_invention(folder: Path,
     for name in BENCHMARKS:
         queries = [folder / out / "indexes" / name / "queries.parquet" for out in ("default", backend)]
         assert queries[0].read_bytes() == queries[1].read_bytes()
-        listed = pq.read_table(folder / backend / "neighbours" / f"{name}.parquet").to_pylist()
+        listed = pq.read_table(folder / backend / "neighbours" / name / "part-0000.parquet").to_pylist()
         right = {
             (row["query"], row["uid"]): row["similarity"]
-            for row in pq.read_table(folder / "default" / "neighbours" / f"{name}.parquet").to_pylist()
+            for row in pq.read_table(
+                folder / "default" / "neighbours" / name / "part-0000.parquet"
+            ).to_pylist()
         }
         common = [row for row in listed if (row["query"], row["uid"]) in right]
         assert common

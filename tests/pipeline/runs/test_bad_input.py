@@ -19,9 +19,9 @@ import whole_runs
 import yaml
 from small_sets import WIDTH, plan_of, rows_of, unit, write_part, write_plan, write_sets
 
-from pipeline.files.index_file import save_index
 from pipeline.cli import main
-from pipeline.stages import _queries
+from pipeline.files.index_file import save_index
+from pipeline.passes import packed_queries as _queries
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -184,7 +184,7 @@ def test_duplicate_uids_are_named_or_the_first_is_kept(sets: Path, cli: Run) -> 
     write_part(sets / "pool", 3, again, rows_of("p", 0, 5) + rows_of("n", 0, 5))
     message = refuse(cli, write_plan(sets), "5 rows", "keep_first")
     pool = {"path": str(sets / "pool"), "format": "clip-retrieval", "duplicates": "keep_first"}
-    code, _, errors = cli("run", str(write_plan(sets, pool=pool)), "--overwrite")
+    code, _, errors = cli("run", str(write_plan(sets, pool=pool)))
     assert code == 0, errors
     facts = json.loads((sets / "out" / "splits" / "pruned" / "split.json").read_text())
     waterfall = facts["waterfall"]
@@ -265,16 +265,23 @@ def test_an_output_that_cannot_be_written(sets: Path, cli: Run) -> None:
     refuse(cli, write_plan(sets), str(sets / "out"))
 
 
-def test_an_output_of_another_plan_is_refused_unless_asked(sets: Path, cli: Run) -> None:
+def test_what_a_plan_leaves_out_stays_and_overwrite_says_what_goes(sets: Path, cli: Run) -> None:
     assert cli("run", str(write_plan(sets)))[0] == 0
-    first = (sets / "out" / "splits" / "pruned" / "uids.npy").read_bytes()
+    before = whole_runs.committed(sets / "out")
     fewer = {"one": plan_of(sets)["benchmarks"]["one"]}
-    splits = {"pruned": [{"near": {"to": "all"}}]}
-    plan = write_plan(sets, benchmarks=fewer, splits=splits)
-    refuse(cli, plan, "another plan", "benchmarks", "--overwrite")
-    assert (sets / "out" / "splits" / "pruned" / "uids.npy").read_bytes() == first
-    assert cli("run", str(plan), "--overwrite")[0] == 0
-    assert not (sets / "out" / "splits" / "core").exists()
+    plan = write_plan(sets, benchmarks=fewer, splits={"pruned": [{"near": {"to": "all"}}]})
+    assert cli("run", str(plan))[0] == 0
+    after = whole_runs.committed(sets / "out")
+    assert {path for path in before if path.startswith(("measures/", "embeddings/", "splits/core/"))} <= set(
+        after
+    )
+    # Without the second benchmark other samples are near.
+    assert after["splits/pruned/uids.npy"] != before["splits/pruned/uids.npy"]
+    assert cli("run", str(write_plan(sets)))[0] == 0
+    again = whole_runs.committed(sets / "out")
+    assert {p: d for p, d in again.items() if not p.startswith("report/")} == {
+        p: d for p, d in before.items() if not p.startswith("report/")
+    }
 
 
 def test_splits_may_be_added_without_measuring_again(sets: Path, cli: Run) -> None:
@@ -407,8 +414,8 @@ def test_a_saved_index_of_another_run_is_refused(sets: Path, cli: Run, fault: Ca
     )
     fault(folder)
     assert [path.stat().st_size for path in sorted(folder.iterdir())] == sizes
-    (sets / "out" / "measures" / "similarity" / "part-0001.parquet").unlink()
-    _queries._packed.cache_clear()
+    (sets / "out" / "measures" / "similarity" / "one" / "part-0001.parquet").unlink()
+    _queries.packed.cache_clear()
     refuse(cli, plan, *FOREIGN[fault], f"Remove {folder} and run again")
     shutil.rmtree(folder)
     assert cli("run", str(plan))[0] == 0
@@ -416,14 +423,14 @@ def test_a_saved_index_of_another_run_is_refused(sets: Path, cli: Run, fault: Ca
     assert cli("verify", str(sets / "out"))[0] == 0
 
 
-@pytest.mark.parametrize("name", ["index.faiss", "index.json", "images.parquet", "queries.parquet"])
+@pytest.mark.parametrize("name", ["index.faiss", "index.json", "queries.parquet"])
 def test_a_truncated_index_is_made_anew(sets: Path, cli: Run, name: str) -> None:
     plan, path = write_plan(sets), sets / "out" / "indexes" / "one" / name
     assert cli("run", str(plan))[0] == 0
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    (sets / "out" / "measures" / "similarity" / "part-0001.parquet").unlink()
-    _queries._packed.cache_clear()
+    (sets / "out" / "measures" / "similarity" / "one" / "part-0001.parquet").unlink()
+    _queries.packed.cache_clear()
     assert cli("run", str(plan))[0] == 0
     assert path.read_bytes() == whole
     assert cli("verify", str(sets / "out"))[0] == 0

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import faiss
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import whole_runs
@@ -51,8 +52,8 @@ def test_measures_equal_brute_force(finished: Path) -> None:
     for name in ("one", "two"):
         similarity = exact(finished, "pool", name)
         threshold = exact(finished, "reference", name).max(axis=0)
-        files = sorted((finished / "out" / "measures" / "similarity").glob("part-*.parquet"))
-        columns = [row for file in files for row in pq.read_table(file).column(name).to_pylist()]
+        files = sorted((finished / "out" / "measures" / "similarity" / name).glob("part-*.parquet"))
+        columns = [row for file in files for row in pq.read_table(file).to_pylist()]
         assert [row["similarity"] for row in columns] == similarity.max(axis=1).tolist()
         assert [row["nearest"] for row in columns] == similarity.argmax(axis=1).tolist()
         assert [row["margin"] for row in columns] == (similarity - threshold).max(axis=1).tolist()
@@ -62,8 +63,8 @@ def test_measures_equal_brute_force(finished: Path) -> None:
 
 def test_neighbours_of_the_pool_and_of_each_split_equal_brute_force(finished: Path) -> None:
     out = finished / "out"
-    files = sorted((out / "measures" / "similarity").glob("part-*.parquet"))
-    uids = np.array([uid.hex for file in files for uid in pq.read_table(file).column("uid").to_pylist()])
+    files = sorted((out / "measures" / "similarity" / "one").glob("part-*.parquet"))
+    uids = np.array([uid for file in files for uid in pq.read_table(file).column("uid").to_pylist()])
     for benchmark in ("one", "two"):
         similarity = exact(finished, "pool", benchmark)
         for split in (None, "pruned", "core", "control", "wide", "mixed"):
@@ -71,8 +72,9 @@ def test_neighbours_of_the_pool_and_of_each_split_equal_brute_force(finished: Pa
             if split:
                 parts = sorted((out / "splits" / split).glob("part-*.parquet"))
                 kept = np.isin(uids, [u for p in parts for u in pq.read_table(p).column("uid").to_pylist()])
-            folder = out / "neighbours" / (split or ".")
-            rows = pq.read_table(folder / f"{benchmark}.parquet").to_pylist()
+            folder = out / "splits" / split / "neighbours" if split else out / "neighbours" / benchmark
+            rows = pq.read_table(folder / "part-0000.parquet").to_pylist()
+            rows = [row for row in rows if row.get("benchmark", benchmark) == benchmark]
             for query in range(similarity.shape[1]):
                 found = [(row["uid"], row["similarity"]) for row in rows if row["query"] == query]
                 ranked = sorted(
@@ -110,14 +112,14 @@ def test_unusable_vectors_are_quarantined_with_their_reason(tmp_path: Path, cli:
     vectors[3] *= 7
     write_part(tmp_path / "pool", 3, vectors, rows_of("bad", 0, 6))
     assert cli("run", str(write_plan(tmp_path)))[0] == 0
-    folder = tmp_path / "out" / "measures" / "similarity"
-    lost = pq.read_table(folder / "quarantined-0003.parquet").to_pylist()
+    folder = tmp_path / "out" / "lost" / "vectors" / "pool" / "clip image"
+    lost = pq.read_table(folder / "part-0003.parquet").to_pylist()
     assert [(row["key"], row["reason"]) for row in lost] == [
         ("bad000000", "nan"), ("bad000001", "infinite"), ("bad000002", "zero"),
     ]  # fmt: skip
     waterfall = json.loads((tmp_path / "out" / "splits" / "pruned" / "split.json").read_text())["waterfall"]
     assert sum(waterfall["quarantined"].values()) == 3
-    record = json.loads((tmp_path / "out" / "commits" / "measure" / "0003.json").read_text())
+    record = json.loads((tmp_path / "out" / "commits" / "measure" / "set aside clip 0003.json").read_text())
     assert record["facts"]["normalised"] == 1
 
 
@@ -141,18 +143,25 @@ def test_shard_order_and_shard_size_change_no_split(finished: Path, cli: Run) ->
     assert len(before) >= 5 * 4
 
 
-@pytest.mark.parametrize(("unit_rows", "units"), [(121, ["0000", "0002"]), (10_000, ["0000"])])
-def test_units_of_several_shards_change_nothing_else(
-    finished: Path, cli: Run, unit_rows: int, units: list[str]
+@pytest.mark.parametrize(("unit_rows", "parts"), [(121, [0, 1]), (10_000, [0])])
+def test_parts_of_several_shards_change_no_split(
+    finished: Path, cli: Run, unit_rows: int, parts: list[int]
 ) -> None:
     plan = write_plan(finished, output=str(finished / "again"), engine={"unit_rows": unit_rows})
     assert cli("run", str(plan))[0] == 0
     one_each, grouped = (whole_runs.committed(finished / name) for name in ("out", "again"))
-    lists = [path for path in grouped if path.startswith("neighbours/parts/")]
-    assert lists == [f"neighbours/parts/part-{unit}.parquet" for unit in units]
-    apart = ("neighbours/parts/", "neighbours/rescan/", "report/")
-    data = [{p: d for p, d in run.items() if not p.startswith(apart)} for run in (one_each, grouped)]
+    for folder in ("samples/pool", "measures/similarity/one", "internal/nearest/two", "lost/read/pool"):
+        found = [path for path in grouped if path.startswith(f"{folder}/")]
+        assert found == [f"{folder}/part-{number:04d}.parquet" for number in parts]
+    alike = ("splits/", "neighbours/", "indexes/")
+    # What says of itself from which files it was made differs; what is in it does not.
+    apart = "split.json"
+    data = [
+        {p: d for p, d in run.items() if p.startswith(alike) and not p.endswith(apart)}
+        for run in (one_each, grouped)
+    ]
     assert data[0] == data[1]
+    assert len(data[0]) > 30
     assert cli("verify", str(finished / "again"))[0] == 0
 
 
@@ -163,7 +172,7 @@ def test_plan_touches_nothing_and_knows_what_is_done(tmp_path: Path, cli: Run) -
     assert code == 0, errors
     stages = {stage["stage"]: stage for stage in json.loads(output)["stages"]}
     assert not (tmp_path / "out").exists()
-    assert stages["measure"]["units"] == 3
+    assert stages["measure"]["units"] == 9  # two benchmarks and the rows that are set aside, for three parts
     assert stages["measure"]["done"] == 0
     assert stages["read"]["units"] == 6
     assert stages["measure"]["reads"] == 360 * 16 * 2
@@ -211,7 +220,7 @@ def test_status(finished: Path, cli: Run) -> None:
     assert code == 0
     found = json.loads(output)
     assert found["finished"]
-    assert found["committed"]["measure"] == 3
+    assert found["committed"]["measure"] == 9
     assert "small: finished" in cli("status", str(finished / "out"))[1]
     assert cli("status", str(finished))[0] == 2
 
@@ -238,20 +247,14 @@ def test_verify_finds_a_flipped_byte(finished: Path, cli: Run) -> None:
 
 def test_verify_finds_a_wrong_decision(finished: Path, cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """A measure that is off by one bit, committed as if it were right, is found by the float64 path."""
-    import pipeline.verify as module
+    import pipeline.recomputing as module
 
     def off(path: Path, columns: list[str] | None = None) -> object:
         table = read(path, columns)
-        if "part-" not in str(path) or "measures" not in str(path):
+        if "measures/similarity/one" not in str(path):
             return table
-        column = table.column("one").combine_chunks()
-        values = np.nextafter(column.field("similarity").to_numpy(), 2)
-        struct = pa.StructArray.from_arrays(
-            [pa.array(values), *(column.field(i) for i in range(1, 4))], fields=list(column.type)
-        )
-        return table.set_column(1, "one", struct)
-
-    import pyarrow as pa
+        values = np.nextafter(table.column("similarity").to_numpy(), 2)
+        return table.set_column(1, "similarity", pa.array(values))
 
     read = module.read_parquet
     monkeypatch.setattr(module, "read_parquet", off)
@@ -333,5 +336,5 @@ def test_plan_measures_embedding_where_a_pool_brings_images(
     stages = {stage["stage"]: stage for stage in found["stages"]}
     assert found["rates"]["images"] > 10
     assert stages["read"]["seconds"] > 0
-    assert stages["measure"]["reads"] == 200 * 128 * 2
+    assert stages["measure"]["reads"] == 200 * 128 * 2 * 2  # images and captions
     assert not (tmp_path / "out").exists()

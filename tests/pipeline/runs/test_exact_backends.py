@@ -15,7 +15,7 @@ from indexes.search import is_exact
 from pipeline.cli import main
 
 OTHERS = [name for name in registry.names(indexes.backends) if is_exact(name) and name != "exact"]
-FOLDERS = ("measures/", "splits/", "neighbours/", "indexes/", "thresholds/", "samples/", "embeddings/")
+FOLDERS = ("measures/", "splits/", "neighbours/", "indexes/", "internal/", "samples/", "embeddings/", "lost/")
 
 
 def decided(out: Path) -> dict[str, str]:
@@ -36,7 +36,15 @@ def test_every_exact_backend_gives_the_same_files(
     backend: str,
 ) -> None:
     """Rows and embeddings are taken over; every comparison of vectors, and what follows from it, is made anew."""
-    for part in ("samples", "embeddings", "commits/read", "commits/catalog", "inputs.json"):
+    for part in (
+        "samples",
+        "embeddings",
+        "lost",
+        "commits/read",
+        "commits/catalog",
+        "inputs.json",
+        "plan.lock.yaml",
+    ):
         copy = shutil.copytree if (quickstart_output / part).is_dir() else shutil.copy
         (tmp_path / "out" / part).parent.mkdir(parents=True, exist_ok=True)
         copy(quickstart_output / part, tmp_path / "out" / part)

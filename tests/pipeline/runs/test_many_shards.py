@@ -18,10 +18,10 @@ from pipeline.cli import main
 from pipeline.commit import Record
 from pipeline.files.parquet import write_parquet
 from pipeline.readers import _files, image_folder
-from pipeline.stages._parts import _repeated
+from pipeline.sets.uids import as_hex, from_pairs
+from pipeline.passes.located import _repeated
 from pipeline.stages.catalog import DUPLICATES_SCHEMA
-from pipeline.stages.report import _fetcher
-from pipeline.sets.uids import from_pairs
+from pipeline.passes.pictures import Pictured, fetcher
 
 
 def count(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, calls: Counter[str]) -> None:
@@ -59,7 +59,8 @@ def test_the_report_lists_a_set_once_and_one_without_images_never(
     written = BUILDERS["image-folder"](tmp_path, samples((4,)))
     calls: Counter[str] = Counter()
     count(monkeypatch, image_folder, "shards", calls)
-    fetch = _fetcher({"pool": written.source})
+    source = written.source.model_copy(update={"format": "image-folder"})
+    fetch = fetcher({"pool": Pictured(source, ((0, 1),))})
     for sample in written.shards[0]:
         got = fetch({"pool": {sample.key: 0}, "vectors only": {sample.key: 0}})
         assert got == {("pool", sample.key): (tmp_path / sample.key).read_bytes()}
@@ -70,13 +71,11 @@ def test_repeated_rows_are_told_apart_by_part_in_one_look(tmp_path: Path) -> Non
     parts, each = 200_000, 3
     numbers = np.repeat(np.arange(parts, dtype=np.int32), each)
     rows = np.tile(np.array([5, 7, 40]), parts)
-    uids = from_pairs(np.stack([rows, rows], axis=1).astype(np.uint64))
+    uids = as_hex(from_pairs(np.stack([rows, rows], axis=1).astype(np.uint64)))
     table = pa.table([numbers, rows, uids], schema=DUPLICATES_SCHEMA)
     write_parquet(tmp_path / "duplicates.parquet", table, table.schema)
     found = Record("catalog", "pool", "", (), {"duplicates": len(table)})
-    run: Any = SimpleNamespace(
-        done={"catalog": {"pool": found}}, path=lambda _: tmp_path / "duplicates.parquet"
-    )
+    run: Any = SimpleNamespace(record=lambda *_: found, path=lambda _: tmp_path / "duplicates.parquet")
     start = time.perf_counter()
     assert _repeated(run, "pool") == dict.fromkeys(range(parts), (5, 7, 40))
     assert time.perf_counter() - start < 5  # a look at every row for every part takes several times as long

@@ -17,8 +17,8 @@ import yaml
 import indexes.backends
 from indexes import registry
 from indexes.search import is_exact
-from pipeline.plan import load_plan
 from pipeline.execution.progress import Progress
+from pipeline.plan import load_plan
 from pipeline.run import RunOptions, execute
 
 pytestmark = pytest.mark.real_data

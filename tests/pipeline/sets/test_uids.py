@@ -25,6 +25,8 @@ def test_hex_pairs_and_uuids_are_the_same_numbers(numbers: list[int]) -> None:
     assert pairs.dtype == np.uint64
     assert [(int(high) << 64) + int(low) for high, low in pairs] == numbers
     assert uids.as_hex(ids).to_pylist() == text
+    assert uids.as_pairs(pa.array(text, pa.string())).tolist() == pairs.tolist()
+    assert uids.as_pairs(pa.chunked_array([pa.array(text, pa.string())])).tolist() == pairs.tolist()
     assert uids.from_pairs(pairs).equals(ids)
 
 
@@ -93,8 +95,12 @@ def test_the_pools_own_uid_comes_before_a_derived_one() -> None:
     columns = {"key": ["k"], "url": ["u"], "caption": ["c"]}
     own = uids.resolve(pa.table({**columns, "uid": [HEX[1]]}), "pool")
     assert own.column_names == ["uid", "key", "url", "caption"]
-    assert uids.as_hex(own["uid"]).to_pylist() == [HEX[1]]
+    assert own.schema.field("uid").type == pa.string()
+    assert own["uid"].to_pylist() == [HEX[1]]
     derived = uids.resolve(pa.table(columns), "pool")
-    assert uids.as_hex(derived["uid"]).to_pylist() == [hashlib.md5(b"u\nc").hexdigest()]
+    assert derived.schema.field("uid").type == pa.string()
+    assert derived["uid"].to_pylist() == [hashlib.md5(b"u\nc").hexdigest()]
+    upper = uids.resolve(pa.table({**columns, "uid": [HEX[1].upper()]}), "pool")
+    assert upper["uid"].to_pylist() == [HEX[1]]
     with pytest.raises(DataError, match=r"^pool shard 3: column 'uid' holds 1 of 1 values"):
         uids.resolve(pa.table({**columns, "uid": ["mine"]}), "pool shard 3")

@@ -13,11 +13,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scored_pools import BENCHMARKS, LOST, Pool, Sample, expected
-
-from indexes.errors import PlanError, RunFailedError
-from pipeline.splits import emit
-from pipeline.splits.cutting import SplitRequest
+from scored_pools import BENCHMARKS, Pool, Sample, expected, ties
 
 # Few distinct values, so that ties are everywhere; quarters are exact in binary.
 VALUES = st.sampled_from([-1.0, 0.0, 0.25, 0.5, 0.5000000000000001, 0.75, 1.0, None, float("nan")])
@@ -75,17 +71,6 @@ def test_a_split_is_what_sorted_lists_give(
         ]
 
 
-def ties(count: int = 3000, seed: int = 0) -> list[Sample]:
-    """Many samples with few distinct values."""
-    random = np.random.default_rng(seed)
-    values = np.round(random.normal(0.4, 0.2, (count, 3)), 2).clip(-1, 1)
-    uids = [int.from_bytes(random.bytes(16), "big") for _ in range(count)]
-    return [
-        Sample(uid, tuple(map(float, row)), int(width), key=f"{n:05d}")
-        for n, (uid, row, width) in enumerate(zip(uids, values, random.integers(0, 9, count), strict=True))
-    ]
-
-
 @pytest.fixture(scope="module")
 def tied(tmp_path_factory: pytest.TempPathFactory) -> Pool:
     samples = ties()
@@ -123,8 +108,8 @@ def test_cutoffs_found_through_many_small_buckets_are_the_same(
     tied: Pool, rules: list[tuple[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = tied.cut(as_planned(rules))
-    monkeypatch.setattr("pipeline.splits.cutoffs.BUCKETS", 3)
-    monkeypatch.setattr("pipeline.splits.cutoffs.SORTED", 10)
+    monkeypatch.setattr("curation.cutoffs.BUCKETS", 3)
+    monkeypatch.setattr("curation.cutoffs.SORTED", 10)
     assert tied.cut(as_planned(rules)).files == before.files
 
 
@@ -162,7 +147,7 @@ def test_random_samples_are_nested_and_seeds_differ(tied: Pool) -> None:
 
 def test_a_hash_beyond_its_likely_bound_is_still_found(tied: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     before = tied.cut([("random", {"keep": 300})])
-    monkeypatch.setattr("pipeline.splits.selecting.likely_bound", lambda *_: 5)
+    monkeypatch.setattr("curation.selections.rank.likely_bound", lambda *_: 5)
     assert tied.cut([("random", {"keep": 300})]).files == before.files
 
 
@@ -201,159 +186,11 @@ def test_from_puts_splits_together(tied: Pool, operation: str) -> None:
         "reason": "from",
         "rule": "from",
         "options": 0,
+        "words": "drops what is not in the splits that this one starts from",
         "rows_in": 3000,
         "dropped": len(outside),
         "left": len(base),
     }
-
-
-def test_order_of_parts_threads_memory_and_batches_change_no_byte(
-    tied: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rules = [("where", "width >= 1"), ("far", {"keep": 2000, "combine": "rank"}), ("random", {"keep": 1000})]
-    before = tied.cut(rules, threads=1)
-    samples = [s for part in reversed(tied.parts) for s in reversed(part)]
-    monkeypatch.setattr("pipeline.splits.split_files.BATCH_ROWS", 2048)
-    other = Pool(tmp_path, [samples[:17], samples[17:2500], samples[2500:]])
-    assert other.cut(rules, threads=4, memory_limit="300MB").files == before.files
-    backwards = {"samples": other.request["samples"][::-1], "measures": other.request["measures"][::-1]}
-    assert other.cut(rules, **backwards).files == before.files
-
-
-def test_files_hold_a_fixed_number_of_rows(tied: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = tied.cut([("far", {"keep": 2500})])
-    monkeypatch.setattr(emit, "FILE_ROWS", 1000)
-    monkeypatch.setattr(emit, "IN_FLIGHT", 1)
-    found = tied.cut([("far", {"keep": 2500})])
-    rows = {Path(p).name: w["rows"] for p, w in found.facts["files"].items() if "part-" in p}
-    assert rows == {"part-0000.parquet": 1000, "part-0001.parquet": 1000, "part-0002.parquet": 500}
-    assert found.kept.equals(whole.kept)
-    assert found.dropped.equals(whole.dropped)
-
-
-def test_every_file_is_described_by_its_digest(tied: Pool) -> None:
-    import hashlib
-
-    found = tied.cut([("near", {})])
-    for path, described in found.facts["files"].items():
-        content = found.files[Path(path).name]
-        assert described["bytes"] == len(content)
-        assert described["sha256"] == hashlib.sha256(content).hexdigest()
-    assert json.loads(found.files["split.json"]) == json.loads(json.dumps(found.facts))
-    assert set(found.files) == {Path(path).name for path in found.facts["files"]} | {"split.json"}
-
-
-def test_uids_npy_is_what_numpy_saves(tied: Pool, tmp_path: Path) -> None:
-    found = tied.cut([("far", {"keep": 77})])
-    pairs = [(uid >> 64, uid & (2**64 - 1)) for uid in found.uids]
-    want = np.array(pairs, np.dtype("u8,u8"))
-    assert np.array_equal(np.sort(want), want)
-    np.save(tmp_path / "want.npy", want)
-    assert found.files["uids.npy"] == (tmp_path / "want.npy").read_bytes()
-
-
-def test_an_empty_pool_gives_valid_empty_files(tmp_path: Path) -> None:
-    found = Pool(tmp_path, [[], []]).cut([("near", {}), ("far", {"keep": 3, "combine": "rank"})])
-    assert found.kept.column_names == ["uid", "key", "url", "caption", "width", *BENCHMARKS]
-    assert (len(found.kept), len(found.dropped), found.files["keys.txt"]) == (0, 0, b"")
-    assert found.facts["waterfall"] | {"dropped": []} == {
-        "rows_in": 0,
-        "failed": {},
-        "quarantined": {},
-        "duplicates": 0,
-        "dropped": [],
-        "kept": 0,
-    }
-
-
-def test_a_split_without_rules_is_the_pool(tied: Pool) -> None:
-    found = tied.cut([])
-    assert found.uids == sorted(s.uid for s in tied.samples)
-    assert found.facts["waterfall"]["dropped"] == []
-
-
-def losses(pool: Pool) -> dict[str, Any]:
-    lost = {"key": ["a", "b", "c"], "uid": None, "url": None, "caption": None}
-    lost |= {"outcome": ["failed", "failed", "quarantined"], "reason": ["404", None, "not an image"]}
-    table = pa.table(
-        {
-            n: pa.nulls(3, LOST.field(n).type) if v is None else pa.array(v, pa.string())
-            for n, v in lost.items()
-        },
-        schema=LOST,
-    )
-    gone = pool.samples[-1]
-    uid = pa.array([gone.hex], pa.string())
-    quarantined = pa.table({"uid": uid, "key": uid, "reason": pa.array(["nan"])})
-    repeated = pa.table({"part": pa.array([0], pa.int32()), "row": pa.array([1], pa.int64()), "uid": uid})
-    return {
-        "lost": (pool.write("samples/pool/lost-0000.parquet", table),),
-        "quarantined": (pool.write("measures/similarity/quarantined-0000.parquet", quarantined),),
-        "duplicates": pool.write("samples/pool/duplicates.parquet", repeated),
-    }
-
-
-def test_every_row_of_the_pool_is_accounted_for(tmp_path: Path) -> None:
-    first, second, third, unhealthy = (Sample(n, (0.1 * n,) * 3) for n in range(4))
-    # Row 1 of part 0 repeats the first uid; the last sample was measured to be NaN.
-    measured = Pool(tmp_path / "measured", [[first, second, third]]).request["measures"]
-    pool = Pool(tmp_path, [[first, Sample(0, (0.9,) * 3, caption="later"), second, third, unhealthy]])
-    found = pool.cut([("near", {"keep": 2})], measures=measured, **losses(pool))
-    assert found.uids == [0, 1]
-    assert found.kept["caption"].to_pylist() == ["", ""]
-    assert found.facts["waterfall"] | {"dropped": []} == {
-        "rows_in": 8,
-        "failed": {"404": 1, "unknown": 1},
-        "quarantined": {"nan": 1, "not an image": 1},
-        "duplicates": 1,
-        "dropped": [],
-        "kept": 2,
-    }
-
-
-def test_rows_out_of_step_stop_the_split(tmp_path: Path) -> None:
-    whole = Pool(tmp_path, [ties(10)])
-    fewer = Pool(tmp_path / "fewer", [ties(10)[:9]])
-    with pytest.raises(RunFailedError, match="10 samples can be chosen from, but 9 were measured"):
-        whole.cut(
-            [("near", {"keep": 5})], measures=fewer.request["measures"], samples=whole.request["samples"]
-        )
-    with pytest.raises(RunFailedError, match="rows are unaccounted for"):
-        whole.cut([], samples=fewer.request["samples"])
-
-
-def test_scores_alone_make_a_split(tied: Pool) -> None:
-    rules = [("far", {"keep": 100})]
-    found = tied.cut(rules, samples=())
-    assert found.uids == expected(rules, tied.samples)[0]
-    assert found.kept.column_names == ["uid", *BENCHMARKS]
-    assert "keys.txt" not in found.files
-
-
-def test_samples_alone_make_a_split(tied: Pool) -> None:
-    found = tied.cut([("where", "width > 4"), ("random", {"keep": 50})], measures=(), benchmarks=())
-    rules = [("where", {"at_least": 5}), ("random", {"keep": 50})]
-    assert found.uids == expected(rules, tied.samples)[0]
-    with pytest.raises(
-        PlanError, match=r"splits.core\[0\].far needs the measure similarity, and this pool has none"
-    ):
-        tied.cut([("far", {"keep": 5})], measures=())
-    with pytest.raises(PlanError, match="has neither"):
-        tied.cut([], measures=(), samples=())
-
-
-def test_a_request_survives_json(tied: Pool) -> None:
-    request = SplitRequest(
-        **{
-            **tied.request,
-            "name": "x",
-            "rules": (("near", {"to": ["art"]}),),
-            "from_": {"minus": ("a", "b")},
-            "splits": {"a": ("p",), "b": ()},
-            "fingerprints": {"pool": "0f"},
-        }
-    )
-    assert SplitRequest.from_json(json.loads(json.dumps(request.to_json()))) == request
 
 
 def test_nan_drops_even_where_the_statistics_of_a_file_hide_it(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scored_pools import BENCHMARKS, Pool, Sample
+from scored_pools import Pool, Sample
 
 from indexes.errors import DataError, PlanError
 from pipeline.files.parquet import read_parquet
@@ -83,7 +83,7 @@ def test_hostile_captions(tmp_path: Path, caption: str) -> None:
 def test_a_column_that_is_called_like_a_benchmark_is_renamed(tmp_path: Path) -> None:
     pool = Pool(tmp_path, [samples()], own={"Photo": lambda s: s.width})
     found = pool.cut([("where", '"pool_Photo" >= 1 AND photo.similarity < 0.15')])
-    assert found.kept.column_names == ["uid", "key", "url", "caption", "pool_Photo", *BENCHMARKS]
+    assert found.kept.column_names == ["uid", "key", "url", "caption", "label", "pool_Photo", "photo"]
     assert found.uids == [1]
 
 
@@ -94,12 +94,12 @@ def test_columns_that_differ_by_case_alone_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_benchmark_that_is_called_like_a_column_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PlanError, match="a benchmark cannot be called key"):
+    with pytest.raises(PlanError, match="a benchmark or measure cannot be called key"):
         Pool(tmp_path, [samples()], names=("key",)).cut([])
 
 
 def rewrite(pool: Pool, part: int, **columns: pa.Array) -> None:
-    path = pool.request["samples"][part]
+    path = str(pool.files[part].samples)
     table = read_parquet(path).drop_columns(["width"])
     for name, column in columns.items():
         table = table.append_column(name, column)
@@ -112,11 +112,11 @@ def test_parts_may_have_other_columns_in_another_order(tmp_path: Path) -> None:
     rewrite(pool, 1, note=pa.nulls(1), width=pa.array([2.5]))
     rewrite(pool, 2, extra=pa.array(["y"]).dictionary_encode())
     found = pool.cut([])
-    assert found.kept.column_names == ["uid", "key", "url", "caption", "extra", "note", "width", *BENCHMARKS]
+    assert found.kept.column_names == ["uid", "key", "url", "caption", "label", "extra", "note", "width"]
     assert found.kept["width"].to_pylist() == [7.0, 2.5, None]
     assert found.kept["note"].to_pylist() == ["x", None, None]
     assert found.kept["extra"].to_pylist() == [None, None, "y"]
-    assert pool.cut([], samples=pool.request["samples"][::-1]).files == found.files
+    assert pool.cut([], parts=pool.files[::-1]).files == found.files
 
 
 def test_parts_that_disagree_on_a_type_are_refused(tmp_path: Path) -> None:
@@ -127,9 +127,16 @@ def test_parts_that_disagree_on_a_type_are_refused(tmp_path: Path) -> None:
         pool.cut([])
 
 
-@pytest.mark.parametrize("predicate", ["caption::DOUBLE > 1", "CAST(caption AS BIGINT) > 1", "caption > 5"])
+@pytest.mark.parametrize("predicate", ["caption::DOUBLE > 1", "CAST(caption AS BIGINT) > 1"])
 def test_a_predicate_that_fails_on_the_rows_is_answered(tmp_path: Path, predicate: str) -> None:
     pool = Pool(tmp_path, [samples(caption="no number")])
     with pytest.raises(PlanError, match=r"a where of splits.core cannot be evaluated .*TRY_CAST"):
         pool.cut([("where", predicate)])
     assert pool.cut([("where", "TRY_CAST(caption AS DOUBLE) > 1")]).uids == []
+
+
+def test_types_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
+    pool = Pool(tmp_path, [samples(caption="no number")])
+    where = r"splits.core\[0\].where: .* does not fit the pool's columns: .*Compare values of one type"
+    with pytest.raises(PlanError, match=where):
+        pool.cut([("where", "caption > 5")], parts=pool.without_measures())

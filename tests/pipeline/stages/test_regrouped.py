@@ -13,8 +13,7 @@ from small_sets import rows_of, unit, write_part, write_plan, write_sets
 
 from pipeline.cli import main
 from pipeline.commit import Unit, attempt, find, retire
-from pipeline.execution.work import stage_module
-from pipeline.stages import REGROUPED, STAGES
+from pipeline.stages import performing_names
 
 
 @pytest.fixture
@@ -33,8 +32,10 @@ def run(sets: Path, **engine: Any) -> dict[str, str]:
     out = sets / "out"
     for path, digest in whole_runs.committed(out).items():
         assert hashlib.sha256((out / path).read_bytes()).hexdigest() == digest, path
-    folders = ("measures", "neighbours", "thresholds", "splits", *(f"commits/{stage}" for stage in REGROUPED))
+    apart = ("report", "split.json")
+    folders = ("measures", "neighbours", "internal", "splits", "samples", "lost", "commits")
     files = [file for folder in folders for file in sorted((out / folder).rglob("*")) if file.is_file()]
+    files = [file for file in files if not any(name in str(file.relative_to(out)) for name in apart)]
     return {str(file.relative_to(out)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
@@ -73,33 +74,21 @@ def commit(out: Path, name: str, mark: str, *files: str) -> Unit:
         for file in files:
             trying.file(file).write_text(f"{file}{mark}")
             trying.add(file)
-        trying.commit()
+        trying.commit({"part": ["pool", int(name)]})
     return made
 
 
-def test_a_unit_that_is_replaced_last_takes_no_other_units_file(tmp_path: Path) -> None:
-    """Workers end in any order, and the bytes may be the same whoever wrote them."""
-    commit(tmp_path, "0000", "a", "x", "y")
-    retire(tmp_path, "measure", [Unit("measure", "0000", "b" * 64), Unit("measure", "0001", "a" * 64)])
-    assert snapshot(tmp_path) == {}
-    second = commit(tmp_path, "0001", "a", "y")
-    first = commit(tmp_path, "0000", "b", "x")
-    assert find(tmp_path, first)
-    assert find(tmp_path, second)
-
-
-def test_what_is_planned_stays_and_what_two_name_is_neithers(tmp_path: Path) -> None:
+def test_what_is_gone_goes_with_its_files_and_what_two_name_stays(tmp_path: Path) -> None:
     kept = commit(tmp_path, "0000", "a", "x")
-    old = commit(tmp_path, "0001", "a", "y")
-    new = commit(tmp_path, "0002", "a", "y", "z")
-    other = Unit("split", "0001", "c" * 64)
-    retire(tmp_path, "measure", [kept, new, other])
+    old = commit(tmp_path, "0001", "a", "y", "embeddings/e")
+    retire(tmp_path, "measure", lambda record: record.facts["part"][1] == 1, kept="embeddings")
     assert find(tmp_path, kept)
     assert not find(tmp_path, old)
-    assert not find(tmp_path, new)
-    assert sorted(snapshot(tmp_path)) == ["commits/measure/0000.json", "x"]
-    retire(tmp_path, "measure", [kept])
-    assert find(tmp_path, kept)
+    assert sorted(snapshot(tmp_path)) == ["commits/measure/0000.json", "embeddings/e", "x"]
+    commit(tmp_path, "0002", "a", "z")
+    shared = commit(tmp_path, "0003", "b", "z")
+    retire(tmp_path, "measure", lambda record: record.name == "0002")
+    assert find(tmp_path, shared), "a file that another record names is left alone"
 
 
 def test_a_crash_amid_retiring_is_finished_by_the_next_run(
@@ -108,12 +97,12 @@ def test_a_crash_amid_retiring_is_finished_by_the_next_run(
     old = commit(tmp_path, "0000", "a", "x", "y")
     monkeypatch.setenv("NEARFAR_FAILPOINT", "commit.files_retired=error")
     with pytest.raises(RuntimeError):
-        retire(tmp_path, "measure", [])
+        retire(tmp_path, "measure", lambda _: True)
     monkeypatch.delenv("NEARFAR_FAILPOINT")
     assert not find(tmp_path, old)
-    retire(tmp_path, "measure", [])
+    retire(tmp_path, "measure", lambda _: True)
     assert snapshot(tmp_path) == {}
 
 
-def test_every_stage_that_takes_parts_together_is_known() -> None:
-    assert {stage for stage in STAGES if hasattr(stage_module(stage), "units_of")} == set(REGROUPED)
+def test_every_stage_that_commits_is_one_that_retires() -> None:
+    assert {"read", "measure", "sample", "train", "rescan"} <= set(performing_names())

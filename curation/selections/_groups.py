@@ -1,0 +1,92 @@
+"""Samples by group: what `cap` and `balance` share. A list belongs to the group of each of its values."""
+
+# SQL is put together from quoted identifiers, checked predicates and numbers.
+# ruff: noqa: S608
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from curation.selection import InMemory, ReachingRows, missing, places
+
+
+def grouped(rows: ReachingRows, by: str, key: str) -> str:
+    """Return the query of `g` (the group's value as text), `k` and `uid`, one row for each value of a sample.
+
+    NULL and NaN are no group, and a sample without a key is in none.
+    """
+    kind = rows.kind(by)
+    query = rows.surviving(f"{by} AS g, {key} AS k, uid")
+    if kind.endswith("]"):
+        # DISTINCT: a list that says a value twice is in that group once.
+        query = f"SELECT DISTINCT unnest(g) AS g, k, uid FROM ({query})"
+        kind = kind.rpartition("[")[0]
+    value, place = _number("g", kind), _number("k", rows.kind(key))
+    known = f"{value} IS NOT NULL AND {place} IS NOT NULL"
+    return f"SELECT ({value})::VARCHAR AS g, {place} AS k, uid FROM ({query}) WHERE {known}"
+
+
+def _number(column: str, kind: str) -> str:
+    return f"nullif({column}, 'nan')" if kind in ("DOUBLE", "FLOAT") else column
+
+
+def drawn(rows: ReachingRows, query: str, highest: bool, wanted: str) -> str:
+    """Make a table of the uids that are among the first of some group; return its name.
+
+    Args:
+        rows: The rows that reach the rule.
+        query: As `grouped` gives it, perhaps with more columns.
+        highest: Which end of the keys comes first.
+        wanted: SQL of how many a group keeps.
+    """
+    table = rows.scratch()
+    order = "DESC" if highest else "ASC"
+    rows.db.execute(
+        f"CREATE TEMP TABLE {table} AS SELECT DISTINCT uid FROM (SELECT *, row_number() OVER "
+        f"(PARTITION BY g ORDER BY k {order}, uid) AS place FROM ({query})) WHERE place <= {wanted}"
+    )
+    return table
+
+
+def members(columns: InMemory, by: str, key: str, highest: bool) -> dict[str, list[int]]:
+    """List each group's rows, the first to stay first; the oracle's way."""
+    values = columns.of(by)
+    order = places(columns.of(key), columns.uids, highest)
+    texts = [_texts(value) for value in _plain(values)]
+    groups: dict[str, list[int]] = {}
+    for row in order.tolist():
+        for text in texts[row]:
+            groups.setdefault(text, []).append(row)
+    return groups
+
+
+def firsts(groups: dict[str, list[int]], wanted: dict[str, int]) -> NDArray[np.int64]:
+    """List the rows that are among the first of some group."""
+    found = {row for group, rows in groups.items() for row in rows[: wanted.get(group, 0)]}
+    return np.array(sorted(found), np.int64)
+
+
+def _plain(values: Any) -> list[Any]:
+    if pa.types.is_floating(values.type):
+        return [
+            None if gone else value for gone, value in zip(missing(values), values.to_pylist(), strict=True)
+        ]
+    return list(values.to_pylist())
+
+
+def _texts(value: Any) -> Sequence[str]:
+    """Name the groups of one value, each once, as DuckDB writes values."""
+    if value is None:
+        return ()
+    each = value if isinstance(value, list) else [value]
+    known = [one for one in each if one is not None and one == one]
+    return tuple(dict.fromkeys(_written(one) for one in known))
+
+
+def _written(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

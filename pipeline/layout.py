@@ -1,0 +1,165 @@
+"""Where everything lies below an output folder: the only file that spells an output path.
+
+A folder that a person reads holds tables of one schema, so that `read_parquet('<folder>/*.parquet')` works on each.
+`internal/` holds what stages hand to one another; nobody else needs it.
+"""
+
+from __future__ import annotations
+
+LOCK_FILE = "plan.lock.yaml"
+LEDGER = "inputs.json"
+SHARDS = "shards.json"
+COMMITS = "commits"
+ATTEMPTS = "attempts"
+FOLDERS = (
+    "attempts",
+    "commits",
+    "embeddings",
+    "indexes",
+    "internal",
+    "lost",
+    "measures",
+    "neighbours",
+    "report",
+    "samples",
+    "splits",
+)
+"""Folders that nearfar writes to; anything else in an output folder is the user's."""
+FILES = (LOCK_FILE, LEDGER, SHARDS)
+VECTORS = {"image": "img_emb", "text": "text_emb"}
+"""clip-retrieval's folder for each kind of embedding."""
+
+
+def part_file(number: int) -> str:
+    """Name the file of a part."""
+    return f"part-{number:04d}.parquet"
+
+
+def folder(path: str) -> str:
+    """Name the folder of a table's files: what the paths of all its parts begin with."""
+    return f"{path.rpartition('/')[0]}/"
+
+
+def samples(name: str, number: int) -> str:
+    """Locate the rows of a part of a set."""
+    return f"samples/{name}/{part_file(number)}"
+
+
+def lost(name: str, number: int) -> str:
+    """Locate the rows of a part that failed or could not be read."""
+    return f"lost/read/{name}/{part_file(number)}"
+
+
+def set_aside(name: str, vectors: str, number: int) -> str:
+    """Locate the rows of a part whose vector cannot be compared."""
+    return f"{all_set_aside(name)}{vectors}/{part_file(number)}"
+
+
+def all_set_aside(name: str) -> str:
+    """Locate such rows for all vectors of a set: what their paths begin with."""
+    return f"lost/vectors/{name}/"
+
+
+def duplicates(name: str) -> str:
+    """Locate the list of a set's repeated rows."""
+    return f"lost/duplicates/{name}/{part_file(0)}"
+
+
+def embeddings(name: str, encoder: str) -> str:
+    """Locate the folder, in clip-retrieval's layout, of what an encoder made of a set."""
+    return f"embeddings/{name}/{encoder}"
+
+
+def embedding(name: str, encoder: str, kind: str, number: int) -> str:
+    """Locate the embeddings of a part; `kind` is `image` or `text`."""
+    folder = VECTORS[kind]
+    return f"{embeddings(name, encoder)}/{folder}/{folder}_{number:04d}.npy"
+
+
+def embedding_metadata(name: str, encoder: str, number: int) -> str:
+    """Locate the rows beside a part's embeddings."""
+    return f"{embeddings(name, encoder)}/metadata/metadata_{number:04d}.parquet"
+
+
+def encoder_fingerprint(name: str, encoder: str) -> str:
+    """Locate what is known of the encoder that made a set's embeddings."""
+    return f"{embeddings(name, encoder)}/fingerprint.json"
+
+
+def index(benchmark: str, file: str = "") -> str:
+    """Locate a benchmark's index folder, or a file in it."""
+    return f"indexes/{benchmark}/{file}".rstrip("/")
+
+
+def images(benchmark: str) -> str:
+    """Locate the rows of a benchmark's queries, before they have thresholds."""
+    return f"internal/images/{benchmark}/{part_file(0)}"
+
+
+def calibration(benchmark: str, number: int) -> str:
+    """Locate, for each query, the nearest sample of a part of the reference."""
+    return f"internal/calibrate/{benchmark}/{part_file(number)}"
+
+
+def measure(kind: str, name: str, number: int | None = None) -> str:
+    """Locate a measure's columns: its folder, or the part of that number.
+
+    A measure that goes by its own name has no folder below that.
+    """
+    folder = f"measures/{kind}" if name == kind else f"measures/{kind}/{name}"
+    return folder if number is None else f"{folder}/{part_file(number)}"
+
+
+def measure_table(kind: str, name: str, table: str, number: int) -> str:
+    """Locate a table that a measure leaves beside its columns."""
+    return f"{measure_tables(kind, name, table)}{part_file(number)}"
+
+
+def measure_tables(kind: str, name: str, table: str) -> str:
+    """Locate such tables of all parts: what their paths begin with."""
+    return f"internal/tables/{kind}/{name}/{table}/"
+
+
+def nearest(benchmark: str, number: int) -> str:
+    """Locate, for each query, the nearest samples of a part of the pool."""
+    return f"internal/nearest/{benchmark}/{part_file(number)}"
+
+
+def training_sample(name: str, number: int) -> str:
+    """Locate a part's share of the sample that a measure is trained on."""
+    return f"internal/training/{name}/part-{number:04d}.npz"
+
+
+def model(name: str) -> str:
+    """Locate what a measure learned."""
+    return f"internal/models/{name}.npz"
+
+
+def neighbours(benchmark: str) -> str:
+    """Locate each query's nearest samples of the pool."""
+    return f"neighbours/{benchmark}/{part_file(0)}"
+
+
+def surviving(split: str) -> str:
+    """Locate what of the pool's neighbours a split kept; a query that lost all of them has a row without a sample."""
+    return f"internal/surviving/{split}/{part_file(0)}"
+
+
+def rescanned(split: str, number: int) -> str:
+    """Locate the nearest kept samples that a part of the pool has for queries that lost their whole list."""
+    return f"internal/rescan/{split}/{part_file(number)}"
+
+
+def gap(split: str) -> str:
+    """Locate each query's nearest samples of a split."""
+    return f"splits/{split}/neighbours/{part_file(0)}"
+
+
+def split(name: str, file: str = "") -> str:
+    """Locate a split's folder, or a file in it."""
+    return f"splits/{name}/{file}".rstrip("/")
+
+
+def report(file: str = "") -> str:
+    """Locate the report's folder, or a file in it."""
+    return f"report/{file}".rstrip("/")

@@ -1,0 +1,125 @@
+"""Which measures a plan comes to: those that its rules, its report and its user ask for, and what these need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from curation import measures
+from curation.measure import QUERIES, VECTORS, Measure
+from curation.measures.similarity import Similarity
+from indexes.errors import PlanError
+from pipeline.plan import Plan
+
+DEFAULT_ENCODER = "clip"
+"""What the encoder is called where a plan names none: every set brings its embeddings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A measure of a plan.
+
+    Attributes:
+        kind: The file that it comes from.
+        name: What rules call it; a benchmark's name for its similarity.
+        measure: Its options.
+        encoder: Whose embeddings it looks at.
+    """
+
+    kind: str
+    name: str
+    measure: Measure
+    encoder: str
+
+    def others(self) -> Iterator[str]:
+        """Name the measures whose columns or tables it needs, as far as it may be one."""
+        return (need.partition(":")[0] for need in self.measure.requires())
+
+    def vectors(self, named: Iterable[str] = ()) -> tuple[str, ...]:
+        """List the embeddings that it looks at; `named` are further arrays that the pool brings."""
+        known = {*VECTORS, *named}
+        return tuple(need for need in self.measure.requires() if need in known)
+
+    @property
+    def searches(self) -> bool:
+        """Whether it looks at a benchmark's queries."""
+        return QUERIES in self.measure.requires()
+
+
+def default_encoder(plan: Plan) -> str:
+    """Name the encoder of a set that names none."""
+    return next(iter(plan.encoder_map()), DEFAULT_ENCODER)
+
+
+def encoder_name(plan: Plan, name: str) -> str:
+    """Name the encoder whose embeddings a set brings, or that embeds it."""
+    sets = {"pool": plan.pool, "reference": plan.reference} | dict(plan.benchmarks) | dict(plan.sources)
+    source = sets[name]
+    return (source.encoder if source is not None else None) or default_encoder(plan)
+
+
+def levels(plan: Plan) -> list[list[Instance]]:
+    """List the measures of a plan in waves: each needs only those of the waves before it.
+
+    Raises:
+        PlanError: If measures need one another in a circle, or a rule needs one that has to be told its options.
+    """
+    left = {one.name: one for one in _closure(plan)}
+    found: list[list[Instance]] = []
+    while left:
+        ready = [one for one in left.values() if not any(other in left for other in one.others())]
+        if not ready:
+            raise PlanError(f"the measures {', '.join(sorted(left))} need one another in a circle")
+        found.append(ready)
+        for one in ready:
+            del left[one.name]
+    return found
+
+
+def instances(plan: Plan) -> list[Instance]:
+    """List the measures of a plan, each after those that it needs."""
+    return [one for level in levels(plan) for one in level]
+
+
+def _closure(plan: Plan) -> list[Instance]:
+    found = {
+        name: Instance("similarity", name, Similarity(name), encoder_name(plan, name))
+        for name in plan.benchmarks
+    }
+    pending = [(name, f"measures.{name}") for name in plan.measures]
+    pending += [(need, place) for need, place in _asked(plan) if need not in ("similarity", *plan.benchmarks)]
+    while pending:
+        name, place = pending.pop(0)
+        if name in found:
+            continue
+        found[name] = one = _instance(plan, name, place)
+        pending += [(other, place) for other in one.others() if _is_measure(plan, other)]
+    return list(found.values())
+
+
+def _asked(plan: Plan) -> Iterator[tuple[str, str]]:
+    """Name the measures that rules need, declared or named in a predicate, each with the place."""
+    for split, recipe in plan.splits.items():
+        for position, rule in enumerate(recipe.rules):
+            place = f"splits.{split}[{position}]"
+            yield from ((need, place) for need in rule.needs)
+            for column in rule.reads_measures():
+                if _is_measure(plan, column):
+                    yield column, place
+
+
+def _is_measure(plan: Plan, name: str) -> bool:
+    return name in plan.measures or name.replace("_", "-") in measures.names()
+
+
+def _instance(plan: Plan, name: str, place: str) -> Instance:
+    if name in plan.measures:
+        measure = plan.measures[name]
+        return Instance(measures.kind_of(measure), name, measure, default_encoder(plan))
+    try:
+        measure = measures.parse(name, None, f"measures.{name}")
+    except PlanError as error:
+        raise PlanError(
+            f"{place} needs the measure {name}, which has to be told its options: {error}"
+        ) from error
+    return Instance(name.replace("-", "_"), name.replace("-", "_"), measure, default_encoder(plan))

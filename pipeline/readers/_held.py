@@ -1,0 +1,94 @@
+"""A Parquet file that is read from the disk once: hashed, and parsed as often as need be, from the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from indexes.errors import DataError
+from pipeline.files import parquet
+from pipeline.files.digests import sha256_of
+
+# A file of more bytes is read from the disk again for its hash, so that memory does not grow with it.
+HELD_BYTES = 128 << 20
+
+
+class MetadataFile:
+    """One Parquet file of metadata.
+
+    Attributes:
+        path: The file; messages call it so.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._content: pa.Buffer | None = None
+
+    def hold(self) -> None:
+        """Read the file into memory, unless it is too long."""
+        try:
+            if self._content is None and Path(self.path).stat().st_size <= HELD_BYTES:
+                self._content = pa.py_buffer(Path(self.path).read_bytes())
+        except OSError:
+            parquet.parquet_schema(self.path)  # which says what is wrong with it
+            raise
+
+    def digest(self) -> str:
+        """Hash the file; of one that is held, the bytes that are held. Lowercase hex."""
+        return (
+            sha256_of(Path(self.path)) if self._content is None else hashlib.sha256(self._content).hexdigest()
+        )
+
+    @property
+    def rows(self) -> int:
+        """Number of rows that the footer declares.
+
+        Raises:
+            DataError: If the file is missing, truncated or damaged; so say the other methods too.
+        """
+        if self._content is None:
+            return parquet.parquet_rows(self.path)
+        with self._opened() as file:
+            return int(file.metadata.num_rows)
+
+    def schema(self) -> pa.Schema:
+        """Columns and types."""
+        if self._content is None:
+            return parquet.parquet_schema(self.path)
+        with self._opened() as file:
+            return file.schema_arrow
+
+    def whole(self) -> pa.Table:
+        """Read all rows and columns, with page checksums verified."""
+        if self._content is None:
+            return parquet.read_parquet(self.path)
+        with self._opened() as file:
+            return file.read()
+
+    def batches(self, names: Sequence[str] | None, rows: int) -> Iterator[pa.RecordBatch]:
+        """Read all columns or some, in batches of at most `rows` rows, with page checksums verified."""
+        if self._content is None:
+            yield from parquet.read_batches(self.path, names, rows)
+            return
+        wanted = None if names is None else list(names)
+        with self._opened() as file:
+            for group in range(file.num_row_groups):
+                found = file.iter_batches(batch_size=rows, row_groups=[group], columns=wanted)
+                yield from (batch if wanted is None else batch.select(wanted) for batch in found)
+
+    @contextmanager
+    def _opened(self) -> Iterator[pq.ParquetFile]:
+        try:
+            with pq.ParquetFile(pa.BufferReader(self._content), page_checksum_verification=True) as file:
+                yield file
+        except (pa.ArrowException, OSError) as error:
+            parquet.read_parquet(self.path)  # which says what is wrong with it
+            raise DataError(
+                f"'{self.path}' was not a whole Parquet file when it was read ({error}), and is one now. "
+                "Run again once nothing writes to it"
+            ) from error

@@ -1,0 +1,112 @@
+"""Members of a tar, by its headers from front to back, and the one end that a whole tar has.
+
+Python's tarfile, like webdataset, takes a file that was cut at a header for one that ends there. So the end
+is checked here: a whole tar ends with two blocks of zeros, and nothing but zeros follows.
+"""
+
+from __future__ import annotations
+
+import os
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BufferedReader
+from pathlib import Path
+from typing import IO, TypeAlias
+
+from indexes.errors import DataError
+from pipeline.readers._tar_stream import HashedFile
+
+Opened: TypeAlias = IO[bytes] | HashedFile
+_END_BYTES = 2 * tarfile.BLOCKSIZE
+_PIECE = 1 << 20
+# Headers lie far apart: what is read beside them is read for nothing.
+_BUFFER = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where a member's bytes lie."""
+
+    offset: int
+    size: int
+
+
+@contextmanager
+def opened(path: str) -> Iterator[IO[bytes]]:
+    """Open a tar to read it once or here and there."""
+    try:
+        with Path(path).open("rb", buffering=0) as raw, BufferedReader(raw, _BUFFER) as file:
+            yield file
+    except OSError as error:
+        raise DataError(f"cannot read the tar '{path}': {error.strerror}") from error
+
+
+def members(file: Opened, path: str) -> Iterator[tarfile.TarInfo]:
+    """Go through the members in order; a member's bytes may be read while it is the last one that came.
+
+    Raises:
+        DataError: If the tar is damaged or truncated, or goes on after its end.
+    """
+    size = _size(file)
+    try:
+        with tarfile.open(fileobj=file, mode="r:", encoding="utf-8", errors="surrogateescape") as tar:
+            last = -1
+            while (member := tar.next()) is not None:
+                if member.offset <= last or member.size < 0:  # it would lead round in a circle
+                    raise tarfile.TarError(f"member at byte {member.offset:,} has a negative size")
+                if tar.offset > size:
+                    raise tarfile.ReadError("unexpected end of data")
+                last = member.offset
+                yield member
+                # tarfile keeps every header it has seen, which nothing here goes back to.
+                tar.members.clear()  # type: ignore[attr-defined]
+            _check_end(file, tar.offset, path)
+    except (tarfile.TarError, ValueError, OverflowError, EOFError) as error:
+        if _size(file) < size:
+            raise _shorter(path) from error
+        raise DataError(
+            f"the tar '{path}' is truncated or damaged ({error}). Fetch or write the shard again"
+        ) from error
+
+
+def content_of(file: Opened, span: Span, path: str) -> bytes:
+    """Read one member's bytes.
+
+    Raises:
+        DataError: If they are no longer there.
+    """
+    file.seek(span.offset)
+    content = file.read(span.size)
+    if len(content) != span.size:
+        raise _shorter(path)
+    return content
+
+
+def _shorter(path: str) -> DataError:
+    return DataError(
+        f"the tar '{path}' has become shorter while it was read. Run again once nothing writes to it"
+    )
+
+
+def _size(file: Opened) -> int:
+    return os.fstat(file.fileno()).st_size
+
+
+def _check_end(file: Opened, offset: int, path: str) -> None:
+    file.seek(offset)
+    end = file.read(_END_BYTES)
+    if not end.strip(b"\0") and len(end) == _END_BYTES:
+        while piece := file.read(_PIECE):
+            if piece.strip(b"\0"):
+                raise DataError(
+                    f"the tar '{path}' goes on after its end marker (byte {offset:,}), as if tars had been "
+                    "joined; readers stop at the marker and would lose the rest. Split it, or write it again"
+                )
+        return
+    fault = "is truncated" if len(end) < _END_BYTES else "has a damaged header"
+    raise DataError(
+        f"the tar '{path}' {fault} at byte {offset:,}: a whole tar ends with two blocks of zeros. "
+        "Fetch or write the shard again"
+    )

@@ -1,0 +1,34 @@
+"""Which columns a set's samples will have, told by the footers of its files before any row is read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pipeline.files.parquet import parquet_schema
+from pipeline.readers import Shard, format_of, reader_of, side_by_side
+from pipeline.sets import columns
+from pipeline.sets.samples import OWN_NAMES
+from pipeline.sets.source import Source
+from pipeline.sets.unify import unify
+
+
+def own_columns(source: Source, shards: Sequence[Shard]) -> dict[str, Any]:
+    """List the columns of `samples/` with their Arrow types, but for those that say where a sample lies.
+
+    Every shard's schema is looked at. A format without Parquet brings the columns that every set has, and no others.
+
+    Raises:
+        DataError: If a file is damaged, or types of one column have nothing in common.
+    """
+    keys = getattr(reader_of(format_of(source)), "KEYS", columns.KEY_NAMES)
+    tables = [(shard.name, file) for shard in shards for file in shard.files if file.endswith(".parquet")]
+    schemas = side_by_side(lambda one: parquet_schema(one[1]), tables)
+    distinct = {schema.remove_metadata(): one for schema, one in zip(schemas, tables, strict=True)}
+    found = [
+        columns.samples(schema.empty_table(), shard, file, keys).schema
+        for schema, (shard, file) in distinct.items()
+    ]
+    whole = {field.name: field.type for field in unify(found)} if found else {}
+    every = dict.fromkeys(("key", "url", "caption", "label", "image_sha256"), columns.TEXT)
+    return every | {name: kind for name, kind in whole.items() if name not in OWN_NAMES}

@@ -1,0 +1,66 @@
+"""What splits are cut from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class PoolPart:
+    """Files of one part of the pool; a measure's rows are those of the samples without `skip`, in the same order.
+
+    Attributes:
+        samples: `samples/pool/part-NNNN.parquet`, absolute; None for measures alone, whose uids then list the rows.
+        skip: Values of `row` that repeat a uid; they take no part and count as duplicates.
+        quarantined: Parquet files (uid, key, reason, row) of rows whose vector cannot be compared; they take no part.
+        measures: The part of each measure by the name that rules have for it: `clip_score`, or a benchmark.
+    """
+
+    samples: str | None
+    skip: tuple[int, ...] = ()
+    quarantined: tuple[str, ...] = ()
+    measures: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SplitRequest:
+    """One split.
+
+    Attributes:
+        name: Its name, and its folder under `splits/`.
+        rules: Name and options of each rule, in order, as `curation.rules.dump` writes them.
+        from_: None for the whole pool, or `{"union" | "intersect" | "minus": [split, ...]}`.
+        splits: The `part-*.parquet` of each split that `from_` or a rule names.
+        fingerprints: What the split depends on, copied into `split.json`.
+    """
+
+    name: str
+    rules: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+    from_: Mapping[str, tuple[str, ...]] | None = None
+    splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CutRequest:
+    """Splits that are cut from one look at the pool.
+
+    Attributes:
+        parts: The pool, in order.
+        splits: The splits; none of them is named by another.
+        benchmarks: Names in plan order.
+        reference: Whether the plan has a reference.
+        lost: Parquet files of the pool's rows that could not be read, with `outcome` and `reason`.
+        memory_limit: DuckDB's.
+        threads: Threads of DuckDB, and of the writers; all cores if None.
+    """
+
+    parts: tuple[PoolPart, ...]
+    splits: tuple[SplitRequest, ...]
+    benchmarks: tuple[str, ...] = ()
+    reference: bool = False
+    lost: tuple[str, ...] = ()
+    memory_limit: str = "1GB"
+    threads: int | None = None

@@ -1,0 +1,182 @@
+"""Embeddings that reading a set did not make: captions by a text tower, and images by a further encoder.
+
+There is one vector for each row of `samples/`, in its order; a row that has none, for want of a caption, has NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curation.measure import VECTORS
+from indexes.errors import DataError
+from pipeline.commit import Attempt
+from pipeline.embedding.batches import Embedded, embed_stream, embed_texts
+from pipeline.embedding.encoder import Encoder, EncoderSpec
+from pipeline.execution.context import RunContext, inside
+from pipeline.execution.costs import Cost, Rates, rows_of, width_of
+from pipeline.execution.work import Json, Work
+from pipeline.files.inputs import Input
+from pipeline.files.parquet import read_parquet
+from pipeline.measuring import encoder_name
+from pipeline.passes.located import (
+    embedding_unit,
+    embeds_while_reading,
+    groups_of,
+    own_key,
+    parts_of,
+    wanted_vectors,
+)
+from pipeline.passes.reading import cached_encoder, write_embeddings
+from pipeline.readers import Shard, reader_of
+from pipeline.sets.parts import Part
+from pipeline.sets.source import Source
+from pipeline.stages.read import encoder_identity
+
+AFTER = ("catalog",)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What decides a unit's bytes: the set, whose embeddings of what, the part's rows, and the encoder's files."""
+
+    name: str
+    encoder_name: str
+    kind: str
+    part: int
+    rows: str
+    encoder: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The part, and for images the set and its shards."""
+
+    part: Part
+    encoder: EncoderSpec
+    encoder_name: str
+    source: Source | None
+    shards: tuple[Json, ...]
+
+
+def plan(run: RunContext) -> Iterator[list[Work[Identity, Settings]]]:
+    """List one unit per part, encoder and kind of embedding that no set brings."""
+    works = []
+    for name, encoders in wanted_vectors(run).items():
+        parts = {part.number: part for part in parts_of(run, name)}
+        for encoder, kinds in encoders.items():
+            for kind in sorted(kinds & set(VECTORS)):
+                if (
+                    kind == "image"
+                    and encoder == encoder_name(run.plan, name)
+                    and embeds_while_reading(run, name)
+                ):
+                    continue
+                for number, shards in groups_of(run, name):
+                    if any(own_key(run, name, shard, encoder, kind) is None for shard in shards):
+                        works.append(_work(run, name, encoder, kind, parts[number], shards))
+    yield works
+
+
+def _work(
+    run: RunContext, name: str, encoder: str, kind: str, part: Part, shards: list[Shard]
+) -> Work[Identity, Settings]:
+    source = run.sets()[name]
+    choice = run.plan.encoder_map().get(encoder)
+    if choice is None:
+        raise DataError(
+            f"{name} ({source.path}) has no {kind} embeddings of the encoder '{encoder}', which a measure needs, and "
+            "the plan has no encoder to make them: add encoder: {model: ..., pretrained: ...}, "
+            f"or bring {kind} embeddings"
+        )
+    _check_material(run, name, kind, shards)
+    spec = EncoderSpec(choice.model, choice.pretrained)
+    identity = Identity(name, encoder, kind, part.number, part.digest, encoder_identity(run, encoder))
+    pictures = kind == "image"
+    found = run.found(name) if pictures else None
+    settings = Settings(part, spec, encoder, found, tuple(s.to_json() for s in shards) if pictures else ())
+    files = [file for shard in shards for file in shard.files] if pictures else []
+    inputs = tuple(Input(file, inside(file, source.path)) for file in files)
+    unit = embedding_unit(name, part.number, encoder, kind)
+    return Work("embed", unit, identity, settings, run.place, inputs, (name, part.number), rows=part.rows)
+
+
+def _check_material(run: RunContext, name: str, kind: str, shards: list[Shard]) -> None:
+    path = run.sets()[name].path
+    if kind == "image" and not shards[0].has_images:
+        raise DataError(f"{name} ({path}) has no images to embed; bring embeddings of that encoder")
+    if kind == "text" and not sum(record.facts["captions"] for record in run.part_records("read", name)):
+        raise DataError(
+            f"{name} ({path}) has no captions, which a measure needs as text embeddings; bring a caption column "
+            "(caption, text or TEXT), or take the measure and its rules out of the plan"
+        )
+
+
+def expect(run: RunContext, rates: Rates) -> Cost:
+    """One unit for each part, encoder and kind that no set brings and reading does not make."""
+    units = rows = 0
+    for name, encoders in wanted_vectors(run).items():
+        for encoder, kinds in encoders.items():
+            for kind in kinds & set(VECTORS):
+                if (
+                    kind == "image"
+                    and encoder == encoder_name(run.plan, name)
+                    and embeds_while_reading(run, name)
+                ):
+                    continue
+                if any(own_key(run, name, shard, encoder, kind) is None for shard in run.shards(name)):
+                    units += len(groups_of(run, name))
+                    rows += rows_of(run, name)
+    seconds = rows / rates.images if rates.images and rows else None
+    return Cost(units, 0, rows * width_of(run) * 2 if rows else 0, seconds)
+
+
+def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
+    """Embed one part's captions, or its images by this encoder."""
+    identity = work.identity
+    encoder = cached_encoder(work.settings.encoder, work.place.device)
+    rows = read_parquet(Path(work.settings.part.samples), columns=["key", "caption", "url", "uid"])
+    if identity.kind == "text":
+        results = embed_texts(encoder, rows.column("caption").to_pylist(), work.place.threads)
+    else:
+        results = _pictures(work, encoder, rows.column("key").to_pylist(), into)
+    vectors = _rows(results, encoder)
+    name, number = identity.name, identity.part
+    write_embeddings(identity.encoder_name, name, number, identity.kind, vectors, into)
+    missing = sum(result.vector is None for result in results)
+    return {"rows": len(vectors), "missing": missing, "width": encoder.width, "encoder": encoder.fingerprint}
+
+
+def _rows(results: list[Embedded], encoder: Encoder) -> NDArray[np.float16]:
+    vectors = np.full((len(results), encoder.width), np.nan, dtype=np.float16)
+    for row, result in enumerate(results):
+        if result.vector is not None:
+            vectors[row] = result.vector
+    return vectors
+
+
+def _pictures(
+    work: Work[Identity, Settings], encoder: Encoder, keys: list[str], into: Attempt
+) -> list[Embedded]:
+    """Embed the images of the part's rows; the rows are those whose image could be read."""
+    source = work.settings.source
+    if source is None:
+        raise DataError(f"{work.label} was planned without its set; run again")
+    found: list[Embedded] = []
+    wanted = iter(keys)
+    following = next(wanted, None)
+    for described in work.settings.shards:
+        reading = reader_of(str(source.format)).read(source, Shard.from_json(described), True)
+        for result in embed_stream(encoder, reading.images(), threads=work.place.threads):
+            if result.key == following:
+                found.append(result)
+                following = next(wanted, None)
+        reading.rows()
+        into.noted |= reading.digests()
+    if following is not None:
+        raise DataError(f"the images of {work.identity.name} changed: '{following}' is gone; run again")
+    return found

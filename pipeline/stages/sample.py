@@ -1,0 +1,91 @@
+"""A part's share of the sample that a measure is trained on: the rows with the lowest hash of (uid, seed).
+
+Which rows they are depends on neither parts nor order. Planned by `train`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline import layout
+from pipeline.commit import Attempt
+from pipeline.execution.work import Json, Work
+from pipeline.files.storage import output_errors
+from pipeline.passes.part_pass import Pass, pairs
+from pipeline.sets.parts import Part, Stored
+
+SIGMAS = 8
+"""Standard deviations that the n-th hash may lie beyond its expected place before a sample comes out too small."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What decides a unit's bytes: how many rows of how many are wanted, and the part's rows and vectors."""
+
+    measure: str
+    wanted: int
+    rows: int
+    seed: int
+    part: int
+    samples: str
+    skip: tuple[int, ...]
+    vectors: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The part and its vectors, by lane."""
+
+    part: Part
+    lanes: dict[str, Stored]
+
+
+def hashes(uids: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:
+    """Hash `(n, 2)` uids: splitmix64 of both halves and the seed, evenly spread over 64 bits."""
+    return _mix(uids[:, 0] ^ _mix(uids[:, 1] ^ _mix(np.full(len(uids), seed, dtype=np.uint64))))
+
+
+def _mix(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    with np.errstate(over="ignore"):
+        value = value + np.uint64(0x9E3779B97F4A7C15)
+        value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))
+
+
+def bound(wanted: int, rows: int) -> int:
+    """Find a hash that the `wanted`-th lowest of `rows` will not exceed, by eight standard deviations."""
+    if wanted >= rows:
+        return 2**64 - 1
+    share = wanted / rows
+    reach = SIGMAS * math.sqrt(share * (1 - share) / rows) + SIGMAS / rows
+    return min(int((share + reach) * 2**64), 2**64 - 1)
+
+
+def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
+    """Take the part's rows below the bound that have every vector."""
+    identity, settings = work.identity, work.settings
+    limit = np.uint64(bound(identity.wanted, identity.rows))
+    looking = Pass(settings.part, settings.lanes, noted=into.noted)
+    uids: list[NDArray[np.uint64]] = [np.empty((0, 2), np.uint64)]
+    vectors: dict[str, list[NDArray[np.float16]]] = {
+        key: [np.empty((0, stored.files[0].width), np.float16)] for key, stored in settings.lanes.items()
+    }
+    for rows in looking.blocks():
+        found = pairs(rows.table)
+        mask = rows.healthy(list(settings.lanes)) & (hashes(found, identity.seed) <= limit)
+        uids.append(found[mask])
+        for key in vectors:
+            vectors[key].append(rows.vectors(key, rows.lanes[key].healthy)[mask[rows.lanes[key].healthy]])
+    into.noted |= looking.contents()
+    relative = layout.training_sample(identity.measure, identity.part)
+    arrays = {"uids": np.concatenate(uids)} | {key: np.concatenate(found) for key, found in vectors.items()}
+    path = into.file(relative)
+    with output_errors(path, sum(array.nbytes for array in arrays.values())), path.open("xb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+    into.add(relative)
+    return {"rows": len(arrays["uids"])}

@@ -1,0 +1,170 @@
+"""What every file under curation/selections keeps to; a new kind of selection is picked up by itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from selection_pools import ROWS, Desk, desk, mask, opened, rooted, without_values
+
+from curation import selections
+from curation.rule import Amount
+from curation.selection import Selection
+from indexes.errors import UnknownNameError
+
+EXAMPLES = [(name, place) for name in selections.names() for place in range(len(selections.examples(name)))]
+EVERY_EXAMPLE = pytest.mark.parametrize(("name", "place"), EXAMPLES)
+EVERY_KIND = pytest.mark.parametrize("name", selections.names())
+ORDINARY = settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+Rows = list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def at(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    with desk(tmp_path_factory.mktemp("selections")) as made:
+        yield made
+
+
+def example(name: str, place: int, at: Desk) -> Selection:
+    return rooted(selections.examples(name)[place], at.folder)
+
+
+def test_the_kinds_are_there() -> None:
+    kinds = {"balance", "best-rank", "cap", "drop", "members", "quota", "rank", "repeat", "rewrite"}
+    assert set(selections.names()) >= kinds
+    with pytest.raises(UnknownNameError, match="unknown selection 'rnak'; available: balance, "):
+        selections.kind("rnak")
+
+
+@EVERY_KIND
+def test_a_selection_is_a_frozen_slotted_dataclass_with_words(name: str) -> None:
+    kind = selections.kind(name)
+    assert is_dataclass(kind)
+    assert kind.__dataclass_params__.frozen  # type: ignore[attr-defined]
+    assert "__slots__" in vars(kind)
+    assert kind.__doc__
+    for one in selections.examples(name):
+        assert type(one) is kind
+        assert len(one.words()) > 10
+        assert one.expressions()
+        assert replace(one, said="SAID").words() != one.words()  # type: ignore[type-var]
+
+
+@EVERY_EXAMPLE
+@ORDINARY
+@given(rows=ROWS)
+def test_sql_and_oracle_agree(at: Desk, name: str, place: int, rows: Rows) -> None:
+    selection = example(name, place, at)
+    with opened(at, [rows]) as pool:
+        assert pool.kept(selection) == pool.oracle(selection)
+
+
+@EVERY_EXAMPLE
+@ORDINARY
+@given(rows=ROWS, seed=st.randoms(use_true_random=False), parts=st.integers(1, 4))
+def test_order_and_parts_do_not_matter(
+    at: Desk, name: str, place: int, rows: Rows, seed: Any, parts: int
+) -> None:
+    selection = example(name, place, at)
+    shuffled = list(rows)
+    seed.shuffle(shuffled)
+    with opened(at, [rows]) as pool:
+        whole = pool.kept(selection)
+    with opened(at, [shuffled[n::parts] for n in range(parts)]) as pool:
+        assert pool.kept(selection) == whole
+
+
+@EVERY_EXAMPLE
+@pytest.mark.parametrize("gone", [None, float("nan")])
+def test_what_is_not_known_drops(at: Desk, name: str, place: int, gone: float | None) -> None:
+    selection = example(name, place, at)
+    known = [
+        {
+            "uid": n,
+            "key": "k1",
+            "caption": "c",
+            "label": "a",
+            "score": 0.6,
+            "other": 0.6,
+            "tags": ["x"],
+            "width": 2,
+        }
+        for n in range(3)
+    ]
+    blank = [without_values(row | {"uid": row["uid"] + 100}, gone) for row in known]
+    with opened(at, [known + blank]) as pool:
+        kept = pool.kept(selection)
+        reads = " ".join(selection.expressions())
+        if (
+            any(column in reads for column in ("score", "other", "label", "tags", "width", "key"))
+            and name != "rewrite"
+        ):
+            assert not {uid for uid in kept if uid >= 100}, "NULL and NaN drop"
+
+
+@EVERY_EXAMPLE
+@ORDINARY
+@given(rows=ROWS)
+def test_the_facts_on_record_decide_the_same(at: Desk, name: str, place: int, rows: Rows) -> None:
+    selection = example(name, place, at)
+    with opened(at, [rows]) as pool:
+        facts = json.loads(json.dumps(selection.decide(pool.rows).facts))
+        again = selection.again(pool.memory, facts)
+        if again is not None:
+            assert again.tolist() == mask(pool.memory, set(pool.oracle(selection))).tolist()
+
+
+def smaller(selection: Selection) -> Selection | None:
+    """The same selection of fewer samples, where it has a number to make smaller."""
+    names = {each.name for each in fields(selection)}  # type: ignore[arg-type]
+    if "amount" in names:
+        return replace(selection, amount=_less(selection.amount))  # type: ignore[type-var, attr-defined]
+    if "most" in names and selection.most > 1:  # type: ignore[attr-defined]
+        return replace(selection, most=selection.most - 1)  # type: ignore[type-var, attr-defined]
+    counts = getattr(selection, "counts", None)
+    if isinstance(counts, Amount):
+        return replace(selection, counts=_less(counts))  # type: ignore[type-var]
+    if counts:
+        return replace(selection, counts=tuple((value, _less(amount)) for value, amount in counts))  # type: ignore[type-var]
+    return None
+
+
+def _less(amount: Amount) -> Amount:
+    if amount.keep is not None:
+        return Amount(keep=max(amount.keep - 1, 0))
+    return Amount(fraction=(amount.fraction or 0) / 2)
+
+
+@EVERY_EXAMPLE
+@ORDINARY
+@given(rows=ROWS)
+def test_fewer_lie_within_more(at: Desk, name: str, place: int, rows: Rows) -> None:
+    selection = example(name, place, at)
+    fewer = smaller(selection)
+    # Keys of a quota take turns: what one takes less, the next may take.
+    if fewer is None or name == "quota":
+        return
+    with opened(at, [rows]) as pool:
+        assert set(pool.kept(fewer)) <= set(pool.kept(selection))
+
+
+@EVERY_EXAMPLE
+@ORDINARY
+@given(rows=ROWS)
+def test_it_sees_only_what_earlier_rules_left(at: Desk, name: str, place: int, rows: Rows) -> None:
+    selection = example(name, place, at)
+    with opened(at, [rows]) as pool:
+        left = pool.rows.without("nullif(other, 'nan'::DOUBLE) < 0.5")
+        decision = selection.decide(left)
+        found = {u.int for (u,) in left.db.execute(left.after(decision).surviving("uid")).fetchall()}
+        reached = {u.int for (u,) in left.db.execute(left.surviving("uid")).fetchall()}
+        inside = pool.memory.where(mask(pool.memory, reached))
+        stays = selection.times(inside) > 0
+        assert found == {(int(h) << 64) | int(low) for h, low in inside.uids[stays].tolist()}
