@@ -219,7 +219,7 @@ def _faiss() -> list[Finding]:
         ]
     if len(installed) > 1:
         advice = (
-            "builds overwrite each other: uninstall all, then install nearfar[cpu] or nearfar[gpu], not both"
+            "two builds overwrite each other: uninstall all, then install nearfar[cpu] or nearfar[gpu]"
         )
         return [Finding("faiss", "fail", ", ".join(installed), advice)]
     build = "GPU build" if "gpu" in installed[0] else "CPU build"
