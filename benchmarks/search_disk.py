@@ -22,8 +22,8 @@ from indexes.stream import ahead
 from pipeline.files.cursor import BLOCK
 from pipeline.files.parquet import open_parquet, write_parquet
 from pipeline.files.vectors import blocks, inspect
-from pipeline.passes.part_pass import Pass, pairs
 from pipeline.passes.one_pass import WAITING, _scanned, _spread
+from pipeline.passes.part_pass import Pass, pairs
 from pipeline.passes.running_search import Search, one_segment
 from pipeline.sets.parts import Part, Stored
 from pipeline.sets.uids import as_hex, from_pairs

@@ -218,9 +218,7 @@ def _faiss() -> list[Finding]:
             )
         ]
     if len(installed) > 1:
-        advice = (
-            "two builds overwrite each other: uninstall all, then install nearfar[cpu] or nearfar[gpu]"
-        )
+        advice = "two builds overwrite each other: uninstall all, then install nearfar[cpu] or nearfar[gpu]"
         return [Finding("faiss", "fail", ", ".join(installed), advice)]
     build = "GPU build" if "gpu" in installed[0] else "CPU build"
     return [Finding("faiss", "ok", f"{installed[0]} ({build})")]

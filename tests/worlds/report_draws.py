@@ -105,7 +105,9 @@ def mixed_columns() -> dict[str, pa.Array]:
     return {
         "score": pa.array(score, mask=np.arange(size) == 5),
         "good": pa.array(np.arange(size) % 4 == 0),
-        "tags": pa.array([["a"] * (at % 3) if at % 10 else None for at in range(size)], pa.list_(pa.string())),
+        "tags": pa.array(
+            [["a"] * (at % 3) if at % 10 else None for at in range(size)], pa.list_(pa.string())
+        ),
         "language": pa.array(["en" if at % 7 else None for at in range(size)], pa.string()),
         "endless": pa.array([np.inf] + [1.0] * (size - 1)),
     }
