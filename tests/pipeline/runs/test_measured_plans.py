@@ -1,0 +1,239 @@
+"""Plans with measures beyond similarity: of captions alone, of two encoders, and of what cannot be met."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import whole_runs
+import yaml
+from small_sets import plan_of, rows_of, unit, write_part, write_plan, write_sets
+
+from indexes.canonical import canonical
+from pipeline.cli import main
+
+Cli = Callable[..., tuple[int, str, str]]
+TINY = whole_runs.ROOT / "data_manifests" / "encoders" / "tiny"
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
+    def run(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as stopped:
+            main(arguments)
+        output = capsys.readouterr()
+        assert "Traceback" not in output.err + output.out
+        return int(stopped.value.code or 0), output.out, output.err
+
+    return run
+
+
+@pytest.fixture
+def sets(tmp_path: Path) -> Path:
+    write_sets(tmp_path)
+    return tmp_path
+
+
+def table(folder: Path, *names: str) -> pa.Table:
+    return pa.concat_tables(
+        [pq.read_table(file) for file in sorted((folder.joinpath(*names)).glob("part-*"))]
+    )
+
+
+def refuse(cli: Cli, plan: Path, *words: str) -> None:
+    """Both commands refuse, in the same words."""
+    code, _, errors = cli("run", str(plan))
+    assert code == 2, errors
+    for word in words:
+        assert word in errors, errors
+    code, _, planned = cli("plan", str(plan))
+    assert code == 2
+    assert planned.splitlines()[-1] == errors.splitlines()[-1]
+
+
+def metadata_pool(folder: Path, captions: list[str | None]) -> Path:
+    """A pool of captions and sizes alone, as LAION's metadata has it."""
+    folder.mkdir()
+    rows = len(captions)
+    columns = {
+        "URL": [f"http://x.test/{n}" for n in range(rows)],
+        "TEXT": captions,
+        "WIDTH": pa.array([100 + n % 300 for n in range(rows)], pa.int32()),
+        "HEIGHT": pa.array([150 + n % 400 for n in range(rows)], pa.int32()),
+        "similarity": pa.array(np.linspace(0, 0.5, rows), pa.float64()),
+    }
+    pq.write_table(pa.table(columns), folder / "part-00000.parquet")
+    return folder
+
+
+def caption_plan(folder: Path, pool: Path, splits: Any, **more: Any) -> Path:
+    plan = {
+        "name": "captions",
+        "pool": {"path": str(pool)},
+        "splits": splits,
+        "output": str(folder / "out"),
+    } | more
+    path = folder / "captions.yaml"
+    path.write_text(yaml.safe_dump(plan, sort_keys=False))
+    return path
+
+
+def test_a_plan_of_captions_and_scores_alone(tmp_path: Path, cli: Cli) -> None:
+    captions = [None if n % 11 == 0 else " ".join(["word"] * (n % 6)) for n in range(500)]
+    pool = metadata_pool(tmp_path / "pool", captions)
+    splits = {
+        "basic": [{"basic": {}}],
+        "scored": [{"clip-score": {"fraction": 0.3, "column": "similarity"}}],
+        "long": [{"where": "captions.words >= 3"}],
+    }
+    code, said, errors = cli("run", str(caption_plan(tmp_path, pool, splits)))
+    assert code == 0, errors
+    assert "report" in said
+    kept = {name: table(tmp_path, "out", "splits", name) for name in splits}
+    long = [n for n, text in enumerate(captions) if text and len(text.split()) >= 3]
+    assert sorted(kept["long"]["url"].to_pylist()) == sorted(f"http://x.test/{n}" for n in long)
+    fits = [n for n in long if len(captions[n] or "") > 5 and min(100 + n % 300, 150 + n % 400) >= 200]
+    fits = [n for n in fits if max(100 + n % 300, 150 + n % 400) / min(100 + n % 300, 150 + n % 400) <= 3]
+    assert sorted(kept["basic"]["url"].to_pylist()) == sorted(f"http://x.test/{n}" for n in fits)
+    assert sorted(kept["scored"]["url"].to_pylist()) == sorted(f"http://x.test/{n}" for n in range(350, 500))
+    assert not (tmp_path / "out" / "embeddings").exists()
+    assert cli("verify", str(tmp_path / "out"))[0] == 0
+
+
+def test_two_encoders_compare_each_benchmark_with_its_own_vectors(tmp_path: Path, cli: Cli) -> None:
+    """DataComp's arrays b32_* and l14_*, and a benchmark in the space of each."""
+    rng = np.random.default_rng(0)
+    wide, narrow = unit(1, 60, 24), unit(2, 60, 16)
+    (tmp_path / "pool").mkdir()
+    uids = [f"{n:032x}" for n in rng.integers(0, 2**62, 60)]
+    arrays = {"b32_img": narrow, "b32_txt": unit(3, 60, 16), "l14_img": wide, "l14_txt": unit(4, 60, 24)}
+    np.savez(tmp_path / "pool" / "aa.npz", **arrays)
+    columns = {"uid": uids, "url": [f"http://x/{n}" for n in range(60)], "text": ["t"] * 60}
+    pq.write_table(pa.table(columns), tmp_path / "pool" / "aa.parquet")
+    write_part(tmp_path / "small", 0, unit(5, 9, 16), rows_of("s", 0, 9))
+    write_part(tmp_path / "large", 0, unit(6, 7, 24), rows_of("l", 0, 7))
+    encoder = {"model": str(TINY), "pretrained": str(TINY / "open_clip_model.safetensors")}
+    plan = {
+        "name": "two",
+        "pool": {"path": str(tmp_path / "pool"), "format": "datacomp"},
+        "encoders": {"b32": dict(encoder), "l14": dict(encoder)},
+        "benchmarks": {
+            "small": {"path": str(tmp_path / "small"), "encoder": "b32"},
+            "large": {"path": str(tmp_path / "large"), "encoder": "l14"},
+        },
+        "splits": {"far": [{"far": {"to": "all", "keep": 20}}], "fit": [{"clip-score": {"keep": 30}}]},
+        "output": str(tmp_path / "out"),
+    }
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(plan, sort_keys=False))
+    code, _, errors = cli("run", str(tmp_path / "plan.yaml"))
+    assert code == 0, errors
+    best = {}
+    for name, vectors in (("small", narrow), ("large", wide)):
+        queries = np.load(tmp_path / name / "img_emb" / "img_emb_0.npy").astype(np.float64)
+        best[name] = (vectors.astype(np.float64) @ queries.T).max(axis=1)
+        found = table(tmp_path, "out", "measures", "similarity", name)
+        assert found["uid"].to_pylist() == uids
+        assert found["similarity"].to_pylist() == best[name].tolist()
+    highest = np.maximum(best["small"], best["large"])
+    order = sorted(range(60), key=lambda n: (-highest[n], uids[n]))
+    assert table(tmp_path, "out", "splits", "far")["uid"].to_pylist() == sorted(uids[n] for n in order[:20])
+    texts = canonical(arrays["b32_txt"]).vectors.astype(np.float64)
+    score = np.einsum("ij,ij->i", narrow.astype(np.float64), texts)
+    order = sorted(range(60), key=lambda n: (-score[n], uids[n]))
+    assert table(tmp_path, "out", "splits", "fit")["uid"].to_pylist() == sorted(uids[n] for n in order[:30])
+    assert cli("verify", str(tmp_path / "out"))[0] == 0
+    # In the space of another encoder nothing fits.
+    plan["benchmarks"]["large"]["encoder"] = "b32"  # type: ignore[index]
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(plan, sort_keys=False))
+    code, _, errors = cli("run", str(tmp_path / "plan.yaml"))
+    assert code == 2
+    assert "large has vectors of width 24, the pool has 16" in errors
+
+
+def test_text_embeddings_need_captions_and_an_encoder(sets: Path, cli: Cli) -> None:
+    splits = {"fit": [{"clip-score": {"fraction": 0.5}}]}
+    code, _, errors = cli("run", str(write_plan(sets, splits=splits)))
+    assert code == 2
+    assert "pool" in errors
+    assert "text embeddings" in errors
+    for number in range(3):
+        path = sets / "pool" / "metadata" / f"metadata_{number}.parquet"
+        pq.write_table(pq.read_table(path).drop_columns(["caption"]), path)
+    encoder = {"model": str(TINY), "pretrained": str(TINY / "open_clip_model.safetensors")}
+    code, _, errors = cli("run", str(write_plan(sets, splits=splits, encoder=encoder)))
+    assert code == 2
+    assert "has no captions" in errors
+
+
+def test_clusters_need_a_number_and_rows(sets: Path, cli: Cli) -> None:
+    splits = {"spread": [{"cap": {"by": "clusters.cluster", "most": 3}}]}
+    refuse(cli, write_plan(sets, splits=splits), "clusters", "told its options")
+    code, _, errors = cli("run", str(write_plan(sets, splits=splits, measures={"clusters": {"k": 1000}})))
+    assert code == 2
+    assert "1000 clusters from a sample of 360 rows" in errors
+    assert "Lower k" in errors
+
+
+def test_a_cap_by_cluster_keeps_so_many_of_each(sets: Path, cli: Cli) -> None:
+    splits = {"spread": [{"cap": {"by": "clusters.cluster", "most": 3}}]}
+    plan = write_plan(sets, splits=splits, measures={"clusters": {"k": 7}, "cluster_size": None})
+    assert cli("run", str(plan))[0] == 0
+    assigned = table(sets, "out", "measures", "clusters")
+    cluster = dict(zip(assigned["uid"].to_pylist(), assigned["cluster"].to_pylist(), strict=True))
+    kept = [cluster[uid] for uid in table(sets, "out", "splits", "spread")["uid"].to_pylist()]
+    counts = {number: kept.count(number) for number in set(cluster.values())}
+    sizes = {number: list(cluster.values()).count(number) for number in set(cluster.values())}
+    assert counts == {number: min(3, size) for number, size in sizes.items()}
+    found = table(sets, "out", "measures", "cluster_size")
+    assert [sizes[cluster[uid]] for uid in found["uid"].to_pylist()] == found["cluster_size"].to_pylist()
+
+
+def test_a_measure_of_a_column_that_is_not_there(sets: Path, cli: Cli) -> None:
+    code, _, errors = cli("run", str(write_plan(sets, measures={"clip_score": {"column": "score"}})))
+    assert code == 2
+    assert "'score'" in errors
+    assert "width" in errors
+
+
+@pytest.mark.parametrize(
+    ("predicate", "words"),
+    [
+        ("drop table x; select 1", ["where"]),
+        ("caption like '%cat%' and", ["where"]),
+        ("sum(width) > 3", ["where", "sum"]),
+        ("nowhere = 1", ["where", "nowhere", "width"]),
+        ("captions.lines > 1", ["where", "captions"]),
+    ],
+)
+def test_plan_refuses_what_run_would(sets: Path, cli: Cli, predicate: str, words: list[str]) -> None:
+    refuse(cli, write_plan(sets, splits={"some": [{"where": predicate}]}), *words)
+    assert not (sets / "out").exists()
+
+
+def test_an_output_of_an_older_version_is_refused(sets: Path, cli: Cli) -> None:
+    plan = write_plan(sets)
+    assert cli("run", str(plan))[0] == 0
+    lock = sets / "out" / "plan.lock.yaml"
+    lock.write_text(lock.read_text().replace("version: 2", "version: 1"))
+    code, _, errors = cli("run", str(plan))
+    assert code == 2
+    assert "another version of nearfar" in errors
+    assert "--overwrite" in errors
+    assert cli("run", str(plan), "--overwrite")[0] == 0
+
+
+def test_a_pool_that_is_its_own_output(sets: Path, cli: Cli) -> None:
+    refuse(cli, write_plan(sets, output=str(sets / "pool")), str(sets / "pool"))
+
+
+def test_split_facts_name_what_was_kept_and_why(sets: Path, cli: Cli) -> None:
+    assert cli("run", str(write_plan(sets)))[0] == 0
+    facts = json.loads((sets / "out" / "splits" / "wide" / "split.json").read_text())
+    assert [step["rule"] for step in facts["waterfall"]["dropped"]] == ["where", "near"]
+    assert plan_of(sets)["name"] == "small"
