@@ -17,11 +17,11 @@ from small_sets import rows_of, unit, write_part, write_plan, write_sets
 from pipeline.cli import main
 from pipeline.commit import Record
 from pipeline.files.parquet import write_parquet
+from pipeline.passes.located import _repeated
+from pipeline.passes.pictures import Pictured, fetcher
 from pipeline.readers import _files, image_folder
 from pipeline.sets.uids import as_hex, from_pairs
-from pipeline.passes.located import _repeated
 from pipeline.stages.catalog import DUPLICATES_SCHEMA
-from pipeline.passes.pictures import Pictured, fetcher
 
 
 def count(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, calls: Counter[str]) -> None:

@@ -213,7 +213,9 @@ def test_images_become_splits_through_the_small_encoder(real_data: Path, tmp_pat
         benchmarks={"imagenet": {"path": str(tmp_path / "benchmark"), "format": "image-folder"}},
         encoder={"model": str(tiny), "pretrained": str(weights)},
     )
-    folders = {name: out / "embeddings" / name / "default" / "img_emb" for name in ("pool", "reference", "imagenet")}
+    folders = {
+        name: out / "embeddings" / name / "clip" / "img_emb" for name in ("pool", "reference", "imagenet")
+    }
     stored = {
         name: np.concatenate([np.load(file) for file in sorted(folder.glob("*.npy"))]).astype(np.float64)
         for name, folder in folders.items()
@@ -222,7 +224,7 @@ def test_images_become_splits_through_the_small_encoder(real_data: Path, tmp_pat
     np.testing.assert_allclose(np.linalg.norm(stored["pool"], axis=1), 1, atol=2e-3)
     thresholds = (stored["reference"] @ stored["imagenet"].T).max(axis=0)
     near = ((stored["pool"] @ stored["imagenet"].T) - thresholds).max(axis=1) > 0
-    files = sorted((out / "embeddings" / "pool" / "default" / "metadata").glob("*.parquet"))
+    files = sorted((out / "embeddings" / "pool" / "clip" / "metadata").glob("*.parquet"))
     uids = [uid for file in files for uid in pq.read_table(file).column("uid").to_pylist()]
     left = sorted(uid for uid, dropped in zip(uids, near, strict=True) if not dropped)
     assert kept(out, "near_pruned") == left
