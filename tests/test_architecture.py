@@ -53,6 +53,8 @@ UPWARD = {
     # Shards are grouped into parts, and their footers say which columns a set will have.
     ("pipeline.sets.parts", "pipeline.readers"),
     ("pipeline.sets.own_columns", "pipeline.readers"),
+    ("pipeline.sets.own_columns", "pipeline.readers._held"),
+    ("pipeline.sets.own_columns", "pipeline.readers._pieces"),
     # What a report was made from: asks these stages what they call their units, and which encoder made what.
     ("pipeline.passes.provenance", "pipeline.stages.calibrate"),
     ("pipeline.passes.provenance", "pipeline.stages.catalog"),

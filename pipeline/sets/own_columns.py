@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pipeline.files.parquet import parquet_schema
 from pipeline.readers import Shard, format_of, reader_of, side_by_side
+from pipeline.readers._held import MetadataFile
+from pipeline.readers._pieces import pieces
 from pipeline.sets import columns
 from pipeline.sets.samples import OWN_NAMES
 from pipeline.sets.source import Source
@@ -16,10 +18,11 @@ from pipeline.sets.unify import unify
 def own_columns(source: Source, shards: Sequence[Shard]) -> dict[str, Any]:
     """List the columns of `samples/` with their Arrow types, but for those that say where a sample lies.
 
-    Every shard's schema is looked at. A format without Parquet brings the columns that every set has, and no others.
+    Every shard's schema is looked at, and the values of a column only where its types do not decide. A format without
+    Parquet brings the columns that every set has, and no others.
 
     Raises:
-        DataError: If a file is damaged, or types of one column have nothing in common.
+        DataError: If a file is damaged.
     """
     keys = getattr(reader_of(format_of(source)), "KEYS", columns.KEY_NAMES)
     tables = [(shard.name, file) for shard in shards for file in shard.files if file.endswith(".parquet")]
@@ -29,6 +32,13 @@ def own_columns(source: Source, shards: Sequence[Shard]) -> dict[str, Any]:
         columns.samples(schema.empty_table(), shard, file, keys).schema
         for schema, (shard, file) in distinct.items()
     ]
-    whole = {field.name: field.type for field in unify(found)} if found else {}
+
+    def values(name: str) -> Iterator[Any]:
+        for shard, file in tables:
+            for piece in pieces(shard, MetadataFile(file), keys):
+                if name in piece.column_names:
+                    yield piece.column(name)
+
+    whole = {field.name: field.type for field in unify(found, values)} if found else {}
     every = dict.fromkeys(("key", "url", "caption", "label", "image_sha256"), columns.TEXT)
     return every | {name: kind for name, kind in whole.items() if name not in OWN_NAMES}

@@ -12,7 +12,7 @@ import pyarrow as pa
 from indexes.errors import DataError, PlanError
 from pipeline.files.parquet import parquet_schema
 from pipeline.sets.samples import OWN_NAMES
-from pipeline.sets.unify import unify
+from pipeline.sets.unify import ColumnValues, unify, values_of
 from pipeline.splits.requests import PoolPart
 
 TEXT = ("key", "url", "caption")
@@ -103,7 +103,7 @@ def look(parts: Sequence[PoolPart]) -> PoolColumns:
     """Read the footers of a pool.
 
     Raises:
-        DataError: If parts disagree on a column's type or on their measures, or columns differ by case alone.
+        DataError: If parts disagree on their measures, or columns differ by case alone.
         PlanError: If there is neither a sample nor a measure, or a measure is named as one of nearfar's own columns.
     """
     if not any(part.samples or part.measures for part in parts):
@@ -112,7 +112,7 @@ def look(parts: Sequence[PoolPart]) -> PoolColumns:
     samples = sorted(part.samples for part in parts if part.samples)
     with ThreadPoolExecutor(_FOOTERS) as readers:
         schemas = list(readers.map(parquet_schema, samples))
-    return PoolColumns(own_columns(schemas, measures), measures)
+    return PoolColumns(own_columns(schemas, measures, values_of(samples)), measures)
 
 
 def _measures(parts: Sequence[PoolPart]) -> dict[str, PoolColumn]:
@@ -139,21 +139,24 @@ def measure_column(name: str, schema: Any) -> PoolColumn:
     return PoolColumn(name, name, _plain(fields[0].type) if bare else pa.struct(fields), measured=True)
 
 
-def own_columns(schemas: Sequence[Any], measures: Iterable[str]) -> tuple[PoolColumn, ...]:
+def own_columns(
+    schemas: Sequence[Any], measures: Iterable[str], values: ColumnValues
+) -> tuple[PoolColumn, ...]:
     """List the samples' columns; a pool's own column that is called like a measure is `pool_<name>`.
 
     Args:
         schemas: Arrow schema of each part of the samples.
         measures: Names that are taken.
+        values: Gives a column's values, where its types do not decide which one holds them all.
 
     Raises:
-        DataError: If parts disagree on a column's type, or columns differ by case alone.
+        DataError: If columns differ by case alone.
     """
     if not schemas:
         return ()
     used = {name.lower() for name in measures}
     found: dict[str, PoolColumn] = {}
-    for each in unify(schemas):
+    for each in unify(schemas, values):
         if each.name in ("uid", "part", "row"):
             continue
         name = each.name

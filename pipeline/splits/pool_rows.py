@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from indexes.errors import DataError
 from pipeline.files.parquet import parquet_schema, read_batches, read_parquet
+from pipeline.sets.common_type import converted
 from pipeline.splits.pool_columns import PoolColumn
 from pipeline.splits.requests import PoolPart
 
@@ -153,7 +154,7 @@ def _fitted(table: pa.Table, column: PoolColumn, path: str) -> Any:
     if column.stored not in table.column_names:
         return pa.nulls(len(table), column.type)
     try:
-        return table.column(column.stored).cast(column.type)
+        return converted(table.column(column.stored), column.type)
     except pa.ArrowException as error:
         raise DataError(
             f"'{path}': the column '{column.stored}' does not fit its type {column.type}: {error}"

@@ -17,9 +17,10 @@ from pipeline.execution.context import RunContext, digests, merged_counts, paths
 from pipeline.execution.costs import Cost, Rates
 from pipeline.execution.work import Json, Work
 from pipeline.files.database import connect, files
-from pipeline.files.parquet import write_parquet
+from pipeline.files.parquet import parquet_schema, write_parquet
 from pipeline.measuring import encoder_name
 from pipeline.passes.located import groups_of, own_key, unit_name, wanted_vectors
+from pipeline.sets.unify import retyped, unify, values_of
 
 AFTER = ("read",)
 DUPLICATES_SCHEMA = pa.schema([("part", pa.int32()), ("row", pa.int64()), ("uid", pa.string())])
@@ -108,7 +109,9 @@ def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
         relative = layout.encoder_fingerprint(identity.name, identity.encoder_name)
         into.file(relative).write_text(json.dumps(identity.encoder, indent=2, sort_keys=True) + "\n")
         into.add(relative)
-    return facts | {"duplicates": len(repeated)}
+    schemas = [parquet_schema(path) for path in work.settings.parts]
+    other = retyped(schemas, unify(schemas, values_of(work.settings.parts))) if schemas else []
+    return facts | {"duplicates": len(repeated), "notes": sorted({*facts["notes"], *other})}
 
 
 def _losses(facts: Json) -> str:

@@ -40,7 +40,7 @@ from pipeline.passes.packed_queries import query_files, query_identity
 from pipeline.passes.part_pass import lane
 from pipeline.readers import Shard
 from pipeline.sets.parts import Part
-from pipeline.sets.unify import unify
+from pipeline.sets.unify import unify, values_of
 from pipeline.stages import train
 
 AFTER = ("thresholds",)
@@ -154,8 +154,9 @@ def pool_columns(run: RunContext) -> dict[str, Any]:
     """List the columns of the pool's samples with their types, over all parts."""
 
     def find() -> dict[str, Any]:
-        found = [parquet_schema(part.samples) for part in parts_of(run, "pool")]
-        return {field.name: field.type for field in unify(found)} if found else {}
+        paths = [part.samples for part in parts_of(run, "pool")]
+        found = [parquet_schema(path) for path in paths]
+        return {field.name: field.type for field in unify(found, values_of(paths))} if found else {}
 
     return run.once("columns of the pool", find)
 

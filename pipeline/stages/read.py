@@ -165,7 +165,8 @@ def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
     lost = pa.concat_tables([LOST_SCHEMA.empty_table(), *found.lost])
     relative = layout.lost(name, part)
     into.add(relative, rows=write_parquet(into.file(relative), lost, LOST_SCHEMA))
-    facts: Json = {"rows": rows, "lost": count_lost(lost), "notes": found.notes, "captions": found.captions}
+    notes = [*found.notes, *found.samples.notes]
+    facts: Json = {"rows": rows, "lost": count_lost(lost), "notes": notes, "captions": found.captions}
     if encoder is None:
         return facts | {"width": _own_width(work), "encoder": None}
     kept = found.vectors or [np.empty((0, encoder.width), np.float16)]

@@ -23,6 +23,7 @@ from pipeline.files.database import parse_predicate
 from pipeline.passes.located import parts_of, wanted_vectors
 from pipeline.passes.part_pass import lane
 from pipeline.plan import SetAlgebra, Split
+from pipeline.sets.unify import values_of
 from pipeline.splits.binding import check
 from pipeline.splits.cutting import cut_many
 from pipeline.splits.pool_columns import measure_column
@@ -220,7 +221,7 @@ def check_rules(run: RunContext) -> None:
         PlanError: If a predicate names a column that is not there, or does what no predicate may.
     """
     measures = {name: measure_column(name, schema_of(one.measure)) for name, one in run.instances().items()}
-    own = columns_of([pa.schema(list(run.columns("pool").items()))], measures)
+    own = columns_of([pa.schema(list(run.columns("pool").items()))], measures, values_of(()))
     columns = {column.name: column.type for column in (*own, *measures.values())}
     for name, split in run.plan.splits.items():
         for position, rule in enumerate(split.rules):

@@ -119,12 +119,22 @@ def test_parts_may_have_other_columns_in_another_order(tmp_path: Path) -> None:
     assert pool.cut([], parts=pool.files[::-1]).files == found.files
 
 
-def test_parts_that_disagree_on_a_type_are_refused(tmp_path: Path) -> None:
+def test_text_beside_numbers_is_text_in_all_parts(tmp_path: Path) -> None:
     pool = Pool(tmp_path, [samples()[:1], samples()[1:]])
     rewrite(pool, 0, width=pa.array(["seven"]))
     rewrite(pool, 1, width=pa.array([1, 2]))
-    with pytest.raises(DataError, match="disagree on the type of a column"):
-        pool.cut([])
+    found = pool.cut([])
+    assert found.kept["width"].type == pa.string()
+    assert found.kept["width"].to_pylist() == ["seven", "1", "2"]
+    assert pool.cut([], parts=pool.files[::-1]).files == found.files
+
+
+def test_integers_beside_doubles_lose_no_digit(tmp_path: Path) -> None:
+    pool = Pool(tmp_path, [samples()[:2], samples()[2:]])
+    rewrite(pool, 0, hash=pa.array([2**62 + 1, 2**62 + 2]))
+    rewrite(pool, 1, hash=pa.array([3.0]))
+    assert pool.cut([]).kept["hash"].to_pylist() == [2**62 + 1, 2**62 + 2, 3]
+    assert len(pool.cut([("where", f"hash = {2**62 + 1}")]).uids) == 1
 
 
 @pytest.mark.parametrize("predicate", ["caption::DOUBLE > 1", "CAST(caption AS BIGINT) > 1"])
