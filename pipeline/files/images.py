@@ -8,7 +8,17 @@ import zlib
 from collections.abc import Callable
 
 import numpy as np
-from PIL import GifImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
 
 MAX_BYTES = 64 << 20
 MAX_PIXELS = 1 << 26
@@ -18,7 +28,8 @@ MAX_ASPECT = 200
 # What Pillow's parsers raise on damaged files.
 _DAMAGE = (
     OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, AttributeError, OverflowError,
-    MemoryError, RuntimeError, struct.error, zlib.error, Image.DecompressionBombError, Image.DecompressionBombWarning,
+    MemoryError, RuntimeError, UserWarning, struct.error, zlib.error,
+    Image.DecompressionBombError, Image.DecompressionBombWarning,
 )  # fmt: skip
 
 
@@ -31,7 +42,7 @@ class ImageRejected(Exception):  # noqa: N818 - it is an outcome that is counted
 
 
 def decode(content: bytes) -> Image.Image:
-    """Decode the first frame of a JPEG, PNG, WebP or GIF file.
+    """Decode the first frame of a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF file.
 
     EXIF is not read, so images stay as they are stored. Transparency is dropped and not blended, as
     open_clip's own transform does; 16-bit greys keep their upper eight bits.
@@ -71,7 +82,19 @@ def _parser(content: bytes) -> Callable[[io.BytesIO], ImageFile.ImageFile]:
         return WebPImagePlugin.WebPImageFile
     if content.startswith((b"GIF87a", b"GIF89a")):
         return GifImagePlugin.GifImageFile
-    raise ImageRejected("not a JPEG, PNG, WebP or GIF image")
+    if content.startswith(b"BM"):
+        return BmpImagePlugin.BmpImageFile
+    if content.startswith((b"II*\0", b"MM\0*")):
+        return TiffImagePlugin.TiffImageFile
+    if content[4:8] == b"ftyp" and {b"avif", b"avis"} & _brands(content):
+        return AvifImagePlugin.AvifImageFile
+    raise ImageRejected("not a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF image")
+
+
+def _brands(content: bytes) -> set[bytes]:
+    """List the brands of an ISO media file (ISO/IEC 14496-12, section 4.3): HEIC and AVIF differ by them alone."""
+    box = content[8 : min(int.from_bytes(content[:4], "big"), 256)]
+    return {box[start : start + 4] for start in range(0, len(box), 4)}
 
 
 def _check_size(wide: int, tall: int) -> None:

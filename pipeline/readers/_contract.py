@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,7 +12,32 @@ import pyarrow as pa
 from pipeline.files.vectors import VectorFile
 from pipeline.sets.source import Source
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif"})
+IMAGE_KINDS = ("jpg", "png", "jpeg", "webp", "gif", "jfif", "bmp", "tif", "tiff", "avif")
+"""How the names of images end; of several in one sample the first is taken, which open_clip would take as well."""
+UNREAD_KINDS = frozenset(
+    {
+        *(
+            "heic",
+            "heif",
+            "jxl",
+            "jp2",
+            "j2k",
+            "svg",
+            "psd",
+            "ico",
+            "tga",
+            "ppm",
+            "pgm",
+            "pbm",
+            "exr",
+            "hdr",
+            "dds",
+        ),
+        *("raw", "dng", "cr2", "cr3", "nef", "arw", "orf", "raf", "rw2"),
+    }
+)
+"""Images that nearfar does not decode: they are lost rows, not files that happen to lie there."""
+IMAGE_SUFFIXES = frozenset(f".{kind}" for kind in IMAGE_KINDS)
 # An image of more bytes than this is not held in memory; it goes to quarantine.
 MAX_IMAGE_BYTES = 128 << 20
 
@@ -44,6 +69,7 @@ class Shard:
             empty where the format brings none.
         has_images: Whether `images` gives anything.
         rows: Number of samples where it is cheaply known: from a header, or as the producer states it.
+        notes: What a reader of the report should know about the set's files; on the shard that is nearest.
     """
 
     number: int
@@ -52,6 +78,7 @@ class Shard:
     vectors: Mapping[str, VectorFile]
     has_images: bool
     rows: int | None
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Describe the shard in JSON."""
@@ -61,7 +88,16 @@ class Shard:
     def from_json(described: dict[str, Any]) -> Shard:
         """Read what `to_json` gave."""
         vectors = {name: VectorFile(**file) for name, file in described["vectors"].items()}
-        return Shard(**{**described, "files": tuple(described["files"]), "vectors": vectors})
+        lists = {"files": tuple(described["files"]), "notes": tuple(described.get("notes", ()))}
+        return Shard(**{**described, **lists, "vectors": vectors})
+
+
+def noted(shards: Sequence[Shard], notes: Iterable[str]) -> list[Shard]:
+    """Put notes on a set's files to its first shard; a set without shards has nobody to tell."""
+    return [
+        replace(shard, notes=(*shard.notes, *notes)) if place == 0 else shard
+        for place, shard in enumerate(shards)
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,14 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
 
 from indexes.errors import DataError
 
 _NUMBER = re.compile(r"([0-9]+)$")
+_NAMED = 5
 _LOOKS = 8
 """Files whose headers are looked at side by side; a look waits for the disk, or a network behind it."""
 Thing = TypeVar("Thing")
@@ -106,6 +108,24 @@ def by_number(files: Iterable[Path]) -> dict[int, Path]:
             )
         numbered[number] = file
     return dict(sorted(numbered.items()))
+
+
+def gaps(numbers: Iterable[int], what: str) -> tuple[str, ...]:
+    """Say which numbers are missing between the first and the last; nothing where none is."""
+    there = sorted(set(numbers))
+    runs = [(low + 1, high - 1) for low, high in pairwise(there) if high - low > 1]
+    if not runs:
+        return ()
+    missing = sum(last - first + 1 for first, last in runs)
+    shown = [f"{first}" if first == last else f"{first}-{last}" for first, last in runs[:_NAMED]]
+    more = " …" if len(runs) > _NAMED else ""
+    which = (
+        f"number {shown[0]} is missing" if missing == 1 else f"numbers {', '.join(shown)}{more} are missing"
+    )
+    return (
+        f"gap in the numbers of {what}: {which} ({missing:,} between {there[0]} and {there[-1]}); "
+        "if they belong to this set, fetch them and run again",
+    )
 
 
 def natural(name: str) -> tuple[tuple[str, int], ...]:

@@ -52,7 +52,7 @@ def join(
         raise DataError(
             f"'{sidecar}' has no column 'key', only {_list(raw.column_names)}, so no row finds its image"
         )
-    listed = columns.samples(raw, shard.name, sidecar)
+    listed = _padded(columns.samples(raw, shard.name, sidecar), raw, samples)
     worked, reasons = _outcomes(raw)
     places = _places(samples, _successes(listed, worked), sidecar, shard.files[0])
     readable = [sample for sample in samples if sample.fault is None]
@@ -85,6 +85,28 @@ def from_members(samples: list[Sample], shard: Shard) -> ShardRows:
     return ShardRows.whole(
         _renumbered(listed.filter(readable)), _quarantined(listed.filter(pc.invert(readable)), faulty)
     )
+
+
+def _padded(listed: pa.Table, raw: pa.Table, samples: list[Sample]) -> pa.Table:
+    """Write keys that the sidecar holds as numbers with the zeros that the tar's names have.
+
+    pandas reads a column of digits as integers, and writes it back as such.
+    """
+    place = columns.find(raw.column_names, columns.KEY_NAMES)
+    if place is None or not pa.types.is_integer(raw.column(place).type):
+        return listed
+    numbered = [sample.key for sample in samples if sample.key.isascii() and sample.key.isdecimal()]
+    names = {int(key): key for key in numbered}
+    # Failed rows are in no tar: they get the width that all others have.
+    widths = {len(key) for key in numbered}
+    width = widths.pop() if len(widths) == 1 else 0
+    keys = [
+        None if number is None else names.get(number, f"{number:0{width}d}")
+        for number in raw.column(place).to_pylist()
+    ]
+    position = listed.column_names.index("key")
+    named = pc.coalesce(pa.array(keys, pa.string()), listed.column("key"))
+    return listed.set_column(position, "key", named)
 
 
 def _outcomes(raw: pa.Table) -> tuple[Flags, list[str]]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from indexes.errors import DataError
-from pipeline.readers._contract import MAX_IMAGE_BYTES, too_large
+from pipeline.readers._contract import IMAGE_KINDS, MAX_IMAGE_BYTES, too_large
 from pipeline.readers._tar_members import Opened, Span, content_of, members, opened
 from pipeline.sets.columns import plain_text
 
@@ -16,7 +16,6 @@ MAX_TEXT_BYTES = 16 << 20
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,128}")
 # webdataset's split: the key is everything before the first dot of the file's name, folders included.
 _MEMBER = re.compile(r"(?:\./)?((?:.*/)?[^./][^.]*)\.([^/]*)", re.DOTALL)
-_IMAGE_ORDER = ("jpg", "png", "jpeg", "webp", "gif")
 _TEXTS = ("json", "txt")
 
 
@@ -54,7 +53,7 @@ class Sample:
     @property
     def kind(self) -> str | None:
         """Which member is the image; of several, the kind that open_clip would take."""
-        return next((kind for kind in _IMAGE_ORDER if kind in self.members), None)
+        return next((kind for kind in IMAGE_KINDS if kind in self.members), None)
 
     @property
     def image(self) -> Span | None:
@@ -139,7 +138,7 @@ def _key_fault(key: str) -> str | None:
 def _image_fault(sample: Sample) -> str | None:
     if sample.image is None:
         kinds = ", ".join(sorted(plain_text(suffix) for suffix in sample.suffixes))
-        return f"no image (jpg, jpeg, png, webp, gif) among its members: {kinds}"
+        return f"no image ({', '.join(IMAGE_KINDS)}) among its members: {kinds}"
     return too_large(sample.image.size) if sample.image.size > MAX_IMAGE_BYTES else None
 
 

@@ -12,7 +12,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from pipeline.readers import _files, _paired
-from pipeline.readers._contract import Shard, ShardRead, ShardRows, no_image, no_images
+from pipeline.readers._contract import Shard, ShardRead, ShardRows, no_image, no_images, noted
 from pipeline.sets import columns
 from pipeline.sets.source import PathText, ReaderOptions, Source
 
@@ -51,7 +51,8 @@ def shards(source: Source) -> list[Shard]:
     arrays = {"image": _paired.Arrays(_files.by_number(_files.listing(root / "img_emb", ".npy")))}
     if _files.holds(root / "text_emb", ".npy"):
         arrays["text"] = _paired.Arrays(_files.by_number(_files.listing(root / "text_emb", ".npy")))
-    return _paired.pair(tables, arrays, (metadata, root / "img_emb"))
+    found = _paired.pair(tables, arrays, (metadata, root / "img_emb"))
+    return noted(found, _files.gaps(tables, "the metadata and vector files"))
 
 
 def rows(source: Source, shard: Shard) -> ShardRows:

@@ -1,14 +1,15 @@
 """A folder of images, one folder per class: ImageNet and its relatives.
 
-A sample's key is its path inside the folder, its label the first folder of that path. Hidden files are left
-out, and so are files that do not end like an image.
+A sample's key is its path inside the folder, its label the first folder of that path. Images of kinds that nearfar
+does not decode are lost rows; files that do not end like an image are left out and counted in a note, and so are
+hidden files.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -17,7 +18,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from indexes.errors import DataError
-from pipeline.readers._contract import IMAGE_SUFFIXES, MAX_IMAGE_BYTES, Shard, ShardRead, ShardRows, too_large
+from pipeline.readers._contract import (
+    IMAGE_SUFFIXES,
+    MAX_IMAGE_BYTES,
+    UNREAD_KINDS,
+    Shard,
+    ShardRead,
+    ShardRows,
+    noted,
+    too_large,
+)
 from pipeline.sets import columns
 from pipeline.sets.source import Source
 
@@ -25,6 +35,7 @@ from pipeline.sets.source import Source
 IMAGES_PER_SHARD = 10_000
 # Folders that `recognises` lists before it gives up.
 _CHEAP_LOOK = 256
+_KINDS_TOLD = 8
 
 
 def recognises(path: Path) -> bool:
@@ -51,22 +62,24 @@ def shards(source: Source) -> list[Shard]:
     """
     root = Path(source.path).absolute()
     real = os.path.realpath(root)
-    files = sorted(_walk(str(root), real, (real,)), key=lambda file: _key(root, file))
+    others: Counter[str] = Counter()
+    files = sorted(_walk(str(root), real, (real,), others), key=lambda file: _key(root, file))
     parts = [
         tuple(files[start : start + IMAGES_PER_SHARD]) for start in range(0, len(files), IMAGES_PER_SHARD)
     ]
-    return [Shard(number, _name(root, part), part, {}, True, len(part)) for number, part in enumerate(parts)]
+    found = [Shard(number, _name(root, part), part, {}, True, len(part)) for number, part in enumerate(parts)]
+    return noted(found, _left_out(others))
 
 
 def rows(source: Source, shard: Shard) -> ShardRows:
     """Name the images of a shard."""
     root = Path(source.path).absolute()
-    sizes = [_size(file) for file in shard.files]
+    faults = [_fault(file) for file in shard.files]
     table = columns.samples(_named(root, shard.files), shard.name, source.path)
-    fits = pa.array([size <= MAX_IMAGE_BYTES for size in sizes], pa.bool_())
+    fits = pa.array([fault is None for fault in faults], pa.bool_())
     kept = table.filter(fits)
     kept = kept.set_column(0, "row", pa.array(np.arange(len(kept), dtype=np.int64)))
-    reasons = [too_large(size) for size in sizes if size > MAX_IMAGE_BYTES]
+    reasons = [fault for fault in faults if fault is not None]
     rejected = table.filter(pc.invert(fits))
     return ShardRows.whole(kept, columns.lost(rejected, [columns.QUARANTINED] * len(rejected), reasons))
 
@@ -75,7 +88,7 @@ def images(source: Source, shard: Shard) -> Iterator[tuple[str, bytes]]:
     """Read the images of a shard one after the other."""
     root = Path(source.path).absolute()
     for file in shard.files:
-        if _size(file) <= MAX_IMAGE_BYTES:
+        if _fault(file) is None:
             yield _key(root, file), _bytes(file)
 
 
@@ -95,7 +108,7 @@ class _FolderRead:
         """Read and hash the images one after the other."""
         root = Path(self._source.path).absolute()
         for file in self._shard.files if self._wants_images else ():
-            if _size(file) <= MAX_IMAGE_BYTES:
+            if _fault(file) is None:
                 content = _bytes(file)
                 self._digests[file] = hashlib.sha256(content).hexdigest()
                 yield _key(root, file), content
@@ -130,16 +143,21 @@ def _name(root: Path, files: tuple[str, ...]) -> str:
     return f"{_key(root, files[0])} … {_key(root, files[-1])}"
 
 
-def _walk(folder: str, root: str, above: tuple[str, ...]) -> Iterator[str]:
-    """List the images under a folder; `above` are the real paths of it and the folders that lead to it."""
+def _walk(folder: str, root: str, above: tuple[str, ...], others: Counter[str]) -> Iterator[str]:
+    """List the images under a folder and count the other files by kind.
+
+    `above` are the real paths of it and the folders that lead to it.
+    """
     for entry in _visible(Path(folder)):
         is_folder = entry.is_dir()
-        if not is_folder and not _looks_like_image(entry.name):
+        kind = Path(entry.name).suffix.lower()
+        if not is_folder and kind not in IMAGE_SUFFIXES and kind[1:] not in UNREAD_KINDS:
+            others[kind or "no suffix"] += 1
             continue
         if entry.is_symlink():
             _check_link(entry.path, root, above)
         if is_folder:
-            yield from _walk(entry.path, root, (*above, os.path.realpath(entry.path)))
+            yield from _walk(entry.path, root, (*above, os.path.realpath(entry.path)), others)
         elif entry.is_file():
             yield entry.path
 
@@ -170,6 +188,24 @@ def _visible(folder: Path) -> list[os.DirEntry[str]]:
 
 def _looks_like_image(name: str) -> bool:
     return Path(name).suffix.lower() in IMAGE_SUFFIXES
+
+
+def _left_out(others: Counter[str]) -> tuple[str, ...]:
+    if not others:
+        return ()
+    kinds = ", ".join(
+        f"{count:,} {columns.plain_text(kind)}" for kind, count in others.most_common(_KINDS_TOLD)
+    )
+    more = f" and {len(others) - _KINDS_TOLD:,} kinds more" if len(others) > _KINDS_TOLD else ""
+    return (f"files that do not end like an image are left out: {kinds}{more}",)
+
+
+def _fault(file: str) -> str | None:
+    """Say why an image is not read at all, by its name and size."""
+    kind, size = Path(file).suffix.lower(), _size(file)
+    if kind not in IMAGE_SUFFIXES:
+        return f"nearfar decodes no {kind}; convert it to .png or .jpg"
+    return too_large(size) if size > MAX_IMAGE_BYTES else None
 
 
 def _size(file: str) -> int:

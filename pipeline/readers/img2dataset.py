@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from indexes.errors import DataError, RunFailedError
 from pipeline.readers import _files, _sidecar, _tar
-from pipeline.readers._contract import Shard, ShardRead, ShardRows
+from pipeline.readers._contract import Shard, ShardRead, ShardRows, noted
 from pipeline.readers._held import MetadataFile
 from pipeline.readers._tar_members import content_of, opened
 from pipeline.readers._tar_stream import HashedFile
@@ -45,10 +45,11 @@ def shards(source: Source) -> list[Shard]:
     stats = {file.name[: -len("_stats.json")]: file for file in _files.listing(root, "_stats.json")}
     if sidecars:
         _check_partners(root, {file.stem for file in tars}, set(sidecars))
-    return [
-        _shard(number, [tar, *(found[tar.stem] for found in (sidecars, stats) if tar.stem in found)])
+    found = [
+        _shard(number, [tar, *(beside[tar.stem] for beside in (sidecars, stats) if tar.stem in beside)])
         for number, tar in enumerate(tars)
     ]
+    return noted(found, _not_there({tar.stem for tar in tars}, stats))
 
 
 def rows(source: Source, shard: Shard) -> ShardRows:
@@ -171,6 +172,20 @@ def _check_partners(root: Path, tars: set[str], sidecars: set[str]) -> None:
                 f"{len(single):,} shards in '{root}' have a {has} and no {lacks} ({first}); "
                 "fetch the missing files, or take these away"
             )
+
+
+def _not_there(tars: set[str], stats: Mapping[str, Path]) -> tuple[str, ...]:
+    """Name shards that left a trace and are not there: counts without a tar, and gaps in the numbers."""
+    notes = _files.gaps((int(stem) for stem in tars if stem.isdecimal() and stem.isascii()), "the tars")
+    alone = sorted(stats.keys() - tars, key=_files.natural)
+    if not alone:
+        return notes
+    first = ", ".join(alone[:_NAMED]) + (" …" if len(alone) > _NAMED else "")
+    return (
+        *notes,
+        f"{len(alone):,} shards have a _stats.json and no .tar ({first}): their samples are missing; fetch the tars "
+        "and run again",
+    )
 
 
 def _file(shard: Shard, ending: str) -> str | None:

@@ -17,7 +17,7 @@ from pydantic import Field
 from indexes.errors import DataError
 from pipeline.files.parquet import parquet_rows, parquet_schema
 from pipeline.readers import _files, _paired
-from pipeline.readers._contract import Shard, ShardRead, ShardRows, no_image, no_images
+from pipeline.readers._contract import Shard, ShardRead, ShardRows, no_image, no_images, noted
 from pipeline.sets import columns
 from pipeline.sets.source import PathText, ReaderOptions, Source
 
@@ -63,17 +63,20 @@ def shards(source: Source) -> list[Shard]:
     """
     root, options = Path(source.path).absolute(), Options(**source.options)
     files = _find(root)
+    gaps = _files.gaps(_numbers(files), "the metadata files")
     if options.embeddings is None:
-        return [
+        found = [
             Shard(number, file.stem, (str(file),), {}, False, rows)
             for number, (file, rows) in enumerate(
                 zip(files, _files.side_by_side(parquet_rows, files), strict=True)
             )
         ]
+        return noted(found, gaps)
     folder = _files.folder_beside(root, options.embeddings, "img_emb", "embeddings")
     arrays = _files.listing(folder, ".npy")
     if _numbers(files) and _numbers(arrays):
-        return _paired.pair(_numbers(files), {"image": _paired.Arrays(_numbers(arrays))}, (root, folder))
+        pairs = {"image": _paired.Arrays(_numbers(arrays))}
+        return noted(_paired.pair(_numbers(files), pairs, (root, folder)), gaps)
     arrays.sort(key=lambda file: _files.natural(file.name))
     return _paired.pair(
         dict(enumerate(files)), {"image": _paired.Arrays(dict(enumerate(arrays)))}, (root, folder)

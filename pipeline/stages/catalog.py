@@ -28,7 +28,10 @@ DUPLICATES_SCHEMA = pa.schema([("part", pa.int32()), ("row", pa.int64()), ("uid"
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What decides a unit's bytes: the set's parts, what to do with repeated uids, what is expected, the encoder."""
+    """What decides a unit's bytes: the set's parts, what to do with repeated uids, what is expected, the encoder.
+
+    `notes` is what is said about the set's files.
+    """
 
     name: str
     parts: tuple[str, ...]
@@ -36,6 +39,7 @@ class Identity:
     expect: Json | None
     encoder_name: str
     encoder: Json | None
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,7 @@ def plan(run: RunContext) -> Iterator[list[Work[Identity, Settings]]]:
             source.expect.model_dump() if source.expect else None,
             encoder_name(run.plan, name),
             _one_encoder(name, records),
+            tuple(note for shard in run.shards(name) for note in shard.notes),
         )
         facts = {
             "rows": sum(record.facts["rows"] for record in records),
@@ -111,7 +116,7 @@ def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
         into.add(relative)
     schemas = [parquet_schema(path) for path in work.settings.parts]
     other = retyped(schemas, unify(schemas, values_of(work.settings.parts))) if schemas else []
-    return facts | {"duplicates": len(repeated), "notes": sorted({*facts["notes"], *other})}
+    return facts | {"duplicates": len(repeated), "notes": sorted({*identity.notes, *facts["notes"], *other})}
 
 
 def _losses(facts: Json) -> str:

@@ -104,7 +104,7 @@ def test_bad_images_are_named_and_disturb_nobody(encoder: Encoder, items: list[t
     assert reasons == {
         "cut": "damaged image",
         "none": "empty file",
-        "text": "not a JPEG, PNG, WebP or GIF image",
+        "text": "not a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF image",
     }
     assert bits([one for one in found if one.reason is None]) == bits(
         list(embed_stream(encoder, items[:10], 4, 1))

@@ -46,7 +46,7 @@ def reason(content: bytes) -> str:
     return caught.value.reason
 
 
-@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "BMP", "TIFF"])
 def test_lossless_formats_give_back_their_pixels(kind: str) -> None:
     content = encoded(Image.fromarray(RAMP), kind, lossless=True)
     assert np.array_equal(np.asarray(decode(content)), RAMP)
@@ -55,6 +55,22 @@ def test_lossless_formats_give_back_their_pixels(kind: str) -> None:
 def test_a_jpeg_decodes_as_pillow_decodes_it() -> None:
     content = encoded(Image.fromarray(RAMP), "JPEG", quality=90)
     assert np.array_equal(np.asarray(decode(content)), np.asarray(Image.open(io.BytesIO(content))))
+
+
+def test_an_avif_decodes_as_pillow_decodes_it_and_heic_is_none() -> None:
+    content = encoded(Image.fromarray(RAMP), "AVIF")
+    assert np.array_equal(
+        np.asarray(decode(content)), np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+    )
+    assert reason(content.replace(b"avif", b"heic")) == "not a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF image"
+    assert reason(content[:200]) == "damaged image"
+
+
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "tiff_adobe_deflate", "packbits"])
+def test_compressed_tiffs_give_back_their_pixels_and_torn_ones_are_damaged(compression: str) -> None:
+    content = encoded(Image.fromarray(RAMP), "TIFF", compression=compression)
+    assert np.array_equal(np.asarray(decode(content)), RAMP)
+    assert reason(content[: len(content) // 2]) == "damaged image"
 
 
 def test_of_an_animation_the_first_frame_is_taken() -> None:
@@ -88,16 +104,18 @@ def test_sixteen_bit_grey_keeps_its_upper_byte() -> None:
     assert decode(content).getpixel((3, 3)) == (0x80, 0x80, 0x80)
 
 
-@pytest.mark.parametrize("kind", ["BMP", "TIFF", "PPM", "ICO", "TGA"])
+@pytest.mark.parametrize("kind", ["PPM", "ICO", "TGA", "JPEG2000"])
 def test_other_formats_are_refused_whatever_pillow_could_do(kind: str) -> None:
-    assert reason(encoded(Image.fromarray(RAMP), kind)) == "not a JPEG, PNG, WebP or GIF image"
+    assert (
+        reason(encoded(Image.fromarray(RAMP), kind)) == "not a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF image"
+    )
 
 
 @pytest.mark.parametrize(
     "content", [b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"%!PS-Adobe", b"hello", b"\xff"]
 )
 def test_text_is_refused(content: bytes) -> None:
-    assert reason(content) == "not a JPEG, PNG, WebP or GIF image"
+    assert reason(content) == "not a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF image"
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,15 @@ def test_class_is_the_first_folder_and_the_key_the_path(tmp_path: Path) -> None:
         {"row": 3, "key": "top.gif", "label": None},
         {"row": 4, "key": "Äpfel/é.jpg", "label": "Äpfel"},
     ]
+    assert found.lost.select(["key", "outcome", "reason"]).to_pylist() == [
+        {
+            "key": "n03/x.svg",
+            "outcome": "quarantined",
+            "reason": "nearfar decodes no .svg; convert it to .png or .jpg",
+        }
+    ]
     (shard,) = image_folder.shards(source)
+    assert shard.notes == ("files that do not end like an image are left out: 1 .txt",)
     assert shard.name == "n01/a.png … Äpfel/é.jpg"
     assert dict(image_folder.images(source, shard)) == {
         key: key.encode() for key in found.table["key"].to_pylist()
@@ -143,3 +151,20 @@ def test_no_folder_no_images(tmp_path: Path) -> None:
     assert image_folder.shards(Source(path=str(tmp_path))) == []
     put(tmp_path, "a/deeper/still/x.png")
     assert detect(tmp_path) == ("image-folder",)
+
+
+def test_every_file_is_read_lost_with_a_reason_or_counted_in_a_note(tmp_path: Path) -> None:
+    read_kinds = ["bmp", "tif", "TIFF", "jfif", "avif", "jpg"]
+    source = put(
+        tmp_path, *[f"c/{kind}.{kind}" for kind in (*read_kinds, "heic", "CR2", "txt", "json")], "c/Makefile"
+    )
+    (shard,) = image_folder.shards(source)
+    (found,) = read(source)
+    assert found.table["key"].to_pylist() == sorted(f"c/{kind}.{kind}" for kind in read_kinds)
+    assert found.lost["key"].to_pylist() == ["c/CR2.CR2", "c/heic.heic"]
+    assert found.lost["reason"].to_pylist() == [
+        f"nearfar decodes no {kind}; convert it to .png or .jpg" for kind in (".cr2", ".heic")
+    ]
+    (note,) = shard.notes
+    assert sorted(note.partition(": ")[2].split(", ")) == ["1 .json", "1 .txt", "1 no suffix"]
+    assert [key for key, _ in image_folder.images(source, shard)] == found.table["key"].to_pylist()

@@ -259,13 +259,13 @@ def test_hostile_members_are_never_followed(tmp_path: Path) -> None:
         "hard": "its .jpg is a link, not a regular file",
         "device": "its .jpg is a device, not a regular file",
         "sparse": "its .jpg is of a special type, not a regular file",
-        "text": "no image (jpg, jpeg, png, webp, gif) among its members: txt",
+        "text": "no image (jpg, png, jpeg, webp, gif, jfif, bmp, tif, tiff, avif) among its members: txt",
     }
     assert sorted(path.name for path in tmp_path.iterdir()) == ["00000.tar"]
 
 
 def test_an_unreadable_sample_keeps_its_place_in_the_sidecar(tmp_path: Path) -> None:
-    tar(tmp_path, [image("0"), ("1.avif", b"x"), image("2"), image("bad key")])
+    tar(tmp_path, [image("0"), ("1.heic", b"x"), image("2"), image("bad key")])
     sidecar(tmp_path, ["0", "1", "2"], ["success"] * 3, uid=["a" * 32, "b" * 32, "c" * 32])
     found = read(tmp_path)
     assert found.table["uid"].to_pylist() == ["a" * 32, "c" * 32]
@@ -306,7 +306,9 @@ def test_a_key_in_two_places_is_an_error(tmp_path: Path) -> None:
         read(tmp_path)
 
 
-@pytest.mark.parametrize("kind", ["jpg", "jpeg", "png", "webp", "gif", "JPG"])
+@pytest.mark.parametrize(
+    "kind", ["jpg", "jpeg", "png", "webp", "gif", "JPG", "jfif", "bmp", "tif", "tiff", "avif"]
+)
 def test_kinds_of_images(tmp_path: Path, kind: str) -> None:
     tar(tmp_path, [("0.json", b"{}"), image("0", kind), ("0.txt", b"c")])
     assert read(tmp_path).table["caption"].to_pylist() == ["c"]
@@ -372,6 +374,35 @@ def test_missing_partners_are_named(tmp_path: Path) -> None:
     (tmp_path / "set" / "00002.tar").unlink()
     with pytest.raises(DataError, match=r"have a \.parquet and no \.tar \(00002\)"):
         img2dataset.shards(source)
+
+
+def test_keys_that_are_numbers_find_the_names_with_zeros(tmp_path: Path) -> None:
+    tar(tmp_path, [image("000000010"), image("000000002")])
+    columns = {"key": [2, 7, 10], "url": ["two", "seven", "ten"]}
+    status = ["success", "failed_to_download", "success"]
+    made = {name: pa.array(values) for name, values in {**columns, "status": status}.items()}
+    write_parquet(tmp_path / "00000.parquet", made)
+    found = read(tmp_path)
+    assert found.table.select(["key", "url"]).to_pylist() == [
+        {"key": "000000010", "url": "ten"},
+        {"key": "000000002", "url": "two"},
+    ]
+    assert found.lost.select(["key", "url"]).to_pylist() == [{"key": "000000007", "url": "seven"}]
+
+
+def test_shards_that_left_a_trace_are_named(tmp_path: Path) -> None:
+    source = BUILDERS["img2dataset"](tmp_path / "set", samples((1, 1, 1, 1))).source
+    assert all(shard.notes == () for shard in img2dataset.shards(source))
+    (tmp_path / "set" / "00001.parquet").unlink()
+    (tmp_path / "set" / "00001.tar").unlink()
+    first, *others = img2dataset.shards(source)
+    assert [shard.name for shard in (first, *others)] == ["00000", "00002", "00003"]
+    assert first.notes == (
+        "gap in the numbers of the tars: number 1 is missing (1 between 0 and 3); "
+        "if they belong to this set, fetch them and run again",
+        "1 shards have a _stats.json and no .tar (00001): their samples are missing; fetch the tars and run again",
+    )
+    assert Shard.from_json(json.loads(json.dumps(first.to_json()))) == first
 
 
 def test_a_tar_that_shrinks_while_it_is_read(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,7 +15,7 @@ from reader_sets import BUILDERS, ODD_FOLDER, Written, samples, vectors, write_p
 
 from indexes.errors import DataError, ShapeError, UnknownNameError
 from pipeline import readers
-from pipeline.readers import clip_retrieval, datacomp, laion
+from pipeline.readers import _files, clip_retrieval, datacomp, laion, reader_of
 from pipeline.sets import uids
 from pipeline.sets.source import Source
 
@@ -297,3 +298,30 @@ def test_recognising_never_raises(tmp_path: Path) -> None:
     assert readers.detect(tmp_path / "plain.txt") == ()
     assert readers.detect(tmp_path / "none") == ()
     assert readers.detect(tmp_path / "other") == ()
+
+
+@pytest.mark.parametrize(
+    ("numbers", "told"),
+    [
+        ([0, 1, 2], None),
+        ([5], None),
+        ([0, 2], "number 1 is missing (1 between 0 and 2)"),
+        ([0, 1, 5, 9], "numbers 2-4, 6-8 are missing (6 between 0 and 9)"),
+        (range(0, 20, 2), "numbers 1, 3, 5, 7, 9 … are missing (9 between 0 and 18)"),
+    ],
+)
+def test_gaps_in_the_numbers_are_named(numbers: Sequence[int], told: str | None) -> None:
+    notes = _files.gaps(reversed(numbers), "the tars")
+    assert [note.partition(": ")[2].partition(";")[0] for note in notes] == ([told] if told else [])
+
+
+@pytest.mark.parametrize("name", ["clip-retrieval", "laion"])
+def test_a_missing_pair_is_a_note_on_the_set(tmp_path: Path, name: str) -> None:
+    source = BUILDERS[name](tmp_path, samples((1, 1, 1))).source
+    for file in [
+        file for file in tmp_path.rglob("*") if file.is_file() and re.search(r"[_-]0*1[.-]", file.name)
+    ]:
+        file.unlink()
+    first, *others = reader_of(name).shards(source)
+    assert "number 1 is missing" in first.notes[0]
+    assert all(shard.notes == () for shard in others)

@@ -155,7 +155,7 @@ def test_elements_are_those_of_the_template(hostile: str, plain: str) -> None:
     kinds = {tag for tag, _ in Page(plain).elements}
     assert {tag for tag, _ in Page(hostile).elements} <= kinds
     assert "img" not in {tag for tag, _ in Page(hostile).elements}
-    assert "not a JPEG, PNG, WebP or GIF image" in hostile
+    assert "not a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF image" in hostile
 
 
 def test_captions_are_isolated_and_readable_as_they_are(hostile: str) -> None:
