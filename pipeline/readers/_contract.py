@@ -116,9 +116,9 @@ class ShardRows:
     notes: tuple[str, ...] = ()
 
     @staticmethod
-    def whole(table: pa.Table, lost: pa.Table) -> ShardRows:
+    def whole(table: pa.Table, lost: pa.Table, notes: tuple[str, ...] = ()) -> ShardRows:
         """Hold what was read as one table."""
-        return ShardRows(lambda: iter([table]), lost)
+        return ShardRows(lambda: iter([table]), lost, notes)
 
     @property
     def table(self) -> pa.Table:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from typing import TypeAlias
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from indexes.errors import DataError
 from pipeline.readers._contract import Shard, ShardRows
+from pipeline.readers._described import ROLES, described, notes
 from pipeline.readers._tar import Sample
 from pipeline.sets import columns
 
@@ -20,7 +20,6 @@ Flags: TypeAlias = NDArray[np.bool_]
 
 SUCCESS = "success"
 _NAMED = 5
-_JSON_ROLES = ("url", "caption", "label", "uid")
 
 
 def has_captions(raw: pa.Table) -> bool:
@@ -57,8 +56,9 @@ def join(
     places = _places(samples, _successes(listed, worked), sidecar, shard.files[0])
     readable = [sample for sample in samples if sample.fault is None]
     table = _renumbered(_take(listed, readable, places))
+    odd: Counter[str] = Counter()
     if not has_captions(raw):
-        captions = [_described(sample)["caption"] for sample in readable]
+        captions = [described(sample.texts, odd)["caption"] for sample in readable]
         place = table.column_names.index("caption")
         table = table.set_column(place, "caption", pa.array(captions, pa.string()))
     faulty = [sample for sample in samples if sample.fault is not None]
@@ -66,24 +66,26 @@ def join(
         columns.lost(listed.filter(pa.array(~worked)), [columns.FAILED] * len(reasons), reasons),
         _quarantined(_take(listed, faulty, places), faulty),
     ]
-    return ShardRows.whole(table, pa.concat_tables(lost)), {"count": len(raw), "successes": int(worked.sum())}
+    found = ShardRows.whole(table, pa.concat_tables(lost), notes(shard.name, odd))
+    return found, {"count": len(raw), "successes": int(worked.sum())}
 
 
 def from_members(samples: list[Sample], shard: Shard) -> ShardRows:
     """Describe the samples by their own json and txt."""
-    described = [_described(sample) for sample in samples]
-    roles = [
-        role for role in _JSON_ROLES if role != "uid" or any(one["uid"] is not None for one in described)
-    ]
+    odd: Counter[str] = Counter()
+    found = [described(sample.texts, odd) for sample in samples]
+    roles = [role for role in ROLES if role != "uid" or any(one["uid"] is not None for one in found)]
     raw = pa.table(
         {"key": pa.array([sample.key for sample in samples], pa.string())}
-        | {role: pa.array([one[role] for one in described], pa.string()) for role in roles}
+        | {role: pa.array([one[role] for one in found], pa.string()) for role in roles}
     )
     listed = columns.samples(raw, shard.name, shard.files[0])
     readable = pa.array([sample.fault is None for sample in samples], pa.bool_())
     faulty = [sample for sample in samples if sample.fault is not None]
     return ShardRows.whole(
-        _renumbered(listed.filter(readable)), _quarantined(listed.filter(pc.invert(readable)), faulty)
+        _renumbered(listed.filter(readable)),
+        _quarantined(listed.filter(pc.invert(readable)), faulty),
+        notes(shard.name, odd),
     )
 
 
@@ -177,29 +179,6 @@ def _quarantined(rows: pa.Table, samples: list[Sample]) -> pa.Table:
 def _renumbered(table: pa.Table) -> pa.Table:
     """Number the rows again: `row` counts the samples that there are."""
     return table.set_column(0, "row", pa.array(np.arange(len(table), dtype=np.int64)))
-
-
-def _described(sample: Sample) -> dict[str, str | None]:
-    """Find url, caption, label and uid of a sample; a json that cannot be read counts as none."""
-    try:
-        content = json.loads((_text(sample, "json") or "{}").removeprefix("\ufeff"))
-    except (ValueError, RecursionError):
-        content = {}
-    fields = content if isinstance(content, dict) else {}
-    names = [str(name) for name in fields]
-    found: dict[str, str | None] = {}
-    for role in _JSON_ROLES:
-        place = columns.find(names, columns.ALIASES[role])
-        value = fields[names[place]] if place is not None else None
-        found[role] = columns.plain_text(value) if isinstance(value, str) else None
-    if found["caption"] is None:
-        found["caption"] = _text(sample, "txt")
-    return found
-
-
-def _text(sample: Sample, suffix: str) -> str | None:
-    content = sample.texts.get(suffix)
-    return None if content is None else content.decode("utf-8", "replace")
 
 
 def _list(names: list[str]) -> str:

@@ -124,7 +124,8 @@ class TarRead:
             found, got = _sidecar.from_members(self._samples, self._shard), {"successes": len(self._samples)}
         else:
             found, got = _sidecar.join(self._samples, self._sidecar.path, self._listed, self._shard)
-        return replace(found, notes=_compare_counts(self._shard, stated, got, self._sidecar is not None))
+        compared = _compare_counts(self._shard, stated, got, self._sidecar is not None)
+        return replace(found, notes=(*found.notes, *compared))
 
     def digests(self) -> dict[str, str]:
         """Hash the files beside the tar, and give the tar's own hash if all of it was read."""
