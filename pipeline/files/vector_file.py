@@ -127,7 +127,7 @@ def _checked(stream: IO[bytes], path: str, array: str | None, size: int) -> Vect
         raise DataError(f"{label} holds {dtype}; vectors are {', '.join(_KINDS)}. {_ADVICE}")
     if column_major and min(shape) > 1:
         raise DataError(
-            f"{label} is stored column by column (Fortran order); rows cannot be streamed. {_ADVICE}"
+            f"{label} is stored column by column (Fortran order); rows cannot be streamed. {_rows_first(path, array)}"
         )
     expected = stream.tell() + math.prod(shape) * dtype.itemsize
     if size != expected:
@@ -137,6 +137,19 @@ def _checked(stream: IO[bytes], path: str, array: str | None, size: int) -> Vect
             f"({shape[0]:,} rows of {shape[1]} {dtype.name}). Fetch or write it again"
         )
     return VectorFile(path, array, shape[0], shape[1], dtype.str)
+
+
+def _rows_first(path: str, array: str | None) -> str:
+    """Advice for a column-major array: numpy.save alone keeps the order that an array has in memory."""
+    if array is None:
+        return (
+            f"Store it row by row, in Python: import numpy; "
+            f"numpy.save({path!r}, numpy.ascontiguousarray(numpy.load({path!r})))"
+        )
+    return (
+        f"Store it row by row, in Python: import numpy; numpy.savez({path!r}, "
+        f"**{{k: numpy.ascontiguousarray(v) for k, v in numpy.load({path!r}).items()}})"
+    )
 
 
 def _header(stream: IO[bytes], label: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

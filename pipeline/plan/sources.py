@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,7 +46,7 @@ def missing_sources(plan: Plan) -> list[str]:
 def _missing(place: str, source: Source) -> Iterator[str]:
     for key, text in (("path", source.path), *option_paths(source)):
         if not _exists(text, source.path):
-            advice = f"Correct it in the plan, or give --set {place}.{key}=PATH"
+            advice = _pattern(text) or f"Correct it in the plan, or give --set {place}.{key}=PATH"
             yield f"{place}.{key}: '{text}' does not exist. {advice}{_how_to_get(place, source)}"
             return
         if Path(text).exists() and not os.access(text, os.R_OK):
@@ -60,6 +61,18 @@ def _missing(place: str, source: Source) -> Iterator[str]:
     problem = _format_problem(source, place)
     if problem:
         yield problem
+
+
+def _pattern(text: str) -> str:
+    """Advice for those who write shards as other tools take them, `{00000..00041}.tar` or `*.tar`."""
+    first = re.search(r"[{*?]|::", text)
+    if first is None:
+        return ""
+    folder = Path(text[: first.start()] + "x").parent
+    return (
+        f"It is a pattern; a set is the folder ('{folder}'), of which every shard is read. "
+        "For some of them, make a folder of links to those"
+    )
 
 
 def _exists(text: str, base: str) -> bool:

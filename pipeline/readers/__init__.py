@@ -123,6 +123,8 @@ def format_of(source: Source) -> str:
     if len(fits) == 1:
         return fits[0]
     next_step = "name one of them under format" if fits else f"formats: {', '.join(names())}"
+    if not fits and place.is_file():
+        next_step = f"a set is the folder that its files lie in ('{place.absolute().parent}'); {next_step}"
     raise DataError(
         f"the format of '{source.path}' is not clear; found there: {describe(place)}; {next_step}"
     )

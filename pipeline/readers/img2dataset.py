@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -20,36 +20,39 @@ from indexes.errors import DataError, RunFailedError
 from pipeline.readers import _files, _sidecar, _tar
 from pipeline.readers._contract import Shard, ShardRead, ShardRows, noted
 from pipeline.readers._held import MetadataFile
+from pipeline.readers._partners import check_partners, not_there
 from pipeline.readers._tar_members import content_of, opened
 from pipeline.readers._tar_stream import HashedFile
 from pipeline.sets.source import Source
 
-_NAMED = 5
 _STATS_BYTES = 1 << 20
 
 
 def recognises(path: Path) -> bool:
-    """Tell whether there are tars."""
-    return _files.holds(path, ".tar")
+    """Tell whether there are tars, or the path is one."""
+    return _is_tar(path) or _files.holds(path, ".tar")
 
 
 def shards(source: Source) -> list[Shard]:
-    """List the tars in numeric order, each with its sidecar and counts.
+    """List the tars in numeric order, or the one that the path is, each with its sidecar and counts.
 
     Raises:
         DataError: If some tars have a sidecar and others not, or a sidecar has no tar.
     """
     root = Path(source.path).absolute()
+    if _is_tar(root):
+        beside = (root.with_suffix(".parquet"), root.with_name(f"{root.stem}_stats.json"))
+        return [_shard(0, [root, *(file for file in beside if file.is_file())])]
     tars = sorted(_files.listing(root, ".tar"), key=lambda file: _files.natural(file.name))
     sidecars = {file.stem: file for file in _files.listing(root, ".parquet")}
     stats = {file.name[: -len("_stats.json")]: file for file in _files.listing(root, "_stats.json")}
     if sidecars:
-        _check_partners(root, {file.stem for file in tars}, set(sidecars))
+        check_partners(root, {file.stem for file in tars}, set(sidecars))
     found = [
         _shard(number, [tar, *(beside[tar.stem] for beside in (sidecars, stats) if tar.stem in beside)])
         for number, tar in enumerate(tars)
     ]
-    return noted(found, _not_there({tar.stem for tar in tars}, stats))
+    return noted(found, not_there({tar.stem for tar in tars}, stats))
 
 
 def rows(source: Source, shard: Shard) -> ShardRows:
@@ -165,28 +168,8 @@ def _shard(number: int, files: list[Path]) -> Shard:
     return Shard(number, shard.name, shard.files, {}, True, counts.get("successes"))
 
 
-def _check_partners(root: Path, tars: set[str], sidecars: set[str]) -> None:
-    for single, has, lacks in ((tars - sidecars, ".tar", ".parquet"), (sidecars - tars, ".parquet", ".tar")):
-        if single:
-            first = ", ".join(sorted(single, key=_files.natural)[:_NAMED])
-            raise DataError(
-                f"{len(single):,} shards in '{root}' have a {has} and no {lacks} ({first}); "
-                "fetch the missing files, or take these away"
-            )
-
-
-def _not_there(tars: set[str], stats: Mapping[str, Path]) -> tuple[str, ...]:
-    """Name shards that left a trace and are not there: counts without a tar, and gaps in the numbers."""
-    notes = _files.gaps((int(stem) for stem in tars if stem.isdecimal() and stem.isascii()), "the tars")
-    alone = sorted(stats.keys() - tars, key=_files.natural)
-    if not alone:
-        return notes
-    first = ", ".join(alone[:_NAMED]) + (" …" if len(alone) > _NAMED else "")
-    return (
-        *notes,
-        f"{len(alone):,} shards have a _stats.json and no .tar ({first}): their samples are missing; fetch the tars "
-        "and run again",
-    )
+def _is_tar(path: Path) -> bool:
+    return path.suffix.lower() == ".tar" and path.is_file()
 
 
 def _file(shard: Shard, ending: str) -> str | None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 import tracemalloc
 import zipfile
@@ -135,6 +137,22 @@ def test_other_arrays_are_refused(tmp_path: Path, array: Any, message: str) -> N
     with pytest.raises(DataError, match=message) as caught:
         vectors.inspect(tmp_path / "odd.npz")
     assert "'member'" in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["npy", "npz"])
+def test_the_advice_for_a_fortran_array_makes_it_readable(tmp_path: Path, kind: str) -> None:
+    rows = np.arange(6, dtype=np.float16).reshape(2, 3)
+    path = tmp_path / f"it's.{kind}"
+    if kind == "npy":
+        np.save(path, np.asfortranarray(rows))
+    else:
+        np.savez(path, member=np.asfortranarray(rows), other=rows)
+    with pytest.raises(DataError, match="Fortran order") as caught:
+        vectors.inspect(path, None if kind == "npy" else "member")
+    advised = str(caught.value).partition("in Python: ")[2]
+    subprocess.run([sys.executable, "-c", advised], check=True)
+    found = vectors.inspect(path, None if kind == "npy" else "member")
+    assert np.array_equal(next(vectors.blocks(found, 10)), rows)
 
 
 def test_pickles_are_refused_and_never_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

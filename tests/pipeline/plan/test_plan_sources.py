@@ -94,3 +94,12 @@ def test_a_set_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.
     assert "cannot be read. Give yourself read permission" in missing[0]
     with pytest.raises(DataError, match="2 sets of the plan are"):
         check_sources(audit_plan(Source(path=folder), {"b": Source(path="none")}, "out"))
+
+
+@pytest.mark.parametrize("pattern", ["{00000..00041}.tar", "*.tar", "{00000..00001}.tar::b.tar"])
+def test_a_pattern_is_answered_with_the_folder_which_then_works(tmp_path: Path, pattern: str) -> None:
+    folder = image_folder(tmp_path / "images")
+    benchmark = {"b": Source(path=folder, format="image-folder")}
+    (missing,) = missing_sources(audit_plan(Source(path=f"{folder}/{pattern}"), benchmark, "out"))
+    assert f"It is a pattern; a set is the folder ('{folder}')" in missing
+    assert missing_sources(audit_plan(Source(path=folder), benchmark, "out")) == []

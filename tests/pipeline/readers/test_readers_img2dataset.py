@@ -23,7 +23,7 @@ from reader_sets import (
 )
 
 from indexes.errors import DataError
-from pipeline.readers import Shard, ShardRows, img2dataset
+from pipeline.readers import Shard, ShardRows, detect, img2dataset
 from pipeline.sets import uids
 from pipeline.sets.source import Source
 
@@ -436,6 +436,18 @@ def test_keys_that_are_numbers_find_the_names_with_zeros(tmp_path: Path) -> None
         {"key": "000000002", "url": "two"},
     ]
     assert found.lost.select(["key", "url"]).to_pylist() == [{"key": "000000007", "url": "seven"}]
+
+
+def test_the_path_may_be_one_tar(tmp_path: Path) -> None:
+    BUILDERS["img2dataset"](tmp_path, samples((2, 3)))
+    source = Source(path=str(tmp_path / "00001.tar"))
+    assert detect(source.path) == ("img2dataset",)
+    (shard,) = img2dataset.shards(source)
+    assert [Path(file).name for file in shard.files] == ["00001.tar", "00001.parquet", "00001_stats.json"]
+    assert img2dataset.rows(source, shard).table["key"].to_pylist() == ["000000002", "000000003", "000000004"]
+    (tmp_path / "00001.parquet").unlink()
+    (tmp_path / "00001_stats.json").unlink()
+    assert [len(one.files) for one in img2dataset.shards(source)] == [1]
 
 
 def test_shards_that_left_a_trace_are_named(tmp_path: Path) -> None:
