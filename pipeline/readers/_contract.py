@@ -106,7 +106,8 @@ class ShardRows:
 
     Attributes:
         pieces: Gives one row per readable sample, in source order, some rows at a time and at least one table: row,
-            key, url, caption, label, `uid` (hex, only where the pool brings its own), then the pool's own columns.
+            key, url, caption, label, `uid` (hex, only where the pool brings its own or the shard's name is part of it),
+            then the pool's own columns.
         lost: Rows that did not make it, of `LOST_SCHEMA`.
         notes: What a reader of the report should know about this shard.
     """

@@ -14,7 +14,7 @@ from indexes.errors import DataError
 from pipeline.readers._contract import Shard, ShardRows
 from pipeline.readers._described import ROLES, described, notes
 from pipeline.readers._tar import Sample
-from pipeline.sets import columns
+from pipeline.sets import columns, uids
 
 Flags: TypeAlias = NDArray[np.bool_]
 
@@ -63,10 +63,12 @@ def join(
         table = table.set_column(place, "caption", pa.array(captions, pa.string()))
     faulty = [sample for sample in samples if sample.fault is not None]
     lost = [
-        columns.lost(listed.filter(pa.array(~worked)), [columns.FAILED] * len(reasons), reasons),
-        _quarantined(_take(listed, faulty, places), faulty),
+        columns.lost(
+            _identified(listed.filter(pa.array(~worked)), shard), [columns.FAILED] * len(reasons), reasons
+        ),
+        _quarantined(_take(listed, faulty, places), faulty, shard),
     ]
-    found = ShardRows.whole(table, pa.concat_tables(lost), notes(shard.name, odd))
+    found = ShardRows.whole(_identified(table, shard), pa.concat_tables(lost), notes(shard.name, odd))
     return found, {"count": len(raw), "successes": int(worked.sum())}
 
 
@@ -83,8 +85,8 @@ def from_members(samples: list[Sample], shard: Shard) -> ShardRows:
     readable = pa.array([sample.fault is None for sample in samples], pa.bool_())
     faulty = [sample for sample in samples if sample.fault is not None]
     return ShardRows.whole(
-        _renumbered(listed.filter(readable)),
-        _quarantined(listed.filter(pc.invert(readable)), faulty),
+        _identified(_renumbered(listed.filter(readable)), shard),
+        _quarantined(listed.filter(pc.invert(readable)), faulty, shard),
         notes(shard.name, odd),
     )
 
@@ -168,11 +170,25 @@ def _take(listed: pa.Table, samples: list[Sample], places: dict[int, int | None]
     return listed.take(pa.array([places[id(sample)] for sample in samples], pa.int64()))
 
 
-def _quarantined(rows: pa.Table, samples: list[Sample]) -> pa.Table:
+def _identified(table: pa.Table, shard: Shard) -> pa.Table:
+    """Give uids to samples that have neither url nor uid: their keys often start again in every shard.
+
+    The uid of such a sample is derived from `<shard>/<key>`; that of one with a url as `uids.derive` says.
+    """
+    lacking = pc.fill_null(pc.equal(table["url"], ""), True)
+    if "uid" in table.column_names or not pc.any(lacking, min_count=0).as_py():
+        return table
+    keys = pc.binary_join_element_wise(columns.plain_text(shard.name), table["key"], "/")
+    return table.append_column("uid", uids.as_hex(uids.derive(table["url"], table["caption"], keys)))
+
+
+def _quarantined(rows: pa.Table, samples: list[Sample], shard: Shard) -> pa.Table:
     keys = pa.array([sample.key for sample in samples], pa.string())
     named = rows.set_column(rows.column_names.index("key"), "key", keys)
     return columns.lost(
-        named, [columns.QUARANTINED] * len(samples), [sample.fault or "" for sample in samples]
+        _identified(named, shard),
+        [columns.QUARANTINED] * len(samples),
+        [sample.fault or "" for sample in samples],
     )
 
 

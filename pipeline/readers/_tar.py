@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,13 +9,10 @@ from dataclasses import dataclass, field
 from indexes.errors import DataError
 from pipeline.readers._contract import IMAGE_KINDS, MAX_IMAGE_BYTES, too_large
 from pipeline.readers._tar_members import Opened, Span, content_of, members, opened
+from pipeline.readers._tar_names import TEXTS, Names, key_fault
 from pipeline.sets.columns import plain_text
 
 MAX_TEXT_BYTES = 16 << 20
-_KEY = re.compile(r"[A-Za-z0-9_-]{1,128}")
-# webdataset's split: the key is everything before the first dot of the file's name, folders included.
-_MEMBER = re.compile(r"(?:\./)?((?:.*/)?[^./][^.]*)\.([^/]*)", re.DOTALL)
-_TEXTS = ("json", "txt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +78,12 @@ def walk(file: Opened, path: str, wanted: Wanted) -> Iterator[Sample]:
     seen: set[str] = set()
     scattered: list[str] = []
     sample: Sample | None = None
+    names = Names(path)
     for member in members(file, path):
-        name = _MEMBER.fullmatch(member.name)
-        if name is None or member.isdir():
+        split = None if member.isdir() else names.split(member.name)
+        if split is None:
             continue
-        key, suffix = name.group(1), name.group(2).lower()
+        key, suffix = split
         if sample is None or sample.key != key or suffix in sample.suffixes:
             if sample is not None:
                 seen.add(sample.key)
@@ -107,12 +104,12 @@ def _fetch(sample: Sample, suffix: str, file: Opened, path: str, wanted: Wanted)
         return
     if wanted.images and sample.kind == suffix:
         sample.content = content_of(file, span, path) if span.size <= MAX_IMAGE_BYTES else None
-    elif wanted.texts and suffix in _TEXTS and span.size <= MAX_TEXT_BYTES:
+    elif wanted.texts and suffix in TEXTS and span.size <= MAX_TEXT_BYTES:
         sample.texts[suffix] = content_of(file, span, path)
 
 
 def _finished(sample: Sample) -> Sample:
-    sample.fault = _key_fault(sample.key) or sample.fault or _image_fault(sample)
+    sample.fault = key_fault(sample.key) or sample.fault or _image_fault(sample)
     sample.key = plain_text(sample.key)
     return sample
 
@@ -129,10 +126,6 @@ def _type(member: tarfile.TarInfo) -> str:
     if member.issym() or member.islnk():
         return "a link"
     return "a device" if member.isdev() else "of a special type"
-
-
-def _key_fault(key: str) -> str | None:
-    return None if _KEY.fullmatch(key) else "key is not 1 to 128 of A-Z a-z 0-9 _ -"
 
 
 def _image_fault(sample: Sample) -> str | None:
