@@ -43,7 +43,8 @@ class Names:
     def _keys_with_dots(self) -> frozenset[str]:
         """Find what stands before the first dot of images of which none is `key.kind`."""
         if self._dotted is None:
-            plain, dotted = set(), set()
+            plain: set[str] = set()
+            dotted: set[str] = set()
             with opened(self._path) as file:
                 for member in members(file, self._path):
                     found = _MEMBER.fullmatch(member.name)

@@ -1,8 +1,8 @@
 """A folder of images, one folder per class: ImageNet and its relatives.
 
-A sample's key is its path inside the folder, its label the first folder of that path. Images of kinds that nearfar
-does not decode are lost rows; files that do not end like an image are left out and counted in a note, and so are
-hidden files.
+A sample's key is its path inside the folder, its label the first folder of that path. A .txt or .json of an image's
+name says its caption and url, as img2dataset's `files` output has them. Images of kinds that nearfar does not decode
+are lost rows; other files are left out and counted in a note; hidden files are left out.
 """
 
 from __future__ import annotations
@@ -10,32 +10,41 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter, deque
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import Field
 
 from indexes.errors import DataError
 from pipeline.readers._contract import (
     IMAGE_SUFFIXES,
     MAX_IMAGE_BYTES,
-    UNREAD_KINDS,
     Shard,
     ShardRead,
     ShardRows,
     noted,
     too_large,
 )
+from pipeline.readers._described import described, notes
+from pipeline.readers._walk import TEXT_SUFFIXES, Walk, left_out, visible, walk, without_suffix
 from pipeline.sets import columns
-from pipeline.sets.source import Source
+from pipeline.sets.source import ReaderOptions, Source
 
 # Part of the format: another number would cut the same folder into other shards.
 IMAGES_PER_SHARD = 10_000
 # Folders that `recognises` lists before it gives up.
 _CHEAP_LOOK = 256
-_KINDS_TOLD = 8
+
+
+class Options(ReaderOptions):
+    """How links are taken."""
+
+    follow_links: bool = Field(
+        default=False, description="Whether symbolic links may lead out of the folder, as link farms do."
+    )
 
 
 def recognises(path: Path) -> bool:
@@ -44,12 +53,12 @@ def recognises(path: Path) -> bool:
     while waiting and looked < _CHEAP_LOOK:
         looked += 1
         try:
-            entries = _visible(waiting.popleft())
+            entries = visible(waiting.popleft())
         except DataError:
             continue
         if any(_looks_like_image(entry.name) and entry.is_file() for entry in entries):
             return True
-        folders = sorted(entry.path for entry in entries if entry.is_dir(follow_symlinks=False))
+        folders = sorted(entry.path for entry in entries if entry.is_dir())
         waiting.extend(Path(folder) for folder in folders)
     return False
 
@@ -62,32 +71,39 @@ def shards(source: Source) -> list[Shard]:
     """
     root = Path(source.path).absolute()
     real = os.path.realpath(root)
-    others: Counter[str] = Counter()
-    files = sorted(_walk(str(root), real, (real,), others), key=lambda file: _key(root, file))
-    parts = [
-        tuple(files[start : start + IMAGES_PER_SHARD]) for start in range(0, len(files), IMAGES_PER_SHARD)
-    ]
-    found = [Shard(number, _name(root, part), part, {}, True, len(part)) for number, part in enumerate(parts)]
-    return noted(found, _left_out(others))
+    seen = Walk(real, Options(**source.options).follow_links)
+    files = sorted(walk(str(root), seen, (real,)), key=lambda file: _key(root, file))
+    parts = [files[start : start + IMAGES_PER_SHARD] for start in range(0, len(files), IMAGES_PER_SHARD)]
+    found = []
+    for number, part in enumerate(parts):
+        texts = [text for file in part for text in seen.beside(file)]
+        found.append(Shard(number, _name(root, part), (*part, *texts), {}, True, len(part)))
+    return noted(found, left_out(seen.others))
 
 
 def rows(source: Source, shard: Shard) -> ShardRows:
-    """Name the images of a shard."""
-    root = Path(source.path).absolute()
-    faults = [_fault(file) for file in shard.files]
-    table = columns.samples(_named(root, shard.files), shard.name, source.path)
+    """Name the images of a shard, with what the texts beside them say."""
+    return _rows(source, shard, {})
+
+
+def _rows(source: Source, shard: Shard, digests: dict[str, str]) -> ShardRows:
+    """List the images; `digests` takes the sha256 of each text that is read."""
+    root, files, odd = Path(source.path).absolute(), _images_of(shard), Counter[str]()
+    faults = [_fault(file) for file in files]
+    table = columns.samples(_named(root, shard, odd, digests), shard.name, source.path)
     fits = pa.array([fault is None for fault in faults], pa.bool_())
     kept = table.filter(fits)
     kept = kept.set_column(0, "row", pa.array(np.arange(len(kept), dtype=np.int64)))
     reasons = [fault for fault in faults if fault is not None]
     rejected = table.filter(pc.invert(fits))
-    return ShardRows.whole(kept, columns.lost(rejected, [columns.QUARANTINED] * len(rejected), reasons))
+    lost = columns.lost(rejected, [columns.QUARANTINED] * len(rejected), reasons)
+    return ShardRows.whole(kept, lost, notes(shard.name, odd))
 
 
 def images(source: Source, shard: Shard) -> Iterator[tuple[str, bytes]]:
     """Read the images of a shard one after the other."""
     root = Path(source.path).absolute()
-    for file in shard.files:
+    for file in _images_of(shard):
         if _fault(file) is None:
             yield _key(root, file), _bytes(file)
 
@@ -95,6 +111,10 @@ def images(source: Source, shard: Shard) -> Iterator[tuple[str, bytes]]:
 def read(source: Source, shard: Shard, wants_images: bool) -> ShardRead:
     """Begin to read a shard, each image once."""
     return _FolderRead(source, shard, wants_images)
+
+
+def _images_of(shard: Shard) -> list[str]:
+    return [file for file in shard.files if not file.lower().endswith(TEXT_SUFFIXES)]
 
 
 class _FolderRead:
@@ -107,7 +127,7 @@ class _FolderRead:
     def images(self) -> Iterator[tuple[str, bytes]]:
         """Read and hash the images one after the other."""
         root = Path(self._source.path).absolute()
-        for file in self._shard.files if self._wants_images else ():
+        for file in _images_of(self._shard) if self._wants_images else ():
             if _fault(file) is None:
                 content = _bytes(file)
                 self._digests[file] = hashlib.sha256(content).hexdigest()
@@ -115,23 +135,34 @@ class _FolderRead:
 
     def rows(self) -> ShardRows:
         """Name the images."""
-        return rows(self._source, self._shard)
+        return _rows(self._source, self._shard, self._digests)
 
     def digests(self) -> dict[str, str]:
-        """List the hashes of the images that were read."""
+        """List the hashes of the images and texts that were read."""
         return dict(self._digests)
 
 
 def image(source: Source, shard: Shard, keys: Collection[str]) -> dict[str, bytes]:
     """Read a few images by key."""
     root, wanted = Path(source.path).absolute(), set(keys)
-    return {_key(root, file): _bytes(file) for file in shard.files if _key(root, file) in wanted}
+    return {_key(root, file): _bytes(file) for file in _images_of(shard) if _key(root, file) in wanted}
 
 
-def _named(root: Path, files: tuple[str, ...]) -> pa.Table:
+def _named(root: Path, shard: Shard, odd: Counter[str], digests: dict[str, str]) -> pa.Table:
+    files = _images_of(shard)
     keys = [_key(root, file) for file in files]
     labels = [key.split("/", 1)[0] if "/" in key else None for key in keys]
-    return pa.table({"key": pa.array(keys, pa.string()), "label": pa.array(labels, pa.string())})
+    named = {"key": keys, "label": labels}
+    if len(files) < len(shard.files):
+        texts: dict[str, dict[str, bytes]] = {}
+        for file in shard.files[len(files) :]:
+            content = _bytes(file)
+            digests[file] = hashlib.sha256(content).hexdigest()
+            texts.setdefault(without_suffix(file), {})[Path(file).suffix[1:].lower()] = content
+        told = [described(texts.get(without_suffix(file), {}), odd) for file in files]
+        named |= {role: [one[role] for one in told] for role in ("url", "caption")}
+        named["label"] = [one["label"] or label for one, label in zip(told, labels, strict=True)]
+    return pa.table({name: pa.array(values, pa.string()) for name, values in named.items()})
 
 
 def _key(root: Path, file: str) -> str:
@@ -139,65 +170,12 @@ def _key(root: Path, file: str) -> str:
     return columns.plain_text(inside.replace(os.sep, "/"))
 
 
-def _name(root: Path, files: tuple[str, ...]) -> str:
+def _name(root: Path, files: Sequence[str]) -> str:
     return f"{_key(root, files[0])} … {_key(root, files[-1])}"
-
-
-def _walk(folder: str, root: str, above: tuple[str, ...], others: Counter[str]) -> Iterator[str]:
-    """List the images under a folder and count the other files by kind.
-
-    `above` are the real paths of it and the folders that lead to it.
-    """
-    for entry in _visible(Path(folder)):
-        is_folder = entry.is_dir()
-        kind = Path(entry.name).suffix.lower()
-        if not is_folder and kind not in IMAGE_SUFFIXES and kind[1:] not in UNREAD_KINDS:
-            others[kind or "no suffix"] += 1
-            continue
-        if entry.is_symlink():
-            _check_link(entry.path, root, above)
-        if is_folder:
-            yield from _walk(entry.path, root, (*above, os.path.realpath(entry.path)), others)
-        elif entry.is_file():
-            yield entry.path
-
-
-def _check_link(link: str, root: str, above: tuple[str, ...]) -> None:
-    target = os.path.realpath(link)
-    if not Path(target).exists():
-        fault = "leads nowhere"
-    elif not Path(target).is_relative_to(root):
-        fault = f"leaves the folder (to '{target}')"
-    elif target in above:
-        fault = "leads round in a circle"
-    else:
-        return
-    raise DataError(
-        f"the symbolic link '{link}' {fault}; nearfar reads only what lies inside the set. Remove the link, "
-        "or put the files themselves there"
-    )
-
-
-def _visible(folder: Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return [entry for entry in entries if not entry.name.startswith(".")]
-    except OSError as error:
-        raise DataError(f"cannot list the folder '{folder}': {error.strerror}") from error
 
 
 def _looks_like_image(name: str) -> bool:
     return Path(name).suffix.lower() in IMAGE_SUFFIXES
-
-
-def _left_out(others: Counter[str]) -> tuple[str, ...]:
-    if not others:
-        return ()
-    kinds = ", ".join(
-        f"{count:,} {columns.plain_text(kind)}" for kind, count in others.most_common(_KINDS_TOLD)
-    )
-    more = f" and {len(others) - _KINDS_TOLD:,} kinds more" if len(others) > _KINDS_TOLD else ""
-    return (f"files that do not end like an image are left out: {kinds}{more}",)
 
 
 def _fault(file: str) -> str | None:

@@ -43,7 +43,7 @@ def recognises(path: Path) -> bool:
     """Tell whether there is Parquet with urls or captions, and neither tars nor npz beside it."""
     try:
         files = _find(path)
-        if not files or (path.is_dir() and (_files.holds(path, ".tar") or _files.holds(path, ".npz"))):
+        if not files or _beside_images(path, files):
             return False
     except DataError:
         return False
@@ -91,6 +91,13 @@ def rows(source: Source, shard: Shard) -> ShardRows:
 def read(source: Source, shard: Shard, wants_images: bool) -> ShardRead:
     """Begin to read the metadata of one file."""
     return _paired.TableRead(shard, columns.KEY_NAMES, _notes)
+
+
+def _beside_images(path: Path, files: list[Path]) -> bool:
+    """Tell whether the Parquet is another format's: img2dataset's tars or folders of files, DataComp's npz."""
+    if any(file.with_suffix("").is_dir() for file in files):
+        return True
+    return path.is_dir() and (_files.holds(path, ".tar") or _files.holds(path, ".npz"))
 
 
 def _find(path: Path) -> list[Path]:

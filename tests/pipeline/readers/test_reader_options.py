@@ -16,7 +16,7 @@ from pipeline.sets.source import ReaderOptions, Source
 OWN: dict[str, dict[str, Any]] = {
     "clip-retrieval": {"metadata": "metadata"},
     "datacomp": {"embedding": "l14_img", "text_embedding": "l14_img"},
-    "image-folder": {},
+    "image-folder": {"follow_links": True},
     "img2dataset": {},
     "laion": {"embeddings": "img_emb"},
 }

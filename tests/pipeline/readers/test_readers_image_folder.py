@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from reader_sets import write_parquet
 
 from indexes.errors import DataError
 from pipeline.readers import ShardRows, detect, image_folder
@@ -106,6 +110,58 @@ def test_links_inside_are_read_and_links_that_leave_are_refused(tmp_path: Path) 
         (root / name).unlink()
     (tmp_path / "alias").symlink_to("set")
     assert read(Source(path=str(tmp_path / "alias")))[0].table["key"].to_pylist()[0] == "a/1.png"
+
+
+def test_links_that_leave_are_followed_where_that_is_asked(tmp_path: Path) -> None:
+    put(tmp_path / "imagenet", "n01/1.png", "n01/2.png", "n02/1.png")
+    (tmp_path / "set").mkdir()
+    for name in ("n01", "n02"):
+        (tmp_path / "set" / name).symlink_to(tmp_path / "imagenet" / name)
+    assert detect(tmp_path / "set") == ("image-folder",)
+    with pytest.raises(DataError, match="set follow_links: true for this set"):
+        image_folder.shards(Source(path=str(tmp_path / "set")))
+    advised = Source(path=str(tmp_path / "set"), follow_links=True)
+    (found,) = read(advised)
+    assert found.table.select(["key", "label"]).to_pylist() == [
+        {"key": "n01/1.png", "label": "n01"},
+        {"key": "n01/2.png", "label": "n01"},
+        {"key": "n02/1.png", "label": "n02"},
+    ]
+    (tmp_path / "set" / "n01" / "up").symlink_to(tmp_path / "imagenet" / "n01")
+    with pytest.raises(DataError, match="leads round in a circle"):
+        image_folder.shards(advised)
+    (tmp_path / "imagenet" / "n01" / "up").unlink()
+    (tmp_path / "set" / "gone.png").symlink_to("nowhere.png")
+    with pytest.raises(DataError, match="leads nowhere"):
+        image_folder.shards(advised)
+
+
+def test_captions_and_urls_that_lie_beside_the_images(tmp_path: Path) -> None:
+    source = put(tmp_path, "00000/0.jpg", "00000/1.png", "00000/2.JPG", "00000/readme.txt")
+    (tmp_path / "00000" / "0.txt").write_text("zero", encoding="utf-16")
+    (tmp_path / "00000" / "1.json").write_text(
+        json.dumps({"url": "http://1", "caption": "one", "label": "cat"})
+    )
+    (shard,) = image_folder.shards(source)
+    assert shard.notes == ("files that do not end like an image are left out: 1 .txt",)
+    assert [Path(file).name for file in shard.files] == ["0.jpg", "1.png", "2.JPG", "0.txt", "1.json"]
+    reading = image_folder.read(source, shard, wants_images=True)
+    assert [key for key, _ in reading.images()] == ["00000/0.jpg", "00000/1.png", "00000/2.JPG"]
+    found = reading.rows()
+    assert found.table.select(["key", "url", "caption", "label"]).to_pylist() == [
+        {"key": "00000/0.jpg", "url": None, "caption": "zero", "label": "00000"},
+        {"key": "00000/1.png", "url": "http://1", "caption": "one", "label": "cat"},
+        {"key": "00000/2.JPG", "url": None, "caption": None, "label": "00000"},
+    ]
+    assert [note.partition(": ")[2] for note in found.notes] == ["1 texts in UTF-16"]
+    wanted = {file: hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in shard.files}
+    assert reading.digests() == wanted
+
+
+def test_img2datasets_files_are_a_folder_of_images_and_no_list_of_urls(tmp_path: Path) -> None:
+    put(tmp_path, "00000/0.jpg")
+    write_parquet(tmp_path / "00000.parquet", {"url": pa.array(["u"]), "caption": pa.array(["c"])})
+    assert detect(tmp_path) == ("image-folder",)
 
 
 def test_file_names_that_are_not_utf8(tmp_path: Path) -> None:

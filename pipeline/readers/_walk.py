@@ -1,0 +1,112 @@
+"""Going through a folder of images: which files are images, which tell of one, and which are neither."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from indexes.errors import DataError
+from pipeline.readers._contract import IMAGE_SUFFIXES, UNREAD_KINDS
+from pipeline.sets import columns
+
+TEXT_SUFFIXES = (".json", ".txt")
+"""Files of an image's name that end so say its caption."""
+_KINDS_TOLD = 8
+
+
+@dataclass(slots=True)
+class Walk:
+    """What was come across.
+
+    Attributes:
+        root: Real path of the set.
+        follow: Whether links may leave it.
+        others: Files that are no images, by kind.
+        texts: Files that may tell of an image, by their path without the suffix.
+    """
+
+    root: str
+    follow: bool
+    others: Counter[str] = field(default_factory=Counter)
+    texts: dict[str, list[str]] = field(default_factory=dict)
+
+    def beside(self, image: str) -> list[str]:
+        """List the texts of an image, which are then no longer counted as others."""
+        found = sorted(self.texts.pop(without_suffix(image), []))
+        for file in found:
+            self.others[Path(file).suffix.lower()] -= 1
+        return found
+
+
+def without_suffix(file: str) -> str:
+    """Cut off how a file's name ends: what an image and the texts about it share."""
+    return file.removesuffix(Path(file).suffix)
+
+
+def walk(folder: str, seen: Walk, above: tuple[str, ...]) -> Iterator[str]:
+    """List the images under a folder and note the other files.
+
+    Args:
+        folder: The folder.
+        seen: Is added to.
+        above: Real paths of it and of the folders that lead to it.
+
+    Raises:
+        DataError: If a folder cannot be listed, or a symbolic link leaves the set, leads nowhere or in a circle.
+    """
+    for entry in visible(Path(folder)):
+        is_folder = entry.is_dir()
+        kind = Path(entry.name).suffix.lower()
+        if not is_folder and kind not in IMAGE_SUFFIXES and kind[1:] not in UNREAD_KINDS:
+            seen.others[kind or "no suffix"] += 1
+            if kind in TEXT_SUFFIXES and entry.is_file():
+                seen.texts.setdefault(without_suffix(entry.path), []).append(entry.path)
+            continue
+        if entry.is_symlink():
+            _check_link(entry.path, seen, above)
+        if is_folder:
+            yield from walk(entry.path, seen, (*above, os.path.realpath(entry.path)))
+        elif entry.is_file():
+            yield entry.path
+
+
+def _check_link(link: str, seen: Walk, above: tuple[str, ...]) -> None:
+    target = os.path.realpath(link)
+    if not Path(target).exists():
+        fault = "leads nowhere"
+    elif target in above:
+        fault = "leads round in a circle"
+    elif not seen.follow and not Path(target).is_relative_to(seen.root):
+        fault = f"leaves the folder (to '{target}')"
+    else:
+        return
+    advice = "Remove the link, or put the files themselves there"
+    if fault.startswith("leaves"):
+        advice += ", or set follow_links: true for this set"
+    raise DataError(
+        f"the symbolic link '{link}' {fault}; nearfar reads only what lies inside the set. {advice}"
+    )
+
+
+def visible(folder: Path) -> list[os.DirEntry[str]]:
+    """List a folder without its hidden entries."""
+    try:
+        with os.scandir(folder) as entries:
+            return [entry for entry in entries if not entry.name.startswith(".")]
+    except OSError as error:
+        raise DataError(f"cannot list the folder '{folder}': {error.strerror}") from error
+
+
+def left_out(others: Counter[str]) -> tuple[str, ...]:
+    """Say how many files of which kinds are not looked at."""
+    others = +others
+    if not others:
+        return ()
+    kinds = ", ".join(
+        f"{count:,} {columns.plain_text(kind)}" for kind, count in others.most_common(_KINDS_TOLD)
+    )
+    more = f" and {len(others) - _KINDS_TOLD:,} kinds more" if len(others) > _KINDS_TOLD else ""
+    return (f"files that do not end like an image are left out: {kinds}{more}",)
