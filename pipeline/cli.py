@@ -108,6 +108,13 @@ def audit(
             metavar="SIM[:SHARE]", help="Exit 1 if more than SHARE of a benchmark has a sample above SIM."
         ),
     ] = None,
+    allow_lost: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Rows that a set may lose before --fail-above fails; else none of a benchmark, 0.05 of the pool.",
+        ),
+    ] = None,
     workers: Workers = None,
     device: Device = "auto",
     overwrite: Overwrite = False,
@@ -117,9 +124,8 @@ def audit(
     from pipeline import commands
 
     plan = commands.audit_plan(pool, benchmark, reference, out, (model, pretrained))
-    raise typer.Exit(
-        commands.audit(plan, fail_above, commands.options(workers, None, device, overwrite), as_json)
-    )
+    chosen = commands.options(workers, None, device, overwrite)
+    raise typer.Exit(commands.audit(plan, fail_above, allow_lost, chosen, as_json))
 
 
 @app.command()

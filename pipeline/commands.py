@@ -16,9 +16,12 @@ from rich.table import Table
 
 from curation.audit import exceeded
 from curation.audit import fail_above as parse_fail_above
-from indexes.errors import DataError, OutputError, PlanError
+from curation.losses import AllowLost, too_many_lost
+from curation.losses import allow_lost as parse_allow_lost
+from indexes.errors import BadInputError, DataError, OutputError, PlanError
 from pipeline import layout
 from pipeline.commit import records
+from pipeline.ending import audit_of, lost_of, say
 from pipeline.estimate import StageEstimate, estimate
 from pipeline.execution.context import RunContext
 from pipeline.execution.progress import Progress
@@ -63,24 +66,7 @@ def run(path: Path, overrides: Sequence[str], chosen: RunOptions, as_json: bool)
     plan = load_plan(path, overrides)
     with Progress(Path(plan.output), as_json=as_json) as progress:
         done = execute(plan, chosen, progress)
-    _summary(done, as_json)
-
-
-def _summary(run: RunContext, as_json: bool) -> None:
-    splits = {name: record.facts for name, record in run.done["split"].items()}
-    if as_json:
-        print(json.dumps({"event": "finished", "output": run.plan.output, "splits": splits}, sort_keys=True))
-        return
-    console = Console(highlight=False)
-    if splits:
-        table = Table("split", "kept", "of", "share", box=None, pad_edge=False)
-        rows = run.done["catalog"]["pool"].facts["rows"]
-        for name, facts in splits.items():
-            share = f"{facts['kept'] / rows:.1%}" if rows else "-"
-            table.add_row(name, f"{facts['kept']:,}", f"{rows:,}", share)
-        console.print(table)
-        print(f"splits: {run.plan.output}/splits")
-    print(f"report: {run.plan.output}/{layout.report('report.html')}")
+    say(done, as_json)
 
 
 def plan(path: Path, overrides: Sequence[str], chosen: RunOptions, as_json: bool) -> None:
@@ -192,22 +178,38 @@ def detected(path: str) -> Any:
     return {"path": path, "format": fits[0]}
 
 
-def audit(plan: Plan, spec: str | None, chosen: RunOptions, as_json: bool) -> int:
-    """Run an audit; 1 if it exceeds what `--fail-above` allows."""
-    rule = None if spec is None else parse_fail_above(spec)
+def audit(plan: Plan, spec: str | None, allowed: str | None, chosen: RunOptions, as_json: bool) -> int:
+    """Run an audit; 1 if it exceeds what `--fail-above` and `--allow-lost` let pass."""
+    if spec is None and allowed is not None:
+        raise BadInputError("--allow-lost says which losses --fail-above lets pass; give --fail-above too")
+    rule, share = None if spec is None else parse_fail_above(spec), parse_allow_lost(allowed)
     with Progress(Path(plan.output), as_json=as_json) as progress:
         done = execute(plan, chosen, progress)
-    _summary(done, as_json)
-    failures = (
-        () if rule is None else exceeded(rule, {name: _similarities(done, name) for name in plan.benchmarks})
-    )
+    say(done, as_json)
+    if rule is None:
+        return 0
+    failures = exceeded(rule, {name: _similarities(done, name) for name in plan.benchmarks})
     for failure in failures:
         print(
             f"too near: {failure.above} of {failure.queries} queries of {failure.benchmark} ({failure.share:.1%}) "
-            f"have a pool sample above {spec.partition(':')[0] if spec else ''}",
+            f"have a pool sample above {rule.similarity:g}",
             file=sys.stderr,
         )
-    return 1 if failures else 0
+    return 1 if _too_many_lost(done, plan, share) or failures else 0
+
+
+def _too_many_lost(done: RunContext, plan: Plan, allowed: AllowLost) -> bool:
+    """Say which sets lost so much that "nothing found" would mean little."""
+    counts = audit_of(done)
+    benchmarks = {name: lost_of(counts, f"benchmark {name}") for name in plan.benchmarks}
+    found = too_many_lost(allowed, lost_of(counts, "pool"), benchmarks)
+    for one in found:
+        print(
+            f"too many lost: {one.rows.lost:,} of {one.rows.listed:,} rows of {one.name} ({one.rows.share:.2%}) could "
+            f"not be compared, more than {one.allowed:g}; mend the set, or let them go with --allow-lost SHARE",
+            file=sys.stderr,
+        )
+    return bool(found)
 
 
 def _similarities(run: RunContext, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:

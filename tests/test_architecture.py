@@ -39,6 +39,7 @@ ROOMS = (
     "estimate",
     "recomputing",
     "verify",
+    "ending",
     "commands",
     "doctor",
     "cli",

@@ -20,8 +20,11 @@ from pipeline.report.compare import Compared, Pair, set_key
 from pipeline.report.drawing.cascade import waterfall
 from pipeline.report.evidence import Source
 from pipeline.report.findings import Finding, Findings
+from pipeline.report.loss_lines import loss_lines
+from pipeline.report.outcomes import Rows
 from pipeline.report.request import Search
 from pipeline.report.scan import ALL, Measured
+from pipeline.report.statements import headline
 from pipeline.report.tallies import Tallied, Tally
 
 Json = dict[str, Any]
@@ -37,8 +40,9 @@ def document(findings: Findings) -> Json:
         "plan": request.plan,
         "command": request.command,
         "levels": {"hard": request.options.hard, "soft": request.options.soft},
+        "headline": _headline(findings),
         "search": _search(request.search),
-        "rows": {name: asdict(rows) | {"measured": rows.measured} for name, rows in findings.rows.items()},
+        "rows": {name: _rows(rows) for name, rows in findings.rows.items()},
         "pool": _measured(findings.measured[ALL]),
         "benchmarks": {finding.name: _benchmark(findings, finding) for finding in findings.benchmarks},
         "measures": {tallied.name: _tallied(tallied) for tallied in findings.measures},
@@ -51,6 +55,16 @@ def dumps(content: Json) -> bytes:
     """Write JSON of one form: sorted keys, ASCII, no NaN, a final newline."""
     text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=True, allow_nan=False)
     return text.encode("ascii") + b"\n"
+
+
+def _headline(findings: Findings) -> Json:
+    """Say what the report says first, with what was lost."""
+    said = headline(findings)
+    return {"level": said.level, "text": said.text, "lost": loss_lines(findings.rows)}
+
+
+def _rows(rows: Rows) -> Json:
+    return asdict(rows) | {"lost": rows.lost, "measured": rows.measured}
 
 
 def _search(search: Search) -> Json:

@@ -37,9 +37,14 @@ class Rows:
     repeated: int
 
     @property
+    def lost(self) -> int:
+        """Rows that nothing was compared with: they could not be read, or were refused."""
+        return sum(self.failed.values()) + sum(self.quarantined.values())
+
+    @property
     def measured(self) -> int:
         """Rows that take part."""
-        return self.listed - sum(self.failed.values()) - sum(self.quarantined.values()) - self.repeated
+        return self.listed - self.lost - self.repeated
 
 
 def account(request: ReportRequest) -> dict[str, Rows]:

@@ -13,7 +13,8 @@ from pipeline.report.drawing import text
 from pipeline.report.drawing.cascade import waterfall
 from pipeline.report.drawing.sections import flattened, leak_rows, pool_charts, section
 from pipeline.report.findings import Findings
-from pipeline.report.statements import HEADLINES, gravest, notes
+from pipeline.report.loss_lines import loss_lines
+from pipeline.report.statements import headline, notes
 
 FOLDER = Path(__file__).parent
 
@@ -47,8 +48,8 @@ def render(findings: Findings) -> bytes:
         style=style,
         request=findings.request,
         findings=findings,
-        level=gravest(findings.benchmarks),
-        headline=HEADLINES[gravest(findings.benchmarks)],
+        headline=headline(findings),
+        lost=loss_lines(findings.rows),
         notes=notes(findings),
         sections=sections,
         pool_charts=pool_charts(findings),

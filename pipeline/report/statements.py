@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from curation.leakage import LEVELS, Leakage
 from pipeline.report.drawing.text import count, percent
@@ -15,6 +16,50 @@ HEADLINES = {
     "soft": "Near pairs found: possibly copies",
     "none": "No near pair found",
 }
+# No near pair was found, but what was not looked at could change that, or near samples lie below the level.
+OPEN = "open"
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """What a report says first: its text, and its level ("identical", "hard", "soft", "open" or "none")."""
+
+    level: str
+    text: str
+
+
+def headline(findings: Findings) -> Headline:
+    """Say the gravest finding; that all is well only where nothing that was left out could change it."""
+    if not findings.benchmarks:
+        return Headline("none", "Nothing was compared: the plan names no benchmark")
+    level = gravest(findings.benchmarks)
+    doubts = _doubts(findings, findings.benchmarks) if level == "none" else []
+    if not doubts:
+        return Headline(level, HEADLINES[level])
+    return Headline(OPEN, f"{HEADLINES[level]}, but {'; '.join(doubts)}")
+
+
+def level_of(findings: Findings, finding: Finding) -> str:
+    """Name the level of one benchmark as it is shown: "open" where "none" would say too much."""
+    level = finding.verdict.level
+    return OPEN if level == "none" and _doubts(findings, [finding]) else level
+
+
+def _doubts(findings: Findings, of: Sequence[Finding]) -> list[str]:
+    """List what keeps "no near pair" from being the whole truth.
+
+    Rows that the reference lost are no doubt: with them, thresholds could only be higher and fewer samples nearer.
+    """
+    names = ["pool", *(f"benchmark {finding.name}" for finding in of)]
+    rows = {name: findings.rows[name] for name in names}
+    doubts = [
+        f"{count(found.lost)} of {count(found.listed)} rows of {name} could not be compared"
+        for name, found in rows.items()
+        if found.lost
+    ]
+    if not findings.request.search.exact:
+        doubts.append("the search was approximate and may miss near samples")
+    return doubts
 
 
 def gravest(findings: Sequence[Finding]) -> str:

@@ -97,11 +97,8 @@ def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
     """Check one set; write its repeated rows and, where nearfar embedded it, its encoder's fingerprint."""
     identity, facts = work.identity, work.settings.facts
     where = f"{identity.name} ({work.settings.path})"
-    if facts["rows"] == 0 and identity.name != "pool":
-        raise DataError(
-            f"{where} has no usable rows{_losses(facts)}; a comparison with nothing would call every sample far, "
-            "so the run stops: check the path and the format"
-        )
+    if facts["rows"] == 0:
+        raise DataError(_empty(identity.name, where, facts))
     parts = files(work.settings.parts)
     with connect(Path(work.place.out), work.place.memory_limit, work.place.threads) as db:
         _check_expected(db, where, identity.expect, parts, facts["rows"])
@@ -117,6 +114,16 @@ def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
     schemas = [parquet_schema(path) for path in work.settings.parts]
     other = retyped(schemas, unify(schemas, values_of(work.settings.parts))) if schemas else []
     return facts | {"duplicates": len(repeated), "notes": sorted({*identity.notes, *facts["notes"], *other})}
+
+
+def _empty(name: str, where: str, facts: Json) -> str:
+    """Say that a set has no usable rows, and what would be wrong of a run that went on."""
+    wrong = (
+        "an audit of nothing would find nothing"
+        if name == "pool"
+        else "a comparison with nothing would call every sample far"
+    )
+    return f"{where} has no usable rows{_losses(facts)}; {wrong}, so the run stops: check the path and the format"
 
 
 def _losses(facts: Json) -> str:

@@ -20,7 +20,7 @@ from indexes.quality import ROWS, SEED
 from indexes.search import is_exact
 from pipeline import layout
 from pipeline.commit import Attempt
-from pipeline.execution.context import RunContext, digests, paths
+from pipeline.execution.context import RunContext, digests, merged_counts, paths
 from pipeline.execution.costs import SCORE_BYTES, TEXT_BYTES, Cost, Rates, queries_of, rows_of, width_of
 from pipeline.execution.work import Json, Work
 from pipeline.files.parquet import parquet_schema
@@ -55,7 +55,29 @@ def plan(run: RunContext) -> Iterator[list[Work[Any, Any]]]:
     for level in run.levels():
         yield from train.waves(run, [one for one in level if one.measure.sample_rows()], pool)
         yield [*first, *(_work(run, one, part, found) for one in level for part, found in pool)]
+        if first:
+            _refuse_nothing(run, looked_at, parts)
         first = []
+
+
+def _refuse_nothing(run: RunContext, encoders: Sequence[str], parts: Sequence[Part]) -> None:
+    """Stop where no vector of the pool can be compared: every query would be called clean.
+
+    Raises:
+        DataError: If all rows of the pool were set aside.
+    """
+    usable = sum(part.counted for part in parts)
+    for encoder in encoders:
+        found = [
+            run.record("measure", unit_name(f"{SET_ASIDE} {encoder}", part.number)).facts for part in parts
+        ]
+        lost = merged_counts([facts["quarantined"] for facts in found])
+        if sum(lost.values()) >= usable:
+            reasons = ", ".join(f"{count:,} {reason}" for reason, count in lost.items() if count)
+            raise DataError(
+                f"pool ({run.plan.pool.path}) has no usable vector ({reasons}); an audit of nothing would find "
+                "nothing, so the run stops: check its files"
+            )
 
 
 def _set_aside(run: RunContext, part: Part, shards: list[Shard], encoder: str) -> Work[Identity, Settings]:

@@ -19,7 +19,7 @@ from pipeline.report.drawing.text import brief
 from pipeline.report.evidence import Source
 from pipeline.report.findings import Finding, Findings
 from pipeline.report.scan import ALL
-from pipeline.report.statements import confidence, sentence
+from pipeline.report.statements import confidence, level_of, sentence
 
 # Colours and dashes that can be told apart in one chart; more splits go to further charts.
 STYLES = ("s1", "s2", "s3", "s4", "s5", "s6")
@@ -43,6 +43,7 @@ class Section:
 
     finding: Finding
     anchor: str
+    level: str
     sentence: str
     confidence: str
     charts: tuple[Chart, ...]
@@ -56,6 +57,7 @@ def section(findings: Findings, finding: Finding, at: int) -> Section:
     return Section(
         finding,
         f"benchmark-{at + 1}",
+        level_of(findings, finding),
         sentence(finding, findings.request.options),
         confidence(finding, findings.request.search),
         tuple(_charts(findings, finding, series)),

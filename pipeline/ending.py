@@ -1,0 +1,84 @@
+"""What a run says at its end: what its report found, what was lost, and where the report is.
+
+All of it comes from the committed `audit.json`, so that terminal and report have the same counts of the same rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from curation.losses import Lost
+from indexes.errors import OutputError
+from pipeline import layout
+from pipeline.execution.context import RunContext, output_of
+from pipeline.execution.work import Json
+from pipeline.report.loss_lines import loss_lines
+from pipeline.report.outcomes import Rows
+
+
+def audit_of(run: RunContext) -> Json:
+    """Read a run's `audit.json`, having checked that it is what was committed.
+
+    Raises:
+        OutputError: If it is not.
+    """
+    path = layout.report("audit.json")
+    content = (run.out / path).read_bytes()
+    if hashlib.sha256(content).hexdigest() != output_of(run.record("report", "report"), path).sha256:
+        raise OutputError(
+            f"{run.out / path} is not what was committed: its sha256 differs; "
+            f"`nearfar verify {run.plan.output} --repair` makes it again"
+        )
+    return dict(json.loads(content))
+
+
+def rows_of(audit: Json) -> dict[str, Rows]:
+    """Read what became of each set's rows, the pool first."""
+    rows = {name: Rows(**{key: found[key] for key in _ROWS}) for name, found in audit["rows"].items()}
+    return {name: rows[name] for name in sorted(rows, key=lambda name: (name != "pool", name))}
+
+
+_ROWS = ("dataset", "listed", "failed", "quarantined", "repeated")
+
+
+def lost_of(audit: Json, name: str) -> Lost:
+    """Count what a set lost; `name` is what `audit.json` calls it."""
+    found = audit["rows"][name]
+    return Lost(found["lost"], found["listed"])
+
+
+def say(run: RunContext, as_json: bool) -> None:
+    """Print what a run found: its splits, its headline, what each set lost, and where the report is."""
+    audit = audit_of(run)
+    if as_json:
+        splits = {name: record.facts for name, record in run.done["split"].items()}
+        found = {"output": run.plan.output, "splits": splits, "rows": audit["rows"]}
+        print(json.dumps({"event": "finished", "headline": audit["headline"]} | found, sort_keys=True))
+        return
+    if audit["splits"]:
+        Console(highlight=False).print(_splits(audit))
+        print(f"splits: {run.plan.output}/splits")
+    if audit["benchmarks"]:
+        print(audit["headline"]["text"])
+    for line in loss_lines(rows_of(audit)):
+        print(line)
+    print(f"report: {run.plan.output}/{layout.report('report.html')}")
+
+
+def _splits(audit: Json) -> Table:
+    """Tabulate what each split keeps of all rows that the pool lists, lost ones included."""
+    table = Table("split", "kept", "of", "share", box=None, pad_edge=False)
+    for name, split in audit["splits"].items():
+        kept, rows = _count(split["kept"]), _count(split["rows"])
+        share = f"{split['kept'] / split['rows']:.1%}" if split["rows"] else "-"
+        table.add_row(name, kept, rows, share)
+    return table
+
+
+def _count(number: Any) -> str:
+    return f"{number:,}"

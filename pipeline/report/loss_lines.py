@@ -1,0 +1,37 @@
+"""What was lost of a set, in words: the terminal and the report say it alike."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from pipeline.report.drawing.text import brief, count, percent
+from pipeline.report.outcomes import Rows
+
+# So many reasons are named, the most frequent first; the report's tables and audit.json have them all.
+REASONS_SAID = 3
+
+
+def loss_lines(rows: Mapping[str, Rows]) -> list[str]:
+    """Say what each set lost: one line for a set that lost rows, none for one that did not.
+
+    Args:
+        rows: Per set, what became of its rows; in the order in which they are to be said.
+    """
+    return [_line(name, found) for name, found in rows.items() if found.lost]
+
+
+def _line(name: str, rows: Rows) -> str:
+    """Say how many rows a set lost of all that it lists, and why."""
+    return (
+        f"{brief(name)}: {count(rows.lost)} of {count(rows.listed)} rows lost ({percent(rows.lost / rows.listed)}): "
+        f"{_reasons(rows)}"
+    )
+
+
+def _reasons(rows: Rows) -> str:
+    reasons = Counter(rows.failed) + Counter(rows.quarantined)
+    ranked = sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))
+    said = [f"{count(number)} {brief(reason)}" for reason, number in ranked[:REASONS_SAID]]
+    rest = sum(number for _, number in ranked[REASONS_SAID:])
+    return ", ".join(said + ([f"{count(rest)} for other reasons"] if rest else []))
