@@ -22,6 +22,12 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Replace a value of the plan: --set pool.path=/data/x."),
 ]
+AuditOverrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Say more, as a plan does: --set pool.duplicates=keep_first."
+    ),
+]
 Workers = Annotated[int | None, typer.Option(min=1, help="Worker processes on this machine.")]
 Scheduler = Annotated[str | None, typer.Option(help="Address of a Dask scheduler to run on.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
@@ -86,12 +92,15 @@ def verify(
     out: Outputs,
     samples: Annotated[int, typer.Option(min=1, help="Decisions to compute again.")] = 256,
     seed: Annotated[int, typer.Option(help="Seed of their draw.")] = 0,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Make again what is wrong, and all that came of it.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Hash every output again, and decide a sample again by an independent float64 path."""
     from pipeline import commands
 
-    raise typer.Exit(commands.verify(out, samples, seed, as_json))
+    raise typer.Exit(commands.verify(out, samples, seed, repair, as_json))
 
 
 @app.command()
@@ -115,6 +124,7 @@ def audit(
             help="Rows that a set may lose before --fail-above fails; else none of a benchmark, 0.05 of the pool.",
         ),
     ] = None,
+    overrides: AuditOverrides = None,
     workers: Workers = None,
     device: Device = "auto",
     overwrite: Overwrite = False,
@@ -122,8 +132,9 @@ def audit(
 ) -> None:
     """Report the train-test similarity of a pool; needs no plan file."""
     from pipeline import commands
+    from pipeline.auditing import audit_plan
 
-    plan = commands.audit_plan(pool, benchmark, reference, out, (model, pretrained))
+    plan = audit_plan(pool, benchmark, reference, out, (model, pretrained), overrides or [])
     chosen = commands.options(workers, None, device, overwrite)
     raise typer.Exit(commands.audit(plan, fail_above, allow_lost, chosen, as_json))
 

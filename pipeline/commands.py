@@ -18,7 +18,7 @@ from curation.audit import exceeded
 from curation.audit import fail_above as parse_fail_above
 from curation.losses import AllowLost, too_many_lost
 from curation.losses import allow_lost as parse_allow_lost
-from indexes.errors import BadInputError, DataError, OutputError, PlanError
+from indexes.errors import BadInputError, OutputError
 from pipeline import layout
 from pipeline.commit import records
 from pipeline.ending import audit_of, lost_of, say
@@ -26,12 +26,12 @@ from pipeline.estimate import StageEstimate, estimate
 from pipeline.execution.context import RunContext
 from pipeline.execution.progress import Progress
 from pipeline.output import finished
-from pipeline.plan import EncoderChoice, Lock, Plan, load_lock, load_plan
-from pipeline.plan import audit_plan as build_audit_plan
-from pipeline.readers import describe, detect
+from pipeline.plan import Lock, Plan, load_lock, load_plan
+from pipeline.repair import repair
 from pipeline.report.answers import nearest_similarities
 from pipeline.run import RunOptions, execute
 from pipeline.stages import performing_names
+from pipeline.verify import Verification
 from pipeline.verify import verify as verify_run
 
 
@@ -123,59 +123,33 @@ def _lock_of(out: Path) -> Lock:
     return load_lock(lock)
 
 
-def verify(out: Path, samples: int, seed: int, as_json: bool) -> int:
-    """Verify a run; 1 if something is wrong."""
+def verify(out: Path, samples: int, seed: int, mend: bool, as_json: bool) -> int:
+    """Verify a run, and make again what is wrong if asked to; 1 if something is wrong at the end."""
     result = verify_run(out, samples, seed)
+    if result.problems and mend:
+        _say_wrong(result, as_json)
+        with Progress(out, as_json=as_json) as progress:
+            repair(out, result, progress)
+        result = verify_run(out, samples, seed)
     if as_json:
-        print(json.dumps(asdict(result), sort_keys=True))
-    else:
-        for problem in result.problems:
-            print(f"wrong: {problem}")
-        verdict = f"{len(result.problems)} problems" if result.problems else "all well"
+        print(json.dumps(result.counts(), sort_keys=True))
+        return 1 if result.problems else 0
+    _say_wrong(result, as_json)
+    verdict = f"{len(result.problems)} problems" if result.problems else "all well"
+    print(
+        f"{verdict}: {result.files} files hashed, "
+        f"{result.decisions} samples and {result.thresholds} thresholds computed again in float64"
+    )
+    if result.problems and not mend:
         print(
-            f"{verdict}: {result.files} files hashed, "
-            f"{result.decisions} samples and {result.thresholds} thresholds computed again in float64"
+            f"to make again what is wrong and all that came of it: nearfar verify {shlex.quote(str(out))} --repair"
         )
     return 1 if result.problems else 0
 
 
-def audit_plan(
-    pool: str,
-    benchmarks: Sequence[str],
-    reference: str | None,
-    out: str,
-    encoder: tuple[str | None, str | None],
-) -> Plan:
-    """Make a plan from the options of `nearfar audit`; formats are found out."""
-    named: dict[str, Any] = {}
-    for option in benchmarks:
-        name, equals, path = option.partition("=")
-        if not equals or not path:
-            raise PlanError(
-                f"--benchmark takes NAME=PATH, got '{option}'; write --benchmark sketch=/data/sketch"
-            )
-        if name in named:
-            raise PlanError(f"--benchmark {name} is given twice; give each benchmark a name of its own")
-        named[name] = detected(path)
-    model, pretrained = encoder
-    choice = None if model is None else EncoderChoice(model=model, pretrained=pretrained)
-    calibrating = None if reference is None else detected(reference)
-    return build_audit_plan(detected(pool), named, out, reference=calibrating, encoder=choice)
-
-
-def detected(path: str) -> Any:
-    """Find out the format of a set.
-
-    Raises:
-        DataError: If no reader, or more than one, takes it for its own; the message says what was found.
-    """
-    fits = detect(Path(path))
-    if len(fits) != 1:
-        raise DataError(
-            f"{path}: {describe(Path(path))}; {'several formats fit' if fits else 'no format fits'}"
-            f"{' (' + ', '.join(fits) + ')' if fits else ''}. Write a plan file and name the format there"
-        )
-    return {"path": path, "format": fits[0]}
+def _say_wrong(result: Verification, as_json: bool) -> None:
+    for problem in result.problems:
+        print(json.dumps({"event": "wrong", "problem": problem}) if as_json else f"wrong: {problem}")
 
 
 def audit(plan: Plan, spec: str | None, allowed: str | None, chosen: RunOptions, as_json: bool) -> int:

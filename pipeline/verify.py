@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from indexes.errors import OutputError
+from indexes.errors import NearfarError, OutputError
 from pipeline import layout
 from pipeline.commit import Record, read_record
 from pipeline.execution.context import RunContext
@@ -36,6 +36,9 @@ class Verification:
         thresholds: Queries whose threshold was computed again.
         splits: Splits that were decided again.
         problems: One sentence each; empty if all is well.
+        damaged: Units (`stage/name`) of which a file is not what was committed.
+        walked: Every unit that was looked at, in the order in which they depend on each other.
+        parts: The set and the number of the part that a unit is for, of those that are for one.
     """
 
     files: int = 0
@@ -43,6 +46,14 @@ class Verification:
     thresholds: int = 0
     splits: int = 0
     problems: list[str] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
+    walked: list[str] = field(default_factory=list)
+    parts: dict[str, tuple[str, int]] = field(default_factory=dict)
+
+    def counts(self) -> dict[str, Any]:
+        """Say what was checked and what is wrong, for programs."""
+        numbers = {name: getattr(self, name) for name in ("files", "decisions", "thresholds", "splits")}
+        return numbers | {"problems": self.problems, "damaged": self.damaged}
 
 
 def verify(out: Path, samples: int = 256, seed: int = 0) -> Verification:
@@ -80,16 +91,30 @@ def replay(out: Path, result: Verification) -> RunContext:
     lock = load_lock(out / layout.LOCK_FILE)
     plan = lock.plan.model_copy(update={"output": str(out)})
     run = open_run(plan, RunOptions(command=lock.fingerprints["command"]))
+    try:
+        _walk(run, result)
+    except NearfarError:
+        if (
+            not result.problems
+        ):  # else a later stage could not be planned from files that are known to be damaged
+            raise
+    return run
+
+
+def _walk(run: RunContext, result: Verification) -> None:
     contents: dict[str, str] = {}
     for _, wave in waves(run):
         for work in wave:
             record = read_record(run.out, work.stage, work.name)
             if record is None or record.fingerprint != work.unit().fingerprint:
-                raise OutputError(_not_done(work, out))
+                raise OutputError(_not_done(work, run.out))
             _check_inputs(work, record, contents, result)
             run.done[work.stage][work.name] = record
-            _check_files(run.out, record, result)
-    return run
+            result.walked.append(record.label)
+            if work.part is not None:
+                result.parts[record.label] = work.part
+            if not _whole(run.out, record, result):
+                result.damaged.append(record.label)
 
 
 def _not_done(work: Work[Any, Any], out: Path) -> str:
@@ -109,7 +134,9 @@ def _check_inputs(
         raise OutputError(_not_done(work, Path(work.place.out)))
 
 
-def _check_files(out: Path, record: Record, result: Verification) -> None:
+def _whole(out: Path, record: Record, result: Verification) -> bool:
+    """Hash a unit's files, and say of each that is not what was committed."""
+    before = len(result.problems)
     for output in record.outputs:
         result.files += 1
         path = out / output.path
@@ -120,3 +147,4 @@ def _check_files(out: Path, record: Record, result: Verification) -> None:
                 result.problems.append(f"{output.path} is not what was committed: its sha256 differs")
         except OSError as error:
             result.problems.append(f"{output.path} cannot be read: {error.strerror}")
+    return len(result.problems) == before

@@ -39,6 +39,8 @@ ROOMS = (
     "estimate",
     "recomputing",
     "verify",
+    "repair",
+    "auditing",
     "ending",
     "commands",
     "doctor",

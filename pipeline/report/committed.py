@@ -70,6 +70,6 @@ def _named(path: Path) -> Iterator[None]:
         yield
     except (pa.ArrowException, OSError) as error:
         raise DataError(
-            f"'{path}' was committed by the run but cannot be read now ({error}); run `nearfar verify` on its folder "
-            "to see what else is damaged, remove it, and run the plan again"
+            f"'{path}' was committed by the run but cannot be read now ({error}); `nearfar verify OUT --repair` "
+            "on the output folder makes again what is damaged"
         ) from error

@@ -200,7 +200,7 @@ def _check_aligned(files: Sequence[Committed]) -> int:
         if outline != outlines[0]:
             raise DataError(
                 f"'{files[0].path}' and '{file.path}' do not list the same samples, though both are of one part of the "
-                "pool; run `nearfar verify` on the output folder, remove what it calls wrong, and run the plan again"
+                "pool; `nearfar verify OUT --repair` on the output folder makes again what is damaged"
             )
     return len(outlines[0]) if outlines else 0
 

@@ -1,0 +1,149 @@
+"""`nearfar verify` names the command that repairs, and the command repairs: one flipped bit in every kind of file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from small_sets import write_plan, write_sets
+
+from pipeline.cli import main
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> Run:
+    def run(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as stopped:
+            main(arguments)
+        output = capsys.readouterr()
+        return int(stopped.value.code or 0), output.out, output.err
+
+    return run
+
+
+@pytest.fixture
+def out(tmp_path: Path, cli: Run) -> Path:
+    write_sets(tmp_path)
+    code, _, errors = cli("run", str(write_plan(tmp_path)))
+    assert code == 0, errors
+    return tmp_path / "out"
+
+
+KINDS = ("samples", "lost", "indexes", "measures", "neighbours", "splits", "report", "commits")
+
+
+def content(out: Path) -> dict[str, str]:
+    """Every file that a run commits, and its records, by sha256."""
+    files = [path for kind in KINDS for path in (out / kind).rglob("*") if path.is_file()]
+    return {str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def flip(path: Path) -> None:
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    path.write_bytes(raw)
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        "samples/pool/part-0001.parquet",
+        "samples/one/part-0000.parquet",
+        "lost/read/pool/part-0000.parquet",
+        "indexes/one/index.faiss",
+        "indexes/two/queries.parquet",
+        "measures/similarity/one/part-0002.parquet",
+        "neighbours/one/part-0000.parquet",
+        "splits/pruned/part-0000.parquet",
+        "splits/core/uids.npy",
+        "report/report.html",
+        "report/audit.json",
+    ],
+)
+def test_a_flipped_bit_is_found_and_the_command_that_is_named_repairs_it(
+    out: Path, cli: Run, damaged: str
+) -> None:
+    before = content(out)
+    flip(out / damaged)
+    code, said, _ = cli("verify", str(out))
+    assert code == 1
+    assert f"wrong: {damaged} is not what was committed" in said
+    command = said.splitlines()[-1].partition(": nearfar ")[2].split()
+    assert command == ["verify", str(out), "--repair"]
+    code, said, errors = cli(*command)
+    assert code == 0, said + errors
+    assert "all well" in said
+    assert content(out) == before
+    assert cli("verify", str(out))[0] == 0
+
+
+def commit_as_if_right(out: Path, path: Path, **told: object) -> None:
+    """Make the record of a measure's part say of its file what is there now."""
+    name = out / "commits" / "measure" / "one 0000.json"
+    record = json.loads(name.read_text())
+    for output in record["outputs"]:
+        if output["path"] == str(path.relative_to(out)):
+            output |= told
+    name.write_text(json.dumps(record))
+
+
+def change(path: Path, column: str, amount: float) -> None:
+    table = pq.read_table(path)
+    values = pa.array(np.asarray(table.column(column)) + amount)
+    pq.write_table(table.set_column(table.column_names.index(column), column, values), path)
+
+
+def test_a_wrong_answer_that_came_of_a_rotten_byte_goes_with_it(out: Path, cli: Run) -> None:
+    """Splits that were cut from a measure of the right size and wrong bytes are committed with a right sha256."""
+    before = content(out)
+    path = out / "measures" / "similarity" / "one" / "part-0000.parquet"
+    change(path, "margin", 9.0)
+    commit_as_if_right(out, path, bytes=path.stat().st_size)
+    for split in ("pruned", "core", "control", "wide", "mixed"):
+        (out / "commits" / "split" / f"{split}.json").unlink()
+    assert cli("run", str(out.parent / "plan.yaml"))[0] == 0
+    wrong = content(out)
+    assert any(wrong.get(name) != before[name] for name in before if name.startswith("splits/pruned/"))
+    code, said, _ = cli("verify", str(out))
+    assert (code, "splits/" in said) == (1, False), "of the splits nothing looks damaged"
+    assert cli("verify", str(out), "--repair")[0] == 0
+    assert content(out) == before
+
+
+def test_a_decision_that_is_wrong_in_sound_files_is_made_again(out: Path, cli: Run) -> None:
+    before = content(out)
+    path = out / "measures" / "similarity" / "one" / "part-0000.parquet"
+    change(path, "similarity", 2**-20)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    commit_as_if_right(out, path, bytes=path.stat().st_size, sha256=digest)
+    assert cli("run", str(out.parent / "plan.yaml"))[0] == 0
+    code, said, _ = cli("verify", str(out), "--samples", "360")
+    assert (code, "one.similarity" in said, "is not what was committed" in said) == (1, True, False)
+    code, said, _ = cli("verify", str(out), "--samples", "360", "--repair")
+    assert (code, "all well" in said) == (0, True)
+    assert content(out) == before
+
+
+def test_json_has_the_problems_and_the_units(out: Path, cli: Run) -> None:
+    flip(out / "splits" / "core" / "uids.npy")
+    code, said, _ = cli("verify", str(out), "--json")
+    found = json.loads(said.splitlines()[-1])
+    assert (code, found["damaged"], len(found["problems"])) == (1, ["split/core"], 1)
+    code, said, _ = cli("verify", str(out), "--repair", "--json")
+    last = json.loads(said.splitlines()[-1])
+    assert (code, last["damaged"], last["problems"]) == (0, [], [])
+
+
+def test_a_sound_run_is_left_alone(out: Path, cli: Run) -> None:
+    times = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+    code, said, _ = cli("verify", str(out), "--repair")
+    assert (code, "all well" in said, "--repair" in said) == (0, True, False)
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()} == times
