@@ -104,9 +104,14 @@ class Leakage:
     crowded: int
 
     @property
+    def mostly_crowded(self) -> bool:
+        """Whether most of the queries have a crowd of samples above the threshold."""
+        return self.crowded > CROWDED_SHARE * self.queries
+
+    @property
     def confidence(self) -> str:
         """How sure one can be that these are copies, in one word."""
-        if self.queries and self.crowded > CROWDED_SHARE * self.queries:
+        if self.mostly_crowded:
             return "low"
         return "moderate" if self.degree == "hard" else "low"
 

@@ -69,6 +69,13 @@ class Compared:
     pairs: tuple[Pair, ...]
 
 
+def above_reference(compared: Compared, answers: Answers) -> int | None:
+    """Count the queries to which a set comes nearer than the reference does; None without a reference."""
+    if "reference" not in compared.sets:
+        return None
+    return int(np.count_nonzero(answers.nearest > compared.queries.threshold))
+
+
 def set_key(split: str) -> str:
     """Name a split among the sets; a split may be called "pool" or "reference" itself."""
     return f"split {split}"

@@ -15,8 +15,7 @@ import numpy as np
 
 from curation.audit import MARGINS, QUANTILES, SIMILARITIES, STEPS_PER_UNIT, Grid, IntArray, gap, quantiles
 from curation.leakage import MODALITY_NAMES, Leakage
-from pipeline.report.answers import Answers
-from pipeline.report.compare import Compared, Pair, set_key
+from pipeline.report.compare import Compared, Pair, above_reference, set_key
 from pipeline.report.drawing.cascade import waterfall
 from pipeline.report.evidence import Source
 from pipeline.report.findings import Finding, Findings
@@ -107,13 +106,6 @@ def _set(findings: Findings, compared: Compared, name: str) -> Json | None:
         "queries_above_reference": above_reference(compared, answers),
         "median_by_rank": list(answers.medians),
     }
-
-
-def above_reference(compared: Compared, answers: Answers) -> int | None:
-    """Count the queries to which a set comes nearer than the reference does; None without a reference."""
-    if "reference" not in compared.sets:
-        return None
-    return int(np.count_nonzero(answers.nearest > compared.queries.threshold))
 
 
 def _gain(findings: Findings, compared: Compared) -> Json | None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from curation.leakage import LEVELS, Leakage
+from pipeline.report.compare import above_reference
 from pipeline.report.drawing.text import count, percent
 from pipeline.report.findings import Finding, Findings
 from pipeline.report.request import ReportOptions, Search
@@ -16,7 +17,7 @@ HEADLINES = {
     "soft": "Near pairs found: possibly copies",
     "none": "No near pair found",
 }
-# No near pair was found, but what was not looked at could change that, or near samples lie below the level.
+# No near pair was found, but what was not looked at could change that, or the pool comes nearer than the reference.
 OPEN = "open"
 
 
@@ -57,9 +58,23 @@ def _doubts(findings: Findings, of: Sequence[Finding]) -> list[str]:
         for name, found in rows.items()
         if found.lost
     ]
+    doubts += _nearer_than_reference(of)
     if not findings.request.search.exact:
         doubts.append("the search was approximate and may miss near samples")
     return doubts
+
+
+def _nearer_than_reference(of: Sequence[Finding]) -> list[str]:
+    """Say for how many queries the pool holds a sample nearer than the reference comes: what near-pruning is about."""
+    nearer = sum(above_reference(found.compared, found.compared.sets["pool"]) or 0 for found in of)
+    queries = sum(found.verdict.queries for found in of)
+    if not nearer:
+        return []
+    verb = "has" if nearer == 1 else "have"
+    return [
+        f"{count(nearer)} of {count(queries)} queries ({percent(nearer / queries)}) {verb} a pool sample nearer than "
+        "the reference comes"
+    ]
 
 
 def gravest(findings: Sequence[Finding]) -> str:
@@ -91,7 +106,7 @@ def confidence(finding: Finding, search: Search) -> str:
             return "moderate: every sample was compared, but only as this encoder sees it"
         return "low: the search was approximate and may miss near samples"
     leak = pool.hard if found.level == "hard" else pool.soft
-    if found.confidence == "low" and leak.crowded:
+    if leak.mostly_crowded:
         return f"low: {_crowd(leak)}"
     return f"{found.confidence}: similarity alone is not identity"
 
@@ -113,12 +128,14 @@ def notes(findings: Findings) -> list[str]:
         found.append(
             "Byte-identical files could not be looked for where a set brings vectors instead of image files."
         )
+    # An audit cuts no split: nothing was pruned.
+    missed = "near-pruning may let copies pass" if findings.request.splits else "copies may lie below them"
     for finding in findings.benchmarks:
         for source in finding.sources[1:]:
             if source.hard.queries:
                 found.append(
                     f"The reference itself has a sample above {options.hard:g} for {count(source.hard.queries)} "
-                    f"queries of {finding.name}. Their thresholds lie so high that near-pruning may let copies pass."
+                    f"queries of {finding.name}. Their thresholds lie so high that {missed}."
                 )
     return found
 

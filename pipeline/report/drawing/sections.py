@@ -9,8 +9,7 @@ from typing import Any
 
 from curation.audit import gap
 from curation.leakage import MODALITY_NAMES, Leakage
-from pipeline.report.compare import set_key
-from pipeline.report.document import above_reference
+from pipeline.report.compare import above_reference, set_key
 from pipeline.report.drawing.axes import Chart
 from pipeline.report.drawing.cards import Group, groups
 from pipeline.report.drawing.charts import Series, curve, gap_bounds, ranks, ridges
@@ -168,6 +167,8 @@ def flattened(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
     if isinstance(value, Mapping) and value:
         for name, inner in value.items():
             yield from flattened(inner, f"{path}.{name}" if path else str(name))
+    elif value is None or value in ([], {}, ""):
+        yield brief(path), "not stated" if value is None else "none"
     elif isinstance(value, str):
         yield brief(path), brief(value)
     else:

@@ -15,10 +15,9 @@ from pipeline.report import ReportOptions, ReportRequest, Search, build_report
 from pipeline.report.drawing.axes import Scale, line, plain, steps, ticks
 from pipeline.report.drawing.cascade import waterfall
 from pipeline.report.drawing.charts import Series, curve, gap_bounds, ranks, ridges, spread
+from pipeline.report.drawing.sections import flattened
 from pipeline.report.findings import Finding, Findings, collect
-from pipeline.report.loss_lines import loss_lines
-from pipeline.report.outcomes import Rows
-from pipeline.report.statements import confidence, headline, level_of, notes, sentence
+from pipeline.report.statements import confidence, notes, sentence
 
 
 @pytest.fixture(scope="module")
@@ -58,54 +57,35 @@ def test_a_crowd_is_named(world: World) -> None:
     assert "whole crowd of samples above 0.5" in confidence(sketch, Search())
 
 
-def clean(findings: Findings) -> Findings:
-    """The same findings of sets that lost nothing."""
-    rows = {n: replace(r, listed=r.measured, failed={}, quarantined={}) for n, r in findings.rows.items()}
-    return replace(findings, rows=rows)
+def test_a_crowd_is_named_only_where_most_are_crowded(world: World) -> None:
+    _, sketch = found(world.request, hard=1.01, soft=0.9)
+    pool = sketch.sources[0]
+    for crowded, words in (
+        (0, "similarity alone"),
+        (2, "similarity alone"),
+        (3, "3 of them have a whole crowd"),
+    ):
+        leak = replace(pool.soft, queries=4, crowded=crowded)
+        told = confidence(replace(sketch, sources=(replace(pool, soft=leak),)), Search())
+        assert told.startswith(f"low: {words}")
 
 
-def test_all_is_well_only_where_nothing_that_was_lost_could_change_it(world: World) -> None:
-    findings, sketch = found(world.request, hard=1.02, soft=1.01)
-    pool = findings.rows["pool"]
-    assert pool.lost == 7
-    assert headline(findings).level == level_of(findings, sketch) == "open"
-    assert headline(findings).text.startswith("No near pair found, but 7 of ")
-    calm = clean(findings)
-    assert headline(calm).level == level_of(calm, sketch) == "none"
-    assert headline(calm).text == "No near pair found"
-    # A row that a benchmark lost opens its own verdict and the whole, not that of another benchmark.
-    lost = replace(
-        calm.rows["benchmark photo"], listed=calm.rows["benchmark photo"].listed + 1, failed={"x": 1}
-    )
-    one = replace(calm, rows={**calm.rows, "benchmark photo": lost})
-    assert "1 of 51 rows of benchmark photo could not be compared" in headline(one).text
-    assert level_of(one, sketch) == "none"
-    assert level_of(one, one.benchmarks[0]) == "open"
-    # The reference's losses could only make thresholds higher.
-    kept = replace(calm.rows["reference"], listed=calm.rows["reference"].listed + 1, failed={"x": 1})
-    assert headline(replace(calm, rows={**calm.rows, "reference": kept})).level == "none"
+def test_notes_of_an_audit_say_nothing_of_pruning(world: World) -> None:
+    findings, _ = found(world.request, hard=0.8, soft=0.7)
+    assert "near-pruning may let copies pass" in " ".join(notes(findings))
+    alone = notes(replace(findings, request=replace(findings.request, splits=())))
+    assert "so high that copies may lie below them" in " ".join(alone)
+    assert "prun" not in " ".join(alone)
 
 
-def test_an_approximate_search_leaves_the_headline_open(world: World) -> None:
-    findings, _ = found(replace(world.request, search=Search("ivf", False)), hard=1.02, soft=1.01)
-    said = headline(clean(findings))
-    assert (said.level, said.text) == (
-        "open",
-        "No near pair found, but the search was approximate and may miss near samples",
-    )
-
-
-def test_losses_do_not_hide_what_was_found(world: World) -> None:
-    findings, sketch = found(world.request)
-    assert headline(findings).level == headline(clean(findings)).level == "hard"
-    assert level_of(findings, sketch) == "hard"
-
-
-def test_a_loss_is_said_with_its_share_and_first_reasons() -> None:
-    rows = Rows(None, 1006, {"HTTP 404": 4, "b": 2}, {"a\u202e": 3, "late": 2, "nan": 1}, 5)
-    whole = Rows(None, 10, {}, {}, 1)
-    assert loss_lines({"pool": rows, "benchmark one": whole}) == [
-        "pool: 12 of 1,006 rows lost (1.2 %): 4 HTTP 404, 3 a\u27e8U+202E\u27e9, 2 b, 3 for other reasons"
+def test_provenance_prints_words_for_what_is_not_there() -> None:
+    given = {"sets": {"one": {"notes": [], "format": None, "rows": 0, "options": {}}}, "text": ""}
+    assert list(flattened(given)) == [
+        ("sets.one.notes", "none"),
+        ("sets.one.format", "not stated"),
+        ("sets.one.rows", "0"),
+        ("sets.one.options", "none"),
+        ("text", "none"),
     ]
 
 
