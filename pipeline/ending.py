@@ -64,6 +64,7 @@ def say(run: RunContext, as_json: bool) -> None:
         Console(highlight=False).print(_splits(audit))
         print(f"splits: {run.plan.output}/splits")
     if audit["benchmarks"]:
+        Console(highlight=False).print(_benchmarks(audit))
         print(audit["headline"]["text"])
     for line in loss_lines(rows_of(audit)):
         print(line)
@@ -77,6 +78,26 @@ def _splits(audit: Json) -> Table:
         kept, rows = _count(split["kept"]), _count(split["rows"])
         share = f"{split['kept'] / split['rows']:.1%}" if split["rows"] else "-"
         table.add_row(name, kept, rows, share)
+    return table
+
+
+def _benchmarks(audit: Json) -> Table:
+    """Tabulate what the pool holds near each benchmark: queries by degree, as the report's summary counts them."""
+    levels = audit["levels"]
+    table = Table(
+        "benchmark", "queries", f"> {levels['hard']:g}", f"> {levels['soft']:g}", box=None, pad_edge=False
+    )
+    with_reference = any(found["reference"] for found in audit["benchmarks"].values())
+    if with_reference:
+        table.add_column("nearer than reference")
+        table.add_column("pool samples above a threshold")
+    for name, found in audit["benchmarks"].items():
+        leaks = found["leakage"][0]
+        hard, soft = leaks["hard"]["queries"], leaks["soft"]["queries"]
+        cells = [found["queries"], hard, hard + soft]
+        if with_reference:
+            cells += [found["pool"]["queries_above_reference"], found["pool_samples"]["margin_above_0"]]
+        table.add_row(name, *map(_count, cells))
     return table
 
 

@@ -128,6 +128,26 @@ def test_terminal_report_and_splits_count_the_same_rows(sets: Path, cli: Run) ->
     assert (found["rows"]["pool"]["listed"], found["rows"]["pool"]["lost"]) == (360, 40)
 
 
+def test_each_benchmark_has_a_line_that_brute_force_confirms(sets: Path, cli: Run) -> None:
+    code, out, _ = cli("run", str(write_plan(sets, audit={"hard": 0.9, "soft": 0.8})))
+    assert code == 0
+    pool, reference = (gathered(sets, name) for name in ("pool", "reference"))
+    for name in ("one", "two"):
+        queries = gathered(sets, name)
+        similarity, threshold = pool @ queries.T, (reference @ queries.T).max(axis=0)
+        nearest = similarity.max(axis=0)
+        counts = [len(queries), (nearest > 0.9).sum(), (nearest > 0.8).sum(), (nearest > threshold).sum()]
+        counts.append((similarity > threshold).any(axis=1).sum())
+        line = next(line for line in out.splitlines() if line.split()[:1] == [name])
+        assert line.split() == [name, *map(str, counts)]
+    assert audit(cli, sets)[1].split()[:6] == ["benchmark", "queries", ">", "0.99", ">", "0.95"]
+
+
+def gathered(sets: Path, name: str) -> np.ndarray:
+    files = sorted((sets / name / "img_emb").glob("*.npy"))
+    return np.concatenate([np.load(file) for file in files]).astype(np.float64)
+
+
 def test_json_ends_with_the_losses(sets: Path, cli: Run) -> None:
     damage(sets, "two", 0, unit(22, 15), 2, 0)
     code, out, _ = cli("run", str(write_plan(sets)), "--json")
