@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from indexes.errors import DataError
 from pipeline.readers._contract import Shard, ShardRows
 from pipeline.readers._described import ROLES, described, notes
-from pipeline.readers._tar import Sample
+from pipeline.readers._tars.tar_samples import Sample
 from pipeline.sets import columns, uids
 
 Flags: TypeAlias = NDArray[np.bool_]

@@ -17,12 +17,13 @@ from pathlib import Path
 import pyarrow as pa
 
 from indexes.errors import DataError, RunFailedError
-from pipeline.readers import _files, _sidecar, _tar
+from pipeline.readers import _files, _sidecar
 from pipeline.readers._contract import Shard, ShardRead, ShardRows, noted
 from pipeline.readers._held import MetadataFile
 from pipeline.readers._partners import check_partners, not_there
-from pipeline.readers._tar_members import content_of, opened
-from pipeline.readers._tar_stream import HashedFile
+from pipeline.readers._tars import tar_samples
+from pipeline.readers._tars.tar_members import content_of, opened
+from pipeline.readers._tars.tar_stream import HashedFile
 from pipeline.sets.source import Source
 
 _STATS_BYTES = 1 << 20
@@ -67,7 +68,7 @@ def rows(source: Source, shard: Shard) -> ShardRows:
 def images(source: Source, shard: Shard) -> Iterator[tuple[str, bytes]]:
     """Read the images of a shard from front to back."""
     with opened(shard.files[0]) as file:
-        for sample in _tar.walk(file, shard.files[0], _tar.Wanted(images=True)):
+        for sample in tar_samples.walk(file, shard.files[0], tar_samples.Wanted(images=True)):
             if sample.fault is None and sample.content is not None:
                 yield sample.key, sample.content
 
@@ -82,7 +83,7 @@ class TarRead:
 
     def __init__(self, shard: Shard, wants_images: bool) -> None:
         self._shard, self._wants_images = shard, wants_images
-        self._samples: list[_tar.Sample] | None = None
+        self._samples: list[tar_samples.Sample] | None = None
         self._digests: dict[str, str] = {}
         self._stats: bytes | None = None
         sidecar = _file(shard, ".parquet")
@@ -97,10 +98,12 @@ class TarRead:
         if not self._wants_images:
             return
         path = self._shard.files[0]
-        found: list[_tar.Sample] = []
+        found: list[tar_samples.Sample] = []
         with opened(path) as file:
             hashed = HashedFile(file)
-            for sample in _tar.walk(hashed, path, _tar.Wanted(images=True, texts=self._needs_texts)):
+            for sample in tar_samples.walk(
+                hashed, path, tar_samples.Wanted(images=True, texts=self._needs_texts)
+            ):
                 content, sample.content = sample.content, None
                 found.append(sample)
                 if sample.fault is None and content is not None:
@@ -120,7 +123,9 @@ class TarRead:
                 raise RunFailedError(
                     f"the rows of {self._shard.name} were asked for before its images were read"
                 )
-            self._samples = _tar.scan(self._shard.files[0], _tar.Wanted(texts=self._needs_texts))
+            self._samples = tar_samples.scan(
+                self._shard.files[0], tar_samples.Wanted(texts=self._needs_texts)
+            )
         self._stats = _stats(self._shard)
         stated = _counts(self._shard, self._stats)
         if self._sidecar is None:
@@ -156,7 +161,7 @@ def image(source: Source, shard: Shard, keys: Collection[str]) -> dict[str, byte
     """Read a few images by key; of samples that share a key, the first."""
     found: dict[str, bytes] = {}
     with opened(shard.files[0]) as file:
-        for sample in _tar.scan(shard.files[0]):
+        for sample in tar_samples.scan(shard.files[0]):
             if sample.key in keys and sample.key not in found and sample.fault is None and sample.image:
                 found[sample.key] = content_of(file, sample.image, shard.files[0])
     return found

@@ -275,9 +275,10 @@ def test_an_unreadable_sample_keeps_its_place_in_the_sidecar(tmp_path: Path) -> 
 
 
 def test_an_image_too_large_to_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pipeline.readers import _contract, _tar
+    from pipeline.readers import _contract
+    from pipeline.readers._tars import tar_samples
 
-    for module in (_contract, _tar):
+    for module in (_contract, tar_samples):
         monkeypatch.setattr(module, "MAX_IMAGE_BYTES", 20)
     tar(tmp_path, [image("0"), ("1.jpg", b"x" * 21)])
     found = read(tmp_path)

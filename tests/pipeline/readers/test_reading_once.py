@@ -143,9 +143,9 @@ def test_of_several_images_the_one_that_open_clip_takes(tmp_path: Path, kinds: t
 def test_a_large_image_of_the_taken_kind_is_not_replaced_by_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipeline.readers import _tar
+    from pipeline.readers._tars import tar_samples
 
-    monkeypatch.setattr(_tar, "MAX_IMAGE_BYTES", 20)
+    monkeypatch.setattr(tar_samples, "MAX_IMAGE_BYTES", 20)
     entries = [("a.gif", b"gif"), ("a.png", b"x" * 21), ("b.gif", b"x" * 21), ("b.png", b"png")]
     write_tar(tmp_path / "0.tar", entries)
     source = Source(path=str(tmp_path), format="img2dataset")

@@ -9,7 +9,7 @@ import tarfile
 import numpy as np
 import pytest
 
-from pipeline.readers._tar_stream import HashedFile
+from pipeline.readers._tars.tar_stream import HashedFile
 
 
 @pytest.mark.parametrize("seed", range(20))

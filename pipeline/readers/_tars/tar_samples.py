@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from indexes.errors import DataError
 from pipeline.readers._contract import IMAGE_KINDS, MAX_IMAGE_BYTES, too_large
-from pipeline.readers._tar_members import Opened, Span, content_of, members, opened
-from pipeline.readers._tar_names import TEXTS, Names, key_fault
+from pipeline.readers._tars.tar_members import Opened, Span, content_of, members, opened
+from pipeline.readers._tars.tar_names import TEXTS, Names, key_fault
 from pipeline.sets.columns import plain_text
 
 MAX_TEXT_BYTES = 16 << 20

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, TypeAlias
 
 from indexes.errors import DataError
-from pipeline.readers._tar_stream import HashedFile
+from pipeline.readers._tars.tar_stream import HashedFile
 
 Opened: TypeAlias = IO[bytes] | HashedFile
 _END_BYTES = 2 * tarfile.BLOCKSIZE

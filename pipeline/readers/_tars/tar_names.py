@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from pipeline.readers._contract import IMAGE_KINDS
-from pipeline.readers._tar_members import members, opened
+from pipeline.readers._tars.tar_members import members, opened
 
 TEXTS = ("json", "txt")
 MAX_KEY_BYTES = 4096
