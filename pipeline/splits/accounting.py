@@ -54,7 +54,8 @@ def require_all(losses: Losses, rows: int, what: str) -> None:
     if rows != losses.healthy():
         raise RunFailedError(
             f"rows are unaccounted for: {losses.healthy():,} samples can be chosen from, but {rows:,} were "
-            f"{what}; files of the pool and its measures are out of step. Run `nearfar verify --repair` to make them again"
+            f"{what}; files of the pool and its measures are out of step. "
+            "Run `nearfar verify --repair` to make them again"
         )
 
 
