@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import whole_runs
+from small_sets import write_sets
 
 # A suite that was started in the background has Ctrl-C ignored, and so would have all that it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -46,3 +47,25 @@ def finished_run(small_world: Path, tmp_path_factory: pytest.TempPathFactory) ->
 def quickstart_output(finished_run: FinishedRun) -> Path:
     """The output folder of that run; read it, change nothing in it."""
     return finished_run.out
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> whole_runs.Run:
+    """Run the command line in this process: exit code, standard output, standard error."""
+    from pipeline.cli import main
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as stopped:
+            main(arguments)
+        output = capsys.readouterr()
+        assert "Traceback" not in output.err + output.out
+        return int(stopped.value.code or 0), output.out, output.err
+
+    return run
+
+
+@pytest.fixture
+def sets(tmp_path: Path) -> Path:
+    """A folder with the small sets."""
+    write_sets(tmp_path)
+    return tmp_path

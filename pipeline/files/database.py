@@ -113,8 +113,8 @@ def _literal(path: str) -> str:
     return "".join(f"[{mark}]" if mark in "*?[" else mark for mark in path)
 
 
-@cache
-def _parser() -> duckdb.DuckDBPyConnection:
+def sealed() -> duckdb.DuckDBPyConnection:
+    """Open a database in memory that reaches no file, network, extension or Python name: to parse and bind with."""
     settings: dict[str, Any] = {
         "threads": 1,
         "python_enable_replacements": False,
@@ -124,6 +124,11 @@ def _parser() -> duckdb.DuckDBPyConnection:
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     return connection
+
+
+@cache
+def _parser() -> duckdb.DuckDBPyConnection:
+    return sealed()
 
 
 def parse_predicate(text: str) -> Predicate:

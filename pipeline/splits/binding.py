@@ -17,7 +17,7 @@ import pyarrow as pa
 from curation.predicates import path_type
 from curation.rule import Rule, Scope
 from indexes.errors import PlanError
-from pipeline.files.database import parse_predicate
+from pipeline.files.database import parse_predicate, sealed
 
 _BINDING = threading.Lock()
 
@@ -92,12 +92,4 @@ def _bindable(kind: Any) -> Any:
 
 @cache
 def _binder() -> duckdb.DuckDBPyConnection:
-    settings: dict[str, Any] = {
-        "threads": 1,
-        "python_enable_replacements": False,
-        "autoload_known_extensions": False,
-    }
-    connection = duckdb.connect(":memory:", config=settings)
-    connection.execute("SET enable_external_access = false")
-    connection.execute("SET lock_configuration = true")
-    return connection
+    return sealed()

@@ -6,8 +6,11 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+Run = Callable[..., tuple[int, str, str]]
+"""What the `cli` fixture is: arguments to exit code, standard output, standard error."""
 ROOT = Path(__file__).resolve().parents[2]
 QUICKSTART = ROOT / "data_manifests" / "plans" / "quickstart.yaml"
 

@@ -6,33 +6,12 @@ import json
 import re
 import shlex
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from small_sets import rows_of, unit, write_part, write_sets
-
-from pipeline.cli import main
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Run:
-    def run(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as stopped:
-            main(arguments)
-        output = capsys.readouterr()
-        return int(stopped.value.code or 0), output.out, output.err
-
-    return run
-
-
-@pytest.fixture
-def sets(tmp_path: Path) -> Path:
-    write_sets(tmp_path)
-    return tmp_path
+from small_sets import rows_of, unit, write_part
+from whole_runs import Run
 
 
 def audit(cli: Run, sets: Path, *more: str, **replaced: str) -> tuple[int, str, str]:

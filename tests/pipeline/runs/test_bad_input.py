@@ -18,32 +18,10 @@ import pytest
 import whole_runs
 import yaml
 from small_sets import WIDTH, plan_of, rows_of, unit, write_part, write_plan, write_sets
+from whole_runs import Run
 
-from pipeline.cli import main
 from pipeline.files.index_file import save_index
 from pipeline.passes import packed_queries as _queries
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def sets(tmp_path: Path) -> Path:
-    write_sets(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the command line in this process: exit code, standard output, standard error."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as stopped:
-            main(arguments)
-        output = capsys.readouterr()
-        assert "Traceback" not in output.err + output.out
-        return int(stopped.value.code or 0), output.out, output.err
-
-    return run
 
 
 def kept(out: Path, split: str = "pruned") -> list[dict[str, Any]]:

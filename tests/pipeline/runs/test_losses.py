@@ -3,34 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from small_sets import WIDTH, rows_of, unit, write_part, write_plan, write_sets
-
-from pipeline.cli import main
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Run:
-    def run(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as stopped:
-            main(arguments)
-        output = capsys.readouterr()
-        return int(stopped.value.code or 0), output.out, output.err
-
-    return run
-
-
-@pytest.fixture
-def sets(tmp_path: Path) -> Path:
-    write_sets(tmp_path)
-    return tmp_path
+from small_sets import WIDTH, rows_of, unit, write_part, write_plan
+from whole_runs import Run
 
 
 def damage(folder: Path, name: str, number: int, vectors: np.ndarray, rows: int, start: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,31 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 import whole_runs
 import yaml
-from small_sets import plan_of, rows_of, unit, write_part, write_plan, write_sets
+from small_sets import plan_of, rows_of, unit, write_part, write_plan
+from whole_runs import Run
 
 from indexes.canonical import canonical
-from pipeline.cli import main
 
-Cli = Callable[..., tuple[int, str, str]]
 TINY = whole_runs.ROOT / "data_manifests" / "encoders" / "tiny"
-
-
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
-    def run(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as stopped:
-            main(arguments)
-        output = capsys.readouterr()
-        assert "Traceback" not in output.err + output.out
-        return int(stopped.value.code or 0), output.out, output.err
-
-    return run
-
-
-@pytest.fixture
-def sets(tmp_path: Path) -> Path:
-    write_sets(tmp_path)
-    return tmp_path
 
 
 def table(folder: Path, *names: str) -> pa.Table:
@@ -46,7 +26,7 @@ def table(folder: Path, *names: str) -> pa.Table:
     )
 
 
-def refuse(cli: Cli, plan: Path, *words: str) -> None:
+def refuse(cli: Run, plan: Path, *words: str) -> None:
     """Both commands refuse, in the same words."""
     code, _, errors = cli("run", str(plan))
     assert code == 2, errors
@@ -84,7 +64,7 @@ def caption_plan(folder: Path, pool: Path, splits: Any, **more: Any) -> Path:
     return path
 
 
-def test_a_plan_of_captions_and_scores_alone(tmp_path: Path, cli: Cli) -> None:
+def test_a_plan_of_captions_and_scores_alone(tmp_path: Path, cli: Run) -> None:
     captions = [None if n % 11 == 0 else " ".join(["word"] * (n % 6)) for n in range(500)]
     pool = metadata_pool(tmp_path / "pool", captions)
     splits = {
@@ -106,7 +86,7 @@ def test_a_plan_of_captions_and_scores_alone(tmp_path: Path, cli: Cli) -> None:
     assert cli("verify", str(tmp_path / "out"))[0] == 0
 
 
-def test_two_encoders_compare_each_benchmark_with_its_own_vectors(tmp_path: Path, cli: Cli) -> None:
+def test_two_encoders_compare_each_benchmark_with_its_own_vectors(tmp_path: Path, cli: Run) -> None:
     """DataComp's arrays b32_* and l14_*, and a benchmark in the space of each."""
     rng = np.random.default_rng(0)
     wide, narrow = unit(1, 60, 24), unit(2, 60, 16)
@@ -156,7 +136,7 @@ def test_two_encoders_compare_each_benchmark_with_its_own_vectors(tmp_path: Path
     assert "large has vectors of width 24, the pool has 16" in errors
 
 
-def test_text_embeddings_need_captions_and_an_encoder(sets: Path, cli: Cli) -> None:
+def test_text_embeddings_need_captions_and_an_encoder(sets: Path, cli: Run) -> None:
     splits = {"fit": [{"clip-score": {"fraction": 0.5}}]}
     code, _, errors = cli("run", str(write_plan(sets, splits=splits)))
     assert code == 2
@@ -171,7 +151,7 @@ def test_text_embeddings_need_captions_and_an_encoder(sets: Path, cli: Cli) -> N
     assert "has no captions" in errors
 
 
-def test_clusters_need_a_number_and_rows(sets: Path, cli: Cli) -> None:
+def test_clusters_need_a_number_and_rows(sets: Path, cli: Run) -> None:
     splits = {"spread": [{"cap": {"by": "clusters.cluster", "most": 3}}]}
     refuse(cli, write_plan(sets, splits=splits), "clusters", "told its options")
     code, _, errors = cli("run", str(write_plan(sets, splits=splits, measures={"clusters": {"k": 1000}})))
@@ -180,7 +160,7 @@ def test_clusters_need_a_number_and_rows(sets: Path, cli: Cli) -> None:
     assert "Lower k" in errors
 
 
-def test_a_cap_by_cluster_keeps_so_many_of_each(sets: Path, cli: Cli) -> None:
+def test_a_cap_by_cluster_keeps_so_many_of_each(sets: Path, cli: Run) -> None:
     splits = {"spread": [{"cap": {"by": "clusters.cluster", "most": 3}}]}
     plan = write_plan(sets, splits=splits, measures={"clusters": {"k": 7}, "cluster_size": None})
     assert cli("run", str(plan))[0] == 0
@@ -194,7 +174,7 @@ def test_a_cap_by_cluster_keeps_so_many_of_each(sets: Path, cli: Cli) -> None:
     assert [sizes[cluster[uid]] for uid in found["uid"].to_pylist()] == found["cluster_size"].to_pylist()
 
 
-def test_a_measure_of_a_column_that_is_not_there(sets: Path, cli: Cli) -> None:
+def test_a_measure_of_a_column_that_is_not_there(sets: Path, cli: Run) -> None:
     code, _, errors = cli("run", str(write_plan(sets, measures={"clip_score": {"column": "score"}})))
     assert code == 2
     assert "'score'" in errors
@@ -211,12 +191,12 @@ def test_a_measure_of_a_column_that_is_not_there(sets: Path, cli: Cli) -> None:
         ("captions.lines > 1", ["where", "captions"]),
     ],
 )
-def test_plan_refuses_what_run_would(sets: Path, cli: Cli, predicate: str, words: list[str]) -> None:
+def test_plan_refuses_what_run_would(sets: Path, cli: Run, predicate: str, words: list[str]) -> None:
     refuse(cli, write_plan(sets, splits={"some": [{"where": predicate}]}), *words)
     assert not (sets / "out").exists()
 
 
-def test_an_output_of_an_older_version_is_refused(sets: Path, cli: Cli) -> None:
+def test_an_output_of_an_older_version_is_refused(sets: Path, cli: Run) -> None:
     plan = write_plan(sets)
     assert cli("run", str(plan))[0] == 0
     lock = sets / "out" / "plan.lock.yaml"
@@ -228,11 +208,11 @@ def test_an_output_of_an_older_version_is_refused(sets: Path, cli: Cli) -> None:
     assert cli("run", str(plan), "--overwrite")[0] == 0
 
 
-def test_a_pool_that_is_its_own_output(sets: Path, cli: Cli) -> None:
+def test_a_pool_that_is_its_own_output(sets: Path, cli: Run) -> None:
     refuse(cli, write_plan(sets, output=str(sets / "pool")), str(sets / "pool"))
 
 
-def test_split_facts_name_what_was_kept_and_why(sets: Path, cli: Cli) -> None:
+def test_split_facts_name_what_was_kept_and_why(sets: Path, cli: Run) -> None:
     assert cli("run", str(write_plan(sets)))[0] == 0
     facts = json.loads((sets / "out" / "splits" / "wide" / "split.json").read_text())
     assert [step["rule"] for step in facts["waterfall"]["dropped"]] == ["where", "near"]
