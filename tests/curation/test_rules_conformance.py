@@ -90,7 +90,9 @@ def test_the_schema_takes_what_the_rule_takes(name: str) -> None:
         jsonschema.validate({**options_of(name), "surprise": 1}, schema)
 
 
-@pytest.mark.parametrize("path", sorted(Path(rules.__file__).parent.glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted(Path(rules.__file__).parent.rglob("*.py")), ids=lambda path: path.stem
+)
 def test_a_rule_touches_no_connection_and_no_file(path: Path) -> None:
     imported = {
         name.split(".")[0]
