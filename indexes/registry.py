@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
 
 from indexes.errors import UnknownNameError
@@ -55,6 +54,6 @@ def _modules(paths: list[str], prefix: str) -> Iterator[str]:
         if entry.name.startswith("_"):
             continue
         if entry.ispkg:
-            yield from _modules([str(Path(path) / entry.name) for path in paths], f"{prefix}.{entry.name}")
+            yield from _modules([f"{path}/{entry.name}" for path in paths], f"{prefix}.{entry.name}")
         else:
             yield f"{prefix}.{entry.name}"
