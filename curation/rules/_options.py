@@ -11,6 +11,8 @@ Benchmarks = Annotated[tuple[Name, ...], Field(min_length=1)] | Literal["all"]
 Count = Annotated[int, Field(strict=True, ge=1)]
 Fraction = Annotated[float, Field(strict=True, gt=0, le=1)]
 Threshold = Annotated[float, Field(strict=True, ge=-1, le=1)]
+ClassValue = Annotated[int, Field(strict=True)] | Name
+"""A class as its column holds it: a position, or a text."""
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 
 
