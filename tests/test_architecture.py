@@ -77,6 +77,7 @@ PAIRS = {
     "cap": "a selection and the rule that gives it",
     "measure": "what a measure is, and the stage that computes them",
     "report": "the room, and the stage that makes the report",
+    "classes": "the room of matchers, and the measure that uses one",
     "captions": "the measure, and the alt texts of the rendered world",
 }
 PLUGIN_CLASSES = {"Identity", "Settings", "Options"}
