@@ -53,7 +53,7 @@ def lost_of(audit: Json, name: str) -> Lost:
 
 
 def say(run: RunContext, as_json: bool) -> None:
-    """Print what a run found: its splits, its headline, what each set lost, and where the report is."""
+    """Print what a run found: its splits, its headline, what each set lost, what was noted, where the report is."""
     audit = audit_of(run)
     if as_json:
         splits = {name: record.facts for name, record in run.done["split"].items()}
@@ -66,7 +66,7 @@ def say(run: RunContext, as_json: bool) -> None:
     if audit["benchmarks"]:
         Console(highlight=False).print(_benchmarks(audit))
         print(audit["headline"]["text"])
-    for line in loss_lines(rows_of(audit)):
+    for line in [*loss_lines(rows_of(audit)), *audit["headline"]["notes"]]:
         print(line)
     print(f"report: {run.plan.output}/{layout.report('report.html')}")
 

@@ -44,6 +44,7 @@ class Found:
     row: int = 0
     lost: list[pa.Table] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    odd: Counter[str] = field(default_factory=Counter)
     vectors: list[NDArray[np.float16]] = field(default_factory=list)
     metadata: list[pa.Table] = field(default_factory=list)
     captions: int = 0
@@ -70,6 +71,7 @@ def read_shard(of: Reading, shard: Shard, encoder: Encoder | None, found: Found,
         results = embed_images(encoder, _hashed(reading.images(), hashes), of.place)
     listed = reading.rows()
     found.notes += [note for note in listed.notes if note not in found.notes]
+    found.odd.update(listed.odd)
     found.lost.append(listed.lost)
     if encoder is None:
         for piece in listed.pieces():

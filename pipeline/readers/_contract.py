@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -110,16 +110,18 @@ class ShardRows:
             then the pool's own columns.
         lost: Rows that did not make it, of `LOST_SCHEMA`.
         notes: What a reader of the report should know about this shard.
+        odd: What was left out or taken another way, with how often; a set's counts are added up to one note each.
     """
 
     pieces: Callable[[], Iterator[pa.Table]]
     lost: pa.Table
     notes: tuple[str, ...] = ()
+    odd: Mapping[str, int] = field(default_factory=dict)
 
     @staticmethod
-    def whole(table: pa.Table, lost: pa.Table, notes: tuple[str, ...] = ()) -> ShardRows:
+    def whole(table: pa.Table, lost: pa.Table, odd: Mapping[str, int] | None = None) -> ShardRows:
         """Hold what was read as one table."""
-        return ShardRows(lambda: iter([table]), lost, notes)
+        return ShardRows(lambda: iter([table]), lost, odd=dict(odd or {}))
 
     @property
     def table(self) -> pa.Table:

@@ -55,11 +55,6 @@ def decoded(content: bytes, odd: Counter[str]) -> str:
         return content.decode("latin-1")
 
 
-def notes(shard: str, odd: Counter[str]) -> tuple[str, ...]:
-    """Say how many texts of a shard were odd, and how."""
-    return tuple(f"shard {shard}: {count:,} {kind}" for kind, count in sorted(odd.items()))
-
-
 def _fields(content: bytes | None, odd: Counter[str]) -> dict[str, Any]:
     if content is None:
         return {}

@@ -64,6 +64,11 @@ def pair(
     return shards
 
 
+def files_of(shards: Sequence[Shard]) -> list[str]:
+    """List the files of all shards."""
+    return [file for shard in shards for file in shard.files]
+
+
 Notes: TypeAlias = Callable[[str, pa.Schema], tuple[str, ...]]
 
 

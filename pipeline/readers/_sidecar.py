@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from indexes.errors import DataError
 from pipeline.readers._contract import Shard, ShardRows
-from pipeline.readers._described import ROLES, described, notes
+from pipeline.readers._described import ROLES, described
 from pipeline.readers._tars.tar_samples import Sample
 from pipeline.sets import columns, uids
 
@@ -68,7 +68,7 @@ def join(
         ),
         _quarantined(_take(listed, faulty, places), faulty, shard),
     ]
-    found = ShardRows.whole(_identified(table, shard), pa.concat_tables(lost), notes(shard.name, odd))
+    found = ShardRows.whole(_identified(table, shard), pa.concat_tables(lost), odd)
     return found, {"count": len(raw), "successes": int(worked.sum())}
 
 
@@ -87,7 +87,7 @@ def from_members(samples: list[Sample], shard: Shard) -> ShardRows:
     return ShardRows.whole(
         _identified(_renumbered(listed.filter(readable)), shard),
         _quarantined(listed.filter(pc.invert(readable)), faulty, shard),
-        notes(shard.name, odd),
+        odd,
     )
 
 

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from pipeline.readers import _files, _paired
 from pipeline.readers._contract import Shard, ShardRead, ShardRows, no_image, no_images, noted
+from pipeline.readers._leftover import left_out
 from pipeline.sets import columns
 from pipeline.sets.source import PathText, ReaderOptions, Source
 
@@ -52,7 +53,9 @@ def shards(source: Source) -> list[Shard]:
     if _files.holds(root / "text_emb", ".npy"):
         arrays["text"] = _paired.Arrays(_files.by_number(_files.listing(root / "text_emb", ".npy")))
     found = _paired.pair(tables, arrays, (metadata, root / "img_emb"))
-    return noted(found, _files.gaps(tables, "the metadata and vector files"))
+    folders = [root, metadata, *(root / f"{'img' if name == 'image' else name}_emb" for name in arrays)]
+    gaps = _files.gaps(tables, "the metadata and vector files")
+    return noted(found, (*gaps, *left_out(folders, _paired.files_of(found))))
 
 
 def rows(source: Source, shard: Shard) -> ShardRows:

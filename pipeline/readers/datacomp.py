@@ -13,7 +13,8 @@ from pydantic import Field
 from indexes.errors import DataError
 from pipeline.files.vector_file import array_names
 from pipeline.readers import _files, _paired
-from pipeline.readers._contract import Shard, ShardRead, ShardRows, no_image, no_images
+from pipeline.readers._contract import Shard, ShardRead, ShardRows, no_image, no_images, noted
+from pipeline.readers._leftover import left_out
 from pipeline.sets import columns
 from pipeline.sets.source import NameText, ReaderOptions, Source
 
@@ -63,7 +64,8 @@ def shards(source: Source) -> list[Shard]:
     text = options.text_embedding or options.embedding.removesuffix("_img") + "_txt"
     if options.text_embedding or text in held:
         arrays["text"] = _paired.Arrays(files, text)
-    return _paired.pair(_find(root, ".parquet"), arrays, (root, root))
+    found = _paired.pair(_find(root, ".parquet"), arrays, (root, root))
+    return noted(found, left_out([root, *_parts(root)], _paired.files_of(found)))
 
 
 def rows(source: Source, shard: Shard) -> ShardRows:
@@ -78,11 +80,14 @@ def read(source: Source, shard: Shard, wants_images: bool) -> ShardRead:
 
 def _find(root: Path, ending: str) -> dict[str, Path]:
     """List the files by stem, over the folder and its `part_*` folders."""
-    parts = sorted(child for child in root.iterdir() if child.name.startswith("part_") and child.is_dir())
     found: dict[str, Path] = {}
-    for folder in (root, *parts):
+    for folder in (root, *_parts(root)):
         for file in sorted(_files.listing(folder, ending)):
             if file.stem in found:
                 raise DataError(f"'{found[file.stem]}' and '{file}' have the same name; keep one of the two")
             found[file.stem] = file
     return found
+
+
+def _parts(root: Path) -> list[Path]:
+    return sorted(child for child in root.iterdir() if child.name.startswith("part_") and child.is_dir())

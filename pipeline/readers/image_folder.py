@@ -2,7 +2,7 @@
 
 A sample's key is its path inside the folder, its label the first folder of that path. A .txt or .json of an image's
 name says its caption and url, as img2dataset's `files` output has them. Images of kinds that nearfar does not decode
-are lost rows; other files are left out and counted in a note; hidden files are left out.
+are lost rows; other files are left out and counted in a note, hidden ones and the droppings of systems too.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from pipeline.readers._contract import (
     noted,
     too_large,
 )
-from pipeline.readers._described import described, notes
-from pipeline.readers._walk import TEXT_SUFFIXES, Walk, left_out, visible, walk, without_suffix
+from pipeline.readers._described import described
+from pipeline.readers._folders.folder_walk import TEXT_SUFFIXES, Walk, left_out, visible, walk, without_suffix
 from pipeline.sets import columns
 from pipeline.sets.source import ReaderOptions, Source
 
@@ -97,7 +97,7 @@ def _rows(source: Source, shard: Shard, digests: dict[str, str]) -> ShardRows:
     reasons = [fault for fault in faults if fault is not None]
     rejected = table.filter(pc.invert(fits))
     lost = columns.lost(rejected, [columns.QUARANTINED] * len(rejected), reasons)
-    return ShardRows.whole(kept, lost, notes(shard.name, odd))
+    return ShardRows.whole(kept, lost, odd)
 
 
 def images(source: Source, shard: Shard) -> Iterator[tuple[str, bytes]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from functools import cached_property
@@ -20,6 +21,7 @@ from indexes.errors import DataError, RunFailedError
 from pipeline.readers import _files, _sidecar
 from pipeline.readers._contract import Shard, ShardRead, ShardRows, noted
 from pipeline.readers._held import MetadataFile
+from pipeline.readers._leftover import left_out
 from pipeline.readers._partners import check_partners, not_there
 from pipeline.readers._tars import tar_samples
 from pipeline.readers._tars.tar_members import content_of, opened
@@ -53,7 +55,8 @@ def shards(source: Source) -> list[Shard]:
         _shard(number, [tar, *(beside[tar.stem] for beside in (sidecars, stats) if tar.stem in beside)])
         for number, tar in enumerate(tars)
     ]
-    return noted(found, not_there({tar.stem for tar in tars}, stats))
+    used = (str(file) for file in (*tars, *sidecars.values(), *stats.values()))
+    return noted(found, (*not_there({tar.stem for tar in tars}, stats), *left_out([root], used)))
 
 
 def rows(source: Source, shard: Shard) -> ShardRows:
@@ -86,6 +89,7 @@ class TarRead:
         self._samples: list[tar_samples.Sample] | None = None
         self._digests: dict[str, str] = {}
         self._stats: bytes | None = None
+        self._left: Counter[str] = Counter()
         sidecar = _file(shard, ".parquet")
         self._sidecar = None if sidecar is None else MetadataFile(sidecar)
 
@@ -101,9 +105,8 @@ class TarRead:
         found: list[tar_samples.Sample] = []
         with opened(path) as file:
             hashed = HashedFile(file)
-            for sample in tar_samples.walk(
-                hashed, path, tar_samples.Wanted(images=True, texts=self._needs_texts)
-            ):
+            wanted = tar_samples.Wanted(images=True, texts=self._needs_texts)
+            for sample in tar_samples.walk(hashed, path, wanted, self._left):
                 content, sample.content = sample.content, None
                 found.append(sample)
                 if sample.fault is None and content is not None:
@@ -123,9 +126,8 @@ class TarRead:
                 raise RunFailedError(
                     f"the rows of {self._shard.name} were asked for before its images were read"
                 )
-            self._samples = tar_samples.scan(
-                self._shard.files[0], tar_samples.Wanted(texts=self._needs_texts)
-            )
+            wanted = tar_samples.Wanted(texts=self._needs_texts)
+            self._samples = tar_samples.scan(self._shard.files[0], wanted, self._left)
         self._stats = _stats(self._shard)
         stated = _counts(self._shard, self._stats)
         if self._sidecar is None:
@@ -133,7 +135,7 @@ class TarRead:
         else:
             found, got = _sidecar.join(self._samples, self._sidecar.path, self._listed, self._shard)
         compared = _compare_counts(self._shard, stated, got, self._sidecar is not None)
-        return replace(found, notes=(*found.notes, *compared))
+        return replace(found, notes=(*found.notes, *compared), odd={**found.odd, **self._left})
 
     def digests(self) -> dict[str, str]:
         """Hash the files beside the tar, and give the tar's own hash if all of it was read."""

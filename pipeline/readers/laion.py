@@ -18,6 +18,7 @@ from indexes.errors import DataError
 from pipeline.files.parquet import parquet_rows, parquet_schema
 from pipeline.readers import _files, _paired
 from pipeline.readers._contract import Shard, ShardRead, ShardRows, no_image, no_images, noted
+from pipeline.readers._leftover import left_out
 from pipeline.sets import columns
 from pipeline.sets.source import PathText, ReaderOptions, Source
 
@@ -64,23 +65,26 @@ def shards(source: Source) -> list[Shard]:
     root, options = Path(source.path).absolute(), Options(**source.options)
     files = _find(root)
     gaps = _files.gaps(_numbers(files), "the metadata files")
+    folders = [root] if root.is_dir() else []
     if options.embeddings is None:
+        counts = _files.side_by_side(parquet_rows, files)
         found = [
             Shard(number, file.stem, (str(file),), {}, False, rows)
-            for number, (file, rows) in enumerate(
-                zip(files, _files.side_by_side(parquet_rows, files), strict=True)
-            )
+            for number, (file, rows) in enumerate(zip(files, counts, strict=True))
         ]
-        return noted(found, gaps)
-    folder = _files.folder_beside(root, options.embeddings, "img_emb", "embeddings")
-    arrays = _files.listing(folder, ".npy")
+    else:
+        folder = _files.folder_beside(root, options.embeddings, "img_emb", "embeddings")
+        folders.append(folder)
+        found = _with_vectors(files, _files.listing(folder, ".npy"), (root, folder))
+    return noted(found, (*gaps, *left_out(folders, _paired.files_of(found))))
+
+
+def _with_vectors(files: list[Path], arrays: list[Path], folders: tuple[Path, Path]) -> list[Shard]:
+    """Pair metadata and vectors by number; by the order of their names where some have none."""
     if _numbers(files) and _numbers(arrays):
-        pairs = {"image": _paired.Arrays(_numbers(arrays))}
-        return noted(_paired.pair(_numbers(files), pairs, (root, folder)), gaps)
+        return _paired.pair(_numbers(files), {"image": _paired.Arrays(_numbers(arrays))}, folders)
     arrays.sort(key=lambda file: _files.natural(file.name))
-    return _paired.pair(
-        dict(enumerate(files)), {"image": _paired.Arrays(dict(enumerate(arrays)))}, (root, folder)
-    )
+    return _paired.pair(dict(enumerate(files)), {"image": _paired.Arrays(dict(enumerate(arrays)))}, folders)
 
 
 def rows(source: Source, shard: Shard) -> ShardRows:

@@ -19,7 +19,7 @@ from pipeline.report.compare import Compared, Pair, above_reference, set_key
 from pipeline.report.drawing.cascade import waterfall
 from pipeline.report.evidence import Source
 from pipeline.report.findings import Finding, Findings
-from pipeline.report.loss_lines import loss_lines
+from pipeline.report.loss_lines import loss_lines, note_lines
 from pipeline.report.outcomes import Rows
 from pipeline.report.request import Search
 from pipeline.report.scan import ALL, Measured
@@ -57,9 +57,9 @@ def dumps(content: Json) -> bytes:
 
 
 def _headline(findings: Findings) -> Json:
-    """Say what the report says first, with what was lost."""
-    said = headline(findings)
-    return {"level": said.level, "text": said.text, "lost": loss_lines(findings.rows)}
+    """Say what the report says first, with what was lost and what was noted about the sets' files."""
+    said, noted = headline(findings), note_lines(findings.noted)
+    return {"level": said.level, "text": said.text, "lost": loss_lines(findings.rows), "notes": noted}
 
 
 def _rows(rows: Rows) -> Json:

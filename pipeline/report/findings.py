@@ -67,6 +67,15 @@ class Findings:
     samples: Mapping[str, Mapping[str, Sample]]
     splits: Mapping[str, dict[str, Any]]
 
+    @property
+    def noted(self) -> dict[str, list[str]]:
+        """What was noted about each set's files, by the names of `rows` and in their order."""
+        sets = self.request.provenance.get("sets", {})
+        # "benchmark NAME" and "source NAME" are what the plan calls NAME.
+        return {
+            name: list(sets.get(name.partition(" ")[2] or name, {}).get("notes", ())) for name in self.rows
+        }
+
 
 def collect(request: ReportRequest) -> Findings:
     """Read every committed file once and count."""

@@ -1,15 +1,17 @@
-"""What was lost of a set, in words: the terminal and the report say it alike."""
+"""What was lost of a set, and what was noted about it, in words: the terminal and the report say it alike."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pipeline.report.drawing.text import brief, count, percent
 from pipeline.report.outcomes import Rows
 
 # So many reasons are named, the most frequent first; the report's tables and audit.json have them all.
 REASONS_SAID = 3
+# So many notes are said of a set; its provenance has them all.
+NOTES_SAID = 3
 
 
 def loss_lines(rows: Mapping[str, Rows]) -> list[str]:
@@ -19,6 +21,17 @@ def loss_lines(rows: Mapping[str, Rows]) -> list[str]:
         rows: Per set, what became of its rows; in the order in which they are to be said.
     """
     return [_line(name, found) for name, found in rows.items() if found.lost]
+
+
+def note_lines(notes: Mapping[str, Sequence[str]]) -> list[str]:
+    """Say what is to be known of each set's files: one line for a set of which something was noted."""
+    return [f"{brief(name)}: {_notes(found)}" for name, found in notes.items() if found]
+
+
+def _notes(found: Sequence[str]) -> str:
+    rest = len(found) - NOTES_SAID
+    said = [brief(note) for note in found[:NOTES_SAID]]
+    return " | ".join(said + ([f"{count(rest)} more in audit.json"] if rest > 0 else []))
 
 
 def _line(name: str, rows: Rows) -> str:

@@ -13,7 +13,7 @@ from pipeline.report.drawing import text
 from pipeline.report.drawing.cascade import waterfall
 from pipeline.report.drawing.sections import flattened, leak_rows, pool_charts, section
 from pipeline.report.findings import Findings
-from pipeline.report.loss_lines import loss_lines
+from pipeline.report.loss_lines import loss_lines, note_lines
 from pipeline.report.statements import headline, notes
 
 FOLDER = Path(__file__).parent
@@ -50,6 +50,7 @@ def render(findings: Findings) -> bytes:
         findings=findings,
         headline=headline(findings),
         lost=loss_lines(findings.rows),
+        noted=note_lines(findings.noted),
         notes=notes(findings),
         sections=sections,
         pool_charts=pool_charts(findings),

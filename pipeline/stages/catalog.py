@@ -70,11 +70,18 @@ def plan(run: RunContext) -> Iterator[list[Work[Identity, Settings]]]:
             "rows": sum(record.facts["rows"] for record in records),
             "failed": merged_counts([record.facts["lost"]["failed"] for record in records]),
             "quarantined": merged_counts([record.facts["lost"]["quarantined"] for record in records]),
-            "notes": sorted({note for record in records for note in record.facts["notes"]}),
+            "notes": _noted(records),
         }
         settings = Settings(tuple(run.path(path) for path in paths(records, under)), facts, source.path)
         works.append(Work("catalog", name, identity, settings, run.place, rows=facts["rows"]))
     yield works
+
+
+def _noted(records: list[Record]) -> list[str]:
+    """Say what reading noted, each thing once, and what it counted, added up over the parts."""
+    odd = merged_counts([record.facts["odd"] for record in records])
+    notes = {note for record in records for note in record.facts["notes"]}
+    return sorted(notes) + [f"{count:,} {what}" for what, count in sorted(odd.items())]
 
 
 def _one_encoder(name: str, records: list[Record]) -> Json | None:
@@ -113,7 +120,10 @@ def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
         into.add(relative)
     schemas = [parquet_schema(path) for path in work.settings.parts]
     other = retyped(schemas, unify(schemas, values_of(work.settings.parts))) if schemas else []
-    return facts | {"duplicates": len(repeated), "notes": sorted({*identity.notes, *facts["notes"], *other})}
+    return facts | {
+        "duplicates": len(repeated),
+        "notes": list(dict.fromkeys([*identity.notes, *other, *facts["notes"]])),
+    }
 
 
 def _empty(name: str, where: str, facts: Json) -> str:

@@ -166,7 +166,14 @@ def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
     relative = layout.lost(name, part)
     into.add(relative, rows=write_parquet(into.file(relative), lost, LOST_SCHEMA))
     notes = [*found.notes, *found.samples.notes]
-    facts: Json = {"rows": rows, "lost": count_lost(lost), "notes": notes, "captions": found.captions}
+    odd = dict(sorted(found.odd.items()))
+    facts: Json = {
+        "rows": rows,
+        "lost": count_lost(lost),
+        "notes": notes,
+        "odd": odd,
+        "captions": found.captions,
+    }
     if encoder is None:
         return facts | {"width": _own_width(work), "encoder": None}
     kept = found.vectors or [np.empty((0, encoder.width), np.float16)]

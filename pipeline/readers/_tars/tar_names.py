@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 from pipeline.readers._contract import IMAGE_KINDS
 from pipeline.readers._tars.tar_members import members, opened
 
 TEXTS = ("json", "txt")
 MAX_KEY_BYTES = 4096
+# Members that belong to no sample, as they are counted.
+HIDDEN = "hidden members of tars (as ._0.jpg of macOS), left out"
+NO_SUFFIX = "members of tars whose names end with no suffix (as README), left out"
 # webdataset's split: the key is everything before the first dot of the file's name, folders included.
-_MEMBER = re.compile(r"(?:\./)?((?:.*/)?[^./][^.]*)\.([^/]*)", re.DOTALL)
+_MEMBER = re.compile(r"(?:\./)?((?:.*/)?[^./][^./]*)\.([^/]*)", re.DOTALL)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -25,14 +29,15 @@ class Names:
         self._path = path
         self._dotted: frozenset[str] | None = None
 
-    def split(self, name: str) -> tuple[str, str] | None:
-        """Split into key and lower-case suffix; None for a file that belongs to no sample.
+    def split(self, name: str, left: Counter[str]) -> tuple[str, str] | None:
+        """Split into key and lower-case suffix; None for a file that belongs to no sample, which `left` counts.
 
         Raises:
             DataError: If the tar is damaged; its headers are looked through where a name has several dots.
         """
         found = _MEMBER.fullmatch(name)
         if found is None:
+            left[HIDDEN if name.rpartition("/")[2].startswith(".") else NO_SUFFIX] += 1
             return None
         key, suffix = found.group(1), found.group(2)
         inner, dot, kind = suffix.rpartition(".")

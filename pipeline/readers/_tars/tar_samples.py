@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tarfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -57,20 +58,21 @@ class Sample:
         return None if self.kind is None else self.members[self.kind]
 
 
-def scan(path: str, wanted: Wanted = NOTHING) -> list[Sample]:
-    """List the samples of a tar in order, skipping over what is not wanted.
+def scan(path: str, wanted: Wanted = NOTHING, left: Counter[str] | None = None) -> list[Sample]:
+    """List the samples of a tar in order, skipping over what is not wanted; `left` as of `walk`.
 
     Raises:
         DataError: As `walk`.
     """
     with opened(path) as file:
-        return list(walk(file, path, wanted))
+        return list(walk(file, path, wanted, left))
 
 
-def walk(file: Opened, path: str, wanted: Wanted) -> Iterator[Sample]:
+def walk(file: Opened, path: str, wanted: Wanted, left: Counter[str] | None = None) -> Iterator[Sample]:
     """Go through a tar from front to back, and give each sample when its last member has passed.
 
     A new sample begins where the key changes, or where a suffix repeats: LAION-400M has such collisions.
+    `left` counts the members that belong to no sample, by kind.
 
     Raises:
         DataError: If the tar is damaged or truncated, or a key comes again after another one.
@@ -78,9 +80,9 @@ def walk(file: Opened, path: str, wanted: Wanted) -> Iterator[Sample]:
     seen: set[str] = set()
     scattered: list[str] = []
     sample: Sample | None = None
-    names = Names(path)
+    names, others = Names(path), Counter[str]() if left is None else left
     for member in members(file, path):
-        split = None if member.isdir() else names.split(member.name)
+        split = None if member.isdir() else names.split(member.name, others)
         if split is None:
             continue
         key, suffix = split

@@ -9,7 +9,7 @@ from report_sets import World, build_world
 
 from pipeline.report import ReportOptions, ReportRequest, Search
 from pipeline.report.findings import Finding, Findings, collect
-from pipeline.report.loss_lines import loss_lines
+from pipeline.report.loss_lines import loss_lines, note_lines
 from pipeline.report.outcomes import Rows
 from pipeline.report.statements import headline, level_of
 
@@ -99,3 +99,10 @@ def test_a_loss_is_said_with_its_share_and_first_reasons() -> None:
     assert loss_lines({"pool": rows, "benchmark one": whole}) == [
         "pool: 12 of 1,006 rows lost (1.2 %): 4 HTTP 404, 3 a\u27e8U+202E\u27e9, 2 b, 3 for other reasons"
     ]
+
+
+def test_a_set_has_one_line_of_notes() -> None:
+    assert note_lines({"pool": [], "reference": ["gap", "3 texts in\u202e UTF-16"]}) == [
+        "reference: gap | 3 texts in\u27e8U+202E\u27e9 UTF-16"
+    ]
+    assert note_lines({"pool": [*"abcde"]}) == ["pool: a | b | c | 2 more in audit.json"]

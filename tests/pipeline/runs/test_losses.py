@@ -140,3 +140,21 @@ def test_a_run_that_lost_nothing_says_nothing_of_losses(sets: Path, cli: Run) ->
     code, out, _ = cli("run", str(write_plan(sets)))
     assert (code, " lost" in out) == (0, False)
     assert report(sets / "out")["headline"]["lost"] == []
+
+
+def test_gaps_and_what_was_left_out_are_said_in_one_line(sets: Path, cli: Run) -> None:
+    for file in ("metadata/metadata_1.parquet", "img_emb/img_emb_1.npy"):
+        (sets / "pool" / file).unlink()
+    for file in (".DS_Store", "_SUCCESS", "links.csv"):
+        (sets / "pool" / file).write_bytes(b"x")
+    code, out, errors = audit(cli, sets)
+    assert code == 0, errors
+    line = (
+        "pool: gap in the numbers of the metadata and vector files: number 1 is missing (1 between 0 and 2); "
+        "if they belong to this set, fetch them and run again | files left out, since no shard has them: "
+        "2 hidden or dropped by macOS, Windows or Hadoop, 1 .csv"
+    )
+    assert line in out.splitlines()
+    assert report(sets / "aud")["headline"]["notes"] == [line]
+    page = (sets / "aud" / "report" / "report.html").read_text(encoding="utf-8")
+    assert f"<li><bdi>{line}</bdi></li>" in page

@@ -10,11 +10,10 @@ from pathlib import Path
 
 from indexes.errors import DataError
 from pipeline.readers._contract import IMAGE_SUFFIXES, UNREAD_KINDS
-from pipeline.sets import columns
+from pipeline.readers._leftover import DROPPING, counted, is_dropping, kind_of
 
 TEXT_SUFFIXES = (".json", ".txt")
 """Files of an image's name that end so say its caption."""
-_KINDS_TOLD = 8
 
 
 @dataclass(slots=True)
@@ -37,7 +36,7 @@ class Walk:
         """List the texts of an image, which are then no longer counted as others."""
         found = sorted(self.texts.pop(without_suffix(image), []))
         for file in found:
-            self.others[Path(file).suffix.lower()] -= 1
+            self.others[kind_of(file)] -= 1
         return found
 
 
@@ -57,11 +56,14 @@ def walk(folder: str, seen: Walk, above: tuple[str, ...]) -> Iterator[str]:
     Raises:
         DataError: If a folder cannot be listed, or a symbolic link leaves the set, leads nowhere or in a circle.
     """
-    for entry in visible(Path(folder)):
+    for entry in _entries(Path(folder)):
+        if is_dropping(entry.name):
+            seen.others[DROPPING] += 1
+            continue
         is_folder = entry.is_dir()
         kind = Path(entry.name).suffix.lower()
         if not is_folder and kind not in IMAGE_SUFFIXES and kind[1:] not in UNREAD_KINDS:
-            seen.others[kind or "no suffix"] += 1
+            seen.others[kind_of(entry.name)] += 1
             if kind in TEXT_SUFFIXES and entry.is_file():
                 seen.texts.setdefault(without_suffix(entry.path), []).append(entry.path)
             continue
@@ -92,21 +94,18 @@ def _check_link(link: str, seen: Walk, above: tuple[str, ...]) -> None:
 
 
 def visible(folder: Path) -> list[os.DirEntry[str]]:
-    """List a folder without its hidden entries."""
+    """List a folder without its hidden entries and the droppings of systems."""
+    return [entry for entry in _entries(folder) if not is_dropping(entry.name)]
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
-            return [entry for entry in entries if not entry.name.startswith(".")]
+            return list(entries)
     except OSError as error:
         raise DataError(f"cannot list the folder '{folder}': {error.strerror}") from error
 
 
 def left_out(others: Counter[str]) -> tuple[str, ...]:
     """Say how many files of which kinds are not looked at."""
-    others = +others
-    if not others:
-        return ()
-    kinds = ", ".join(
-        f"{count:,} {columns.plain_text(kind)}" for kind, count in others.most_common(_KINDS_TOLD)
-    )
-    more = f" and {len(others) - _KINDS_TOLD:,} kinds more" if len(others) > _KINDS_TOLD else ""
-    return (f"files that do not end like an image are left out: {kinds}{more}",)
+    return counted("that do not end like an image are left out", others)
