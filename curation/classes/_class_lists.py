@@ -10,7 +10,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +131,13 @@ def _once(place: str) -> Any:
 
 def _read(source: str, where: str) -> list[bytes]:
     if source in BUILT_IN:
-        folder = files("timm.data") / "_info"
+        # Found without being imported: that would load torch.
+        package = find_spec("timm")
+        if package is None or package.origin is None:
+            raise PlanError(
+                f"{where} is {source!r}, which comes with timm, and timm is not installed: pip install timm"
+            )
+        folder = Path(package.origin).parent / "data" / "_info"
         return [(folder / name).read_bytes() for name in (BUILT_IN[source], LEMMAS)]
     try:
         return [Path(source).read_bytes()]
