@@ -75,6 +75,7 @@ LATE = {
 PAIRS = {
     "clip_score": "a measure and the rule that reads it",
     "cap": "a selection and the rule that gives it",
+    "repeat": "a selection and the rule that gives it",
     "measure": "what a measure is, and the stage that computes them",
     "report": "the room, and the stage that makes the report",
     "classes": "the room of matchers, and the measure that uses one",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from curation.expressions import number, text
-from curation.predicates import path_type
+from curation.predicates import named_paths, path_type
 from curation.rule import Scope
 from indexes.errors import PlanError
 
@@ -27,7 +27,7 @@ def holds_lists(by: str, scope: Scope) -> bool:
         return str(tree["function_name"]).lower() == "list_value"
     if tree.get("class") != "COLUMN_REF":
         return False
-    kind = path_type(tuple(str(name) for name in tree["column_names"]), scope.columns)
+    kind = path_type(named_paths(tree)[0], scope.columns)
     return kind is not None and str(kind).startswith(("list<", "large_list<", "fixed_size_list<"))
 
 

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from curation.selection import InMemory, ReachingRows, missing, places
+
+WHOLE = re.compile(r"-?[0-9]{1,40}")
 
 
 def grouped(rows: ReachingRows, by: str, key: str) -> str:
@@ -26,12 +29,13 @@ def grouped(rows: ReachingRows, by: str, key: str) -> str:
         # DISTINCT: a list that says a value twice is in that group once.
         query = f"SELECT DISTINCT unnest(g) AS g, k, uid FROM ({query})"
         kind = kind.rpartition("[")[0]
-    value, place = _number("g", kind), _number("k", rows.kind(key))
+    value, place = known_value("g", kind), known_value("k", rows.kind(key))
     known = f"{value} IS NOT NULL AND {place} IS NOT NULL"
     return f"SELECT ({value})::VARCHAR AS g, {place} AS k, uid FROM ({query}) WHERE {known}"
 
 
-def _number(column: str, kind: str) -> str:
+def known_value(column: str, kind: str) -> str:
+    """Return the SQL of a value that is NULL where it is NaN; `kind` is DuckDB's name of its type."""
     return f"nullif({column}, 'nan')" if kind in ("DOUBLE", "FLOAT") else column
 
 
@@ -86,6 +90,13 @@ def _texts(value: Any) -> Sequence[str]:
     each = value if isinstance(value, list) else [value]
     known = [one for one in each if one is not None and one == one]
     return tuple(dict.fromkeys(_written(one) for one in known))
+
+
+def class_order(groups: Iterable[str]) -> dict[str, int]:
+    """Give each group its place: whole numbers by size where all are, else texts by code points."""
+    names = list(groups)
+    whole = all(WHOLE.fullmatch(name) for name in names)
+    return {name: place for place, name in enumerate(sorted(names, key=int if whole else None))}
 
 
 def _written(value: Any) -> str:

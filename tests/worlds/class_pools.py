@@ -51,5 +51,6 @@ def selected(name: str, options: Mapping[str, Any]) -> Any:
 @contextmanager
 def pool_of(folder: Path, rows: Sequence[dict[str, Any]]) -> Iterator[Kept]:
     """Load a pool."""
+    folder.mkdir(parents=True, exist_ok=True)
     with desk(folder) as at, opened(at, [rows]) as pool:
         yield Kept(pool)

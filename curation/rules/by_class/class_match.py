@@ -53,7 +53,7 @@ class ClassMatch(Rule):
         """Check the columns, where the parser is at hand; no class may be named twice."""
         refuse_repeats(self.only or (), f"{scope.where}.only")
         named = ("by", "text", "nsfw", "ocr")
-        read = {
+        read: dict[str, Any] = {
             name: expression(given, scope) for name in named if (given := getattr(self, name)) is not None
         }
         return replace(self, **read)
