@@ -94,7 +94,8 @@ class Measure(ABC):
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
     needs: ClassVar[tuple[str, ...]] = ()
     """What it looks at: `image` or `text` embeddings or a named array, `caption` or another column of the pool,
-    `queries`, the name of another measure for its columns, or `measure:table` for a table that it left, whole."""
+    `queries`, the name of another measure for its columns, `measure:table` for a table that it left, whole, or
+    `queries:<benchmark>` for a benchmark's queries, whole: a table of one column, `vector`, float16 of unit norm."""
     version: ClassVar[int] = 1
     """Raised when a change of the code changes what the same inputs give."""
 

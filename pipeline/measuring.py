@@ -45,6 +45,17 @@ class Instance:
         """Whether it looks at a benchmark's queries."""
         return QUERIES in self.measure.requires()
 
+    @property
+    def target(self) -> str | None:
+        """The benchmark whose queries it takes whole, as a table."""
+        return target_of(self.measure)
+
+
+def target_of(measure: Measure) -> str | None:
+    """Name the benchmark whose queries a measure takes whole; None where it takes none."""
+    prefix = f"{QUERIES}:"
+    return next((need[len(prefix) :] for need in measure.requires() if need.startswith(prefix)), None)
+
 
 def default_encoder(plan: Plan) -> str:
     """Name the encoder of a set that names none."""
@@ -115,7 +126,7 @@ def _is_measure(plan: Plan, name: str) -> bool:
 def _instance(plan: Plan, name: str, place: str) -> Instance:
     if name in plan.measures:
         measure = plan.measures[name]
-        return Instance(measures.kind_of(measure), name, measure, default_encoder(plan))
+        return Instance(measures.kind_of(measure), name, measure, _encoder_of(plan, measure, place))
     try:
         measure = measures.parse(name, None, f"measures.{name}")
     except PlanError as error:
@@ -123,3 +134,16 @@ def _instance(plan: Plan, name: str, place: str) -> Instance:
             f"{place} needs the measure {name}, which has to be told its options: {error}"
         ) from error
     return Instance(name.replace("-", "_"), name.replace("-", "_"), measure, default_encoder(plan))
+
+
+def _encoder_of(plan: Plan, measure: Measure, place: str) -> str:
+    """Name the encoder whose embeddings a measure looks at: that of its target, where it has one."""
+    target = target_of(measure)
+    if target is None:
+        return default_encoder(plan)
+    if target not in plan.benchmarks:
+        raise PlanError(
+            f"{place}.to: benchmark '{target}' is not in this plan; it has: {', '.join(plan.benchmarks) or 'none'}. "
+            "Name one of these, or add it under benchmarks"
+        )
+    return encoder_name(plan, target)

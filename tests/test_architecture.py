@@ -74,6 +74,8 @@ LATE = {
 }
 PAIRS = {
     "clip_score": "a measure and the rule that reads it",
+    "norm_sim": "a measure and the rule that reads it",
+    "neg_clip_loss": "a measure and the rule that reads it",
     "cap": "a selection and the rule that gives it",
     "repeat": "a selection and the rule that gives it",
     "measure": "what a measure is, and the stage that computes them",

@@ -48,6 +48,7 @@ class Identity:
         others: Digests of other measures' columns and tables that it looks at.
         searching: What it searches, if it does.
         model: Digest of what it learned, if it did.
+        target: Digest of the benchmark's queries that it takes whole, if it does.
     """
 
     kind: str
@@ -61,6 +62,7 @@ class Identity:
     others: dict[str, list[str]] = field(default_factory=dict)
     searching: Searching | None = None
     model: str | None = None
+    target: str | None = None
 
     def measure(self) -> Measure:
         """Build the measure."""
@@ -92,7 +94,7 @@ class Settings:
         encoder: Whose embeddings they are.
         own: Columns of the pool that it looks at.
         others: What it needs of other measures.
-        queries: The benchmark's queries, where it searches.
+        queries: The benchmark's queries, where it searches or takes them whole.
         model: What it learned.
     """
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from indexes.errors import OutputError
 from indexes.queries import Queries
@@ -90,6 +91,13 @@ def packed(benchmarks: tuple[QueryFiles, ...]) -> Queries:
     known = [level for level in levels if level is not None]
     whole = np.concatenate(known) if len(known) == len(levels) else None
     return Queries(np.concatenate(vectors), tuple(files.name for files in benchmarks), starts, whole)
+
+
+def whole_queries(files: QueryFiles) -> pa.Table:
+    """Load a benchmark's queries as a table of one column, `vector`: lists of float16, one for each query."""
+    vectors = packed((files,)).vectors
+    column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
+    return pa.table({"vector": column})
 
 
 def _vectors(files: QueryFiles) -> np.ndarray[Any, np.dtype[np.float16]]:

@@ -120,6 +120,9 @@ def _work(run: RunContext, one: Instance, part: Part, shards: list[Shard]) -> Wo
     settings = Settings(part, lanes, one.encoder, own_columns(run, one), others)
     vectors = {key: stored_identity(run, found) for key, found in lanes.items()}
     identity = of_instance(one, part, vectors, {need: _digests_of(run, need, part) for need in needs})
+    if one.target is not None:
+        files = query_files(run, one.target, thresholds=False)
+        identity, settings = replace(identity, target=files.index), replace(settings, queries=files)
     if one.searches:
         files, engine = query_files(run, one.name, thresholds=True), run.plan.engine
         sampled = None if is_exact(engine.backend) else (ROWS, SEED)
@@ -159,7 +162,7 @@ def own_columns(run: RunContext, one: Instance) -> tuple[str, ...]:
     Raises:
         DataError: If the pool does not have one of them.
     """
-    known = {QUERIES, *VECTORS, *named_arrays(run)}
+    known = {QUERIES, f"{QUERIES}:{one.target}", *VECTORS, *named_arrays(run)}
     others = run.instances()
     own = [n for n in one.measure.requires() if n not in known and n.partition(":")[0] not in others]
     has = pool_columns(run) if own else {}

@@ -15,7 +15,11 @@ from indexes.canonical import canonical
 from indexes.errors import DataError, PlanError, UnknownNameError
 from indexes.scores import Scores
 
-OPTIONS: dict[str, dict[str, Any]] = {"similarity": {"benchmark": "photo"}, "clusters": {"k": 3}}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "similarity": {"benchmark": "photo"},
+    "clusters": {"k": 3},
+    "norm-sim": {"to": "photo"},
+}
 """For measures that have no defaults; one that is not named here is tried as it comes."""
 EVERY_MEASURE = pytest.mark.parametrize("name", measures.names())
 ROWS, WIDTH = 40, 6
@@ -49,7 +53,12 @@ def block(rows: np.ndarray[Any, Any]) -> Block:
 
 def tables(measure: Measure) -> dict[str, pa.Table]:
     sizes = pa.table({"cluster": pa.array([0, 1, 2, 0], pa.int32()), "size": pa.array([14, 13, 13, 5])})
-    return {"clusters:sizes": sizes} if "clusters:sizes" in measure.requires() else {}
+    vectors = block(np.arange(5)).vectors["text"]
+    queries = pa.table(
+        {"vector": pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])}
+    )
+    held = {"clusters:sizes": sizes, "queries:photo": queries}
+    return {name: table for name, table in held.items() if name in measure.requires()}
 
 
 def measured(measure: Measure, model: Model, cuts: list[int]) -> dict[str, list[Any]]:

@@ -13,8 +13,10 @@ from curation.measures.clusters import Clusters
 from indexes.errors import PlanError
 from pipeline.documents.yaml_safe import parse_yaml
 from pipeline.plan import Plan, audit_plan, build_plan, dump_lock, load_lock, load_plan, resolve
+from pipeline.plan.measured import measures_of_plans
 
 BASE = "name: demo\npool: {path: p}\noutput: o\nbenchmarks: {val: {path: v}}\n"
+AVAILABLE = ", ".join(measures_of_plans())
 
 
 def plan_of(text: str) -> Plan:
@@ -67,7 +69,7 @@ def test_an_audit_reads_measures_as_a_plan_file_does() -> None:
         (
             "{coarse: {k: 3}}",
             "5:12",
-            "unknown measure 'coarse'; available: captions, clip-score, cluster-size, clusters. If 'coarse' is a name "
+            f"unknown measure 'coarse'; available: {AVAILABLE}. If 'coarse' is a name "
             "of your own, say under `measure` which one it is.",
         ),
         ("{coarse: {measure: 3}}", "5:21", "measures.coarse.measure: got 3; name one of: captions, "),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,10 @@ def test_a_plan_of_captions_and_scores_alone(tmp_path: Path, cli: Run) -> None:
     assert cli("verify", str(tmp_path / "out"))[0] == 0
 
 
+def highest_of(uids: list[str], key: np.ndarray, rows: Iterable[int], count: int) -> list[int]:
+    return sorted(rows, key=lambda n: (-key[n], uids[n]))[:count]
+
+
 def test_two_encoders_compare_each_benchmark_with_its_own_vectors(tmp_path: Path, cli: Run) -> None:
     """DataComp's arrays b32_* and l14_*, and a benchmark in the space of each."""
     rng = np.random.default_rng(0)
@@ -107,16 +112,26 @@ def test_two_encoders_compare_each_benchmark_with_its_own_vectors(tmp_path: Path
             "small": {"path": str(tmp_path / "small"), "encoder": "b32"},
             "large": {"path": str(tmp_path / "large"), "encoder": "l14"},
         },
-        "splits": {"far": [{"far": {"to": "all", "keep": 20}}], "fit": [{"clip-score": {"keep": 30}}]},
+        "measures": {
+            "norm_sim": {"to": "small"},
+            "squared": {"measure": "norm_sim", "to": "large", "norm": 2},
+        },
+        "splits": {
+            "far": [{"far": {"to": "all", "keep": 20}}],
+            "fit": [{"clip-score": {"keep": 30}}],
+            "aimed": [{"norm-sim": {"keep": 11, "measure": "squared"}}],
+            "both": [{"neg-clip-loss": {"fraction": 0.5, "norm_sim": 0.25}}],
+        },
         "output": str(tmp_path / "out"),
     }
     (tmp_path / "plan.yaml").write_text(yaml.safe_dump(plan, sort_keys=False))
     code, _, errors = cli("run", str(tmp_path / "plan.yaml"))
     assert code == 0, errors
-    best = {}
+    best, products = {}, {}
     for name, vectors in (("small", narrow), ("large", wide)):
         queries = np.load(tmp_path / name / "img_emb" / "img_emb_0.npy").astype(np.float64)
-        best[name] = (vectors.astype(np.float64) @ queries.T).max(axis=1)
+        products[name] = vectors.astype(np.float64) @ queries.T
+        best[name] = products[name].max(axis=1)
         found = table(tmp_path, "out", "measures", "similarity", name)
         assert found["uid"].to_pylist() == uids
         assert found["similarity"].to_pylist() == best[name].tolist()
@@ -127,6 +142,17 @@ def test_two_encoders_compare_each_benchmark_with_its_own_vectors(tmp_path: Path
     score = np.einsum("ij,ij->i", narrow.astype(np.float64), texts)
     order = sorted(range(60), key=lambda n: (-score[n], uids[n]))
     assert table(tmp_path, "out", "splits", "fit")["uid"].to_pylist() == sorted(uids[n] for n in order[:30])
+    largest = np.abs(products["small"]).max(axis=1)
+    assert table(tmp_path, "out", "measures", "norm_sim")["norm_sim"].to_pylist() == largest.tolist()
+    # The target's own encoder is looked at: 24 numbers, not 16.
+    kept = highest_of(uids, np.linalg.norm(products["large"], axis=1), range(60), 11)
+    assert table(tmp_path, "out", "splits", "aimed")["uid"].to_pylist() == sorted(uids[n] for n in kept)
+    # A pool smaller than the batch is its own batch.
+    scores = narrow.astype(np.float64) @ texts.T
+    sums = [0.01 * np.log(np.exp(scores / 0.01).sum(axis=axis)) for axis in (0, 1)]
+    half = highest_of(uids, score - (sums[0] + sums[1]) / 2, range(60), 30)
+    kept = highest_of(uids, largest, half, 15)
+    assert table(tmp_path, "out", "splits", "both")["uid"].to_pylist() == sorted(uids[n] for n in kept)
     assert cli("verify", str(tmp_path / "out"))[0] == 0
     # In the space of another encoder nothing fits.
     plan["benchmarks"]["large"]["encoder"] = "b32"  # type: ignore[index]
@@ -158,6 +184,11 @@ def test_clusters_need_a_number_and_rows(sets: Path, cli: Run) -> None:
     assert code == 2
     assert "1000 clusters from a sample of 360 rows" in errors
     assert "Lower k" in errors
+
+
+def test_a_target_is_a_benchmark_of_the_plan(sets: Path, cli: Run) -> None:
+    plan = write_plan(sets, measures={"norm_sim": {"to": "three"}})
+    refuse(cli, plan, "measures.norm_sim.to: benchmark 'three' is not in this plan; it has: one, two")
 
 
 def test_a_cap_by_cluster_keeps_so_many_of_each(sets: Path, cli: Run) -> None:

@@ -1,0 +1,1 @@
+"""Pure functions on arrays: the arithmetic of measures, without files, plans or SQL."""

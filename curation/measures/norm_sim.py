@@ -1,0 +1,79 @@
+"""NormSim: how much of a target's directions a sample has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import Field
+
+from curation.kernels.quadratic_forms import quadratic_form, second_moment
+from curation.measure import DEFAULTS, QUERIES, Block, Column, Columns, Measure, Model, Running, Tables
+from indexes.queries import Queries
+from indexes.scanner import ScanOptions
+from indexes.search import open_scanner
+
+
+@dataclass(frozen=True, slots=True)
+class NormSim(Measure):
+    """Norm of a sample's products with the queries of one benchmark, the target (Wang et al. 2024, NormSim).
+
+    * `to`: the benchmark.
+    * `norm: inf`: the largest *absolute* product, by the exact engine over the queries and their opposites.
+    * `norm: 2`: ‖Q x‖₂ = √(xᵀ QᵀQ x), so that the cost does not grow with the queries.
+
+    NormSim-D, which takes its target from what is left of the pool and repeats, is not here: it needs the whole pool
+    anew in each iteration.
+    """
+
+    to: Annotated[str, Field(strict=True, min_length=1)]
+    norm: Literal[2, "inf"] = "inf"
+
+    def requires(self) -> tuple[str, ...]:
+        """Image embeddings, and the target's queries, whole."""
+        return ("image", f"{QUERIES}:{self.to}")
+
+    def columns(self) -> tuple[Column, ...]:
+        """The norm alone."""
+        return (
+            Column("norm_sim", pa.float64(), "norm of the products with the target's queries, from 0 up"),
+        )
+
+    def start(self, model: Model, tables: Tables, options: ScanOptions = DEFAULTS) -> Running:
+        """Hold the target ready."""
+        column = tables[f"{QUERIES}:{self.to}"].column("vector").combine_chunks()
+        width = column.type.list_size
+        vectors = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
+        return _Squared(self, vectors) if self.norm == 2 else _Largest(self, vectors, options)
+
+    def apply(self, block: Block, model: Model) -> Columns:
+        """Refuse to work without the target."""
+        raise TypeError("norm_sim works on whole parts: call start")
+
+
+class _Squared(Running):
+    """The root of the quadratic form."""
+
+    def __init__(self, measure: NormSim, vectors: NDArray[np.float16]) -> None:
+        super().__init__(measure, {})
+        self._moment = second_moment(vectors)
+
+    def apply(self, block: Block) -> Columns:
+        squares = quadratic_form(block.vectors["image"], self._moment)
+        return {"norm_sim": np.sqrt(np.maximum(squares, 0.0))}
+
+
+class _Largest(Running):
+    """max |s| is the largest product with a query or its opposite."""
+
+    def __init__(self, measure: NormSim, vectors: NDArray[np.float16], options: ScanOptions) -> None:
+        super().__init__(measure, {})
+        both = np.concatenate([vectors, -vectors])
+        queries = Queries(both, (measure.to,), np.array([0, len(both)], np.int64), None)
+        self._scanner = open_scanner(queries, "exact", replace(options, k=1))
+
+    def apply(self, block: Block) -> Columns:
+        return {"norm_sim": self._scanner.scan(block.vectors["image"]).similarity[:, 0]}
