@@ -38,13 +38,14 @@ class Reading:
 
 @dataclass(slots=True)
 class Found:
-    """What the shards of a part came to."""
+    """What the shards of a part came to; `shards` has the name of each, and the part's row at which it begins."""
 
     samples: Assembly
     row: int = 0
     lost: list[pa.Table] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     odd: Counter[str] = field(default_factory=Counter)
+    shards: list[tuple[str, int]] = field(default_factory=list)
     vectors: list[NDArray[np.float16]] = field(default_factory=list)
     metadata: list[pa.Table] = field(default_factory=list)
     captions: int = 0
@@ -65,6 +66,7 @@ def read_shard(of: Reading, shard: Shard, encoder: Encoder | None, found: Found,
     """
     where = f"{of.name} shard {shard.name}"
     reading = reader_of(str(of.source.format)).read(of.source, shard, encoder is not None)
+    found.shards.append((shard.name, found.row))
     hashes: list[str] = []
     results: list[Embedded] = []
     if encoder is not None:
@@ -75,11 +77,11 @@ def read_shard(of: Reading, shard: Shard, encoder: Encoder | None, found: Found,
     found.lost.append(listed.lost)
     if encoder is None:
         for piece in listed.pieces():
-            table = _shifted(resolve(piece, where), found.row)
+            table = _shifted(resolve(piece, where, listed.apart), found.row)
             found.add(table.append_column("image_sha256", pa.nulls(len(table), pa.string())), of.part)
         found.row += next(iter(shard.vectors.values())).rows if shard.vectors else _last_row(found)
     else:
-        _keep_embedded(of, shard, resolve(listed.table, where), hashes, results, found)
+        _keep_embedded(of, shard, resolve(listed.table, where, listed.apart), hashes, results, found)
     into.noted |= reading.digests()
 
 

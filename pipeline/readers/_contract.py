@@ -106,17 +106,20 @@ class ShardRows:
 
     Attributes:
         pieces: Gives one row per readable sample, in source order, some rows at a time and at least one table: row,
-            key, url, caption, label, `uid` (hex, only where the pool brings its own or the shard's name is part of it),
+            key, url, caption, label, `uid` (hex, only where the pool brings its own or the reader made it),
             then the pool's own columns.
         lost: Rows that did not make it, of `LOST_SCHEMA`.
         notes: What a reader of the report should know about this shard.
         odd: What was left out or taken another way, with how often; a set's counts are added up to one note each.
+        apart: What tells rows that have neither url nor uid apart from those of other shards: the shard's name
+            where keys may start again in every shard, None where a key names one sample of the set.
     """
 
     pieces: Callable[[], Iterator[pa.Table]]
     lost: pa.Table
     notes: tuple[str, ...] = ()
     odd: Mapping[str, int] = field(default_factory=dict)
+    apart: str | None = None
 
     @staticmethod
     def whole(table: pa.Table, lost: pa.Table, odd: Mapping[str, int] | None = None) -> ShardRows:

@@ -124,7 +124,12 @@ def rows_of(
             "Run again once nothing writes to it"
         )
     told = notes(found.path, found.schema())
-    return ShardRows(lambda: pieces(shard.name, found, keys), columns.no_loss(), told)
+    return ShardRows(
+        lambda: pieces(shard.name, found, keys),
+        columns.no_loss(),
+        told,
+        apart=columns.plain_text(shard.name),
+    )
 
 
 def _shard(number: int, table: Path, arrays: Mapping[str, VectorFile]) -> Shard:

@@ -178,8 +178,8 @@ def _identified(table: pa.Table, shard: Shard) -> pa.Table:
     lacking = pc.fill_null(pc.equal(table["url"], ""), True)
     if "uid" in table.column_names or not pc.any(lacking, min_count=0).as_py():
         return table
-    keys = pc.binary_join_element_wise(columns.plain_text(shard.name), table["key"], "/")
-    return table.append_column("uid", uids.as_hex(uids.derive(table["url"], table["caption"], keys)))
+    found = uids.resolve(table, shard.name, columns.plain_text(shard.name))
+    return table.append_column("uid", found["uid"])
 
 
 def _quarantined(rows: pa.Table, samples: list[Sample], shard: Shard) -> pa.Table:

@@ -93,12 +93,14 @@ def _hashed_text(url: ArrowArray, caption: ArrowArray, key: ArrowArray) -> list[
     return text
 
 
-def resolve(table: pa.Table, where: str) -> pa.Table:
+def resolve(table: pa.Table, where: str, shard: str | None = None) -> pa.Table:
     """Add uids to a table that a reader made: the pool's own, else derived.
 
     Args:
         table: Columns key, url, caption and, where the pool brings it, `uid` as hex.
         where: What the error message calls the table.
+        shard: What tells rows without url apart from those of other shards, where keys may start again in each: their
+            uid is derived from `<shard>/<key>` instead of the key. Valid UTF-8.
 
     Returns:
         The table with `uid` as its first column: 32 lowercase hex digits.
@@ -107,7 +109,8 @@ def resolve(table: pa.Table, where: str) -> pa.Table:
         DataError: If the pool's own uid is not 128-bit hex in every row.
     """
     if "uid" not in table.column_names:
-        return table.add_column(0, "uid", as_hex(derive(table["url"], table["caption"], table["key"])))
+        keys = table["key"] if shard is None else pc.binary_join_element_wise(shard, table["key"], "/")
+        return table.add_column(0, "uid", as_hex(derive(table["url"], table["caption"], keys)))
     try:
         own = from_hex(table["uid"])
     except DataError as error:

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import pyarrow as pa
-
 from indexes.errors import DataError
 from pipeline import layout
 from pipeline.commit import Attempt, Record
@@ -20,10 +18,10 @@ from pipeline.files.database import connect, files
 from pipeline.files.parquet import parquet_schema, write_parquet
 from pipeline.measuring import encoder_name
 from pipeline.passes.located import groups_of, own_key, unit_name, wanted_vectors
+from pipeline.sets.repeats import REPEATS_SCHEMA, Starts, repeated_rows, repeats_message
 from pipeline.sets.unify import retyped, unify, values_of
 
 AFTER = ("read",)
-DUPLICATES_SCHEMA = pa.schema([("part", pa.int32()), ("row", pa.int64()), ("uid", pa.string())])
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +42,20 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The parts' files, what reading found, and the set's path for messages."""
+    """The parts' files, what reading found, and the set's path and shards for messages."""
 
     parts: tuple[str, ...]
     facts: Json
     path: str
+    starts: Starts
 
 
 def plan(run: RunContext) -> Iterator[list[Work[Identity, Settings]]]:
     """List one unit per set."""
     works = []
     for name, source in run.sets().items():
-        records = [run.record("read", unit_name(name, number)) for number, _ in groups_of(run, name)]
+        read = {number: run.record("read", unit_name(name, number)) for number, _ in groups_of(run, name)}
+        records = list(read.values())
         under = layout.folder(layout.samples(name, 0))
         identity = Identity(
             name,
@@ -72,7 +72,9 @@ def plan(run: RunContext) -> Iterator[list[Work[Identity, Settings]]]:
             "quarantined": merged_counts([record.facts["lost"]["quarantined"] for record in records]),
             "notes": _noted(records),
         }
-        settings = Settings(tuple(run.path(path) for path in paths(records, under)), facts, source.path)
+        starts = {number: tuple(map(tuple, record.facts["shards"])) for number, record in read.items()}
+        files_of_parts = tuple(run.path(path) for path in paths(records, under))
+        settings = Settings(files_of_parts, facts, source.path, starts)
         works.append(Work("catalog", name, identity, settings, run.place, rows=facts["rows"]))
     yield works
 
@@ -109,11 +111,11 @@ def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
     parts = files(work.settings.parts)
     with connect(Path(work.place.out), work.place.memory_limit, work.place.threads) as db:
         _check_expected(db, where, identity.expect, parts, facts["rows"])
-        repeated = _repeated(db, parts) if identity.name == "pool" else DUPLICATES_SCHEMA.empty_table()
-    if len(repeated) and identity.duplicates == "error":
-        raise DataError(_duplicates_message(where, repeated))
+        repeated = repeated_rows(db, parts) if identity.name == "pool" else REPEATS_SCHEMA.empty_table()
+        if len(repeated) and identity.duplicates == "error":
+            raise DataError(repeats_message(db, where, parts, repeated, work.settings.starts))
     relative = layout.duplicates(identity.name)
-    into.add(relative, rows=write_parquet(into.file(relative), repeated, DUPLICATES_SCHEMA))
+    into.add(relative, rows=write_parquet(into.file(relative), repeated, REPEATS_SCHEMA))
     if identity.encoder is not None:
         relative = layout.encoder_fingerprint(identity.name, identity.encoder_name)
         into.file(relative).write_text(json.dumps(identity.encoder, indent=2, sort_keys=True) + "\n")
@@ -153,32 +155,6 @@ def _check_expected(db: Any, where: str, expect: Json | None, parts: list[str], 
             raise DataError(
                 f"{where} has {got} {what}, expected {wanted}; complete the set, or correct `expect` in the plan"
             )
-
-
-def _repeated(db: Any, parts: list[str]) -> pa.Table:
-    """Find the later rows of each repeated uid, ordered by (part, row): `keep_first` keeps the first of each."""
-    query = """
-        WITH rows AS (
-            SELECT part, "row", uid::UUID AS uid FROM read_parquet($parts, hive_partitioning = false)
-        ), repeated AS (
-            SELECT uid FROM rows GROUP BY uid HAVING count(*) > 1
-        )
-        SELECT part, "row", replace(uid::VARCHAR, '-', '') AS uid FROM rows SEMI JOIN repeated USING (uid)
-        QUALIFY row_number() OVER (PARTITION BY uid ORDER BY part, "row") > 1
-        ORDER BY part, "row"
-    """
-    if not parts:
-        return DUPLICATES_SCHEMA.empty_table()
-    return db.sql(query, params={"parts": parts}).to_arrow_table().cast(DUPLICATES_SCHEMA)
-
-
-def _duplicates_message(where: str, repeated: pa.Table) -> str:
-    first = repeated.column("uid").slice(0, 5).to_pylist()
-    places = [f"{u} (part {p})" for u, p in zip(first, repeated.column("part").to_pylist(), strict=False)]
-    return (
-        f"{where} has {len(repeated)} rows whose uid occurred before, the first: {', '.join(places)}; "
-        "a uid names one sample. Set pool.duplicates: keep_first to keep the first of each, or clean the pool"
-    )
 
 
 def check_encoders(run: RunContext) -> None:

@@ -173,6 +173,7 @@ def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
         "notes": notes,
         "odd": odd,
         "captions": found.captions,
+        "shards": found.shards,
     }
     if encoder is None:
         return facts | {"width": _own_width(work), "encoder": None}

@@ -20,8 +20,8 @@ from pipeline.files.parquet import write_parquet
 from pipeline.passes.located import _repeated
 from pipeline.passes.pictures import Pictured, fetcher
 from pipeline.readers import _files, image_folder
+from pipeline.sets.repeats import REPEATS_SCHEMA
 from pipeline.sets.uids import as_hex, from_pairs
-from pipeline.stages.catalog import DUPLICATES_SCHEMA
 
 
 def count(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, calls: Counter[str]) -> None:
@@ -72,7 +72,7 @@ def test_repeated_rows_are_told_apart_by_part_in_one_look(tmp_path: Path) -> Non
     numbers = np.repeat(np.arange(parts, dtype=np.int32), each)
     rows = np.tile(np.array([5, 7, 40]), parts)
     uids = as_hex(from_pairs(np.stack([rows, rows], axis=1).astype(np.uint64)))
-    table = pa.table([numbers, rows, uids], schema=DUPLICATES_SCHEMA)
+    table = pa.table([numbers, rows, uids], schema=REPEATS_SCHEMA)
     write_parquet(tmp_path / "duplicates.parquet", table, table.schema)
     found = Record("catalog", "pool", "", (), {"duplicates": len(table)})
     run: Any = SimpleNamespace(record=lambda *_: found, path=lambda _: tmp_path / "duplicates.parquet")
