@@ -23,7 +23,7 @@ from pipeline import layout
 from pipeline.commit import records
 from pipeline.ending import audit_of, lost_of, say
 from pipeline.estimate import StageEstimate, estimate
-from pipeline.execution.context import RunContext
+from pipeline.execution.context import RunContext, output_of
 from pipeline.execution.progress import Progress
 from pipeline.output import finished
 from pipeline.plan import Lock, Plan, load_lock, load_plan
@@ -187,7 +187,12 @@ def _too_many_lost(done: RunContext, plan: Plan, allowed: AllowLost) -> bool:
 
 
 def _similarities(run: RunContext, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Look up the similarity of each query's nearest pool sample; NaN for a query that has none."""
+    """Look up the similarity of each query's nearest pool sample; NaN for a query that has none.
+
+    Raises:
+        OutputError: If the neighbours are not what was committed.
+    """
+    run.check_sound([output_of(run.record("neighbours", name), layout.neighbours(name))])
     queries = int(run.record("index", name).facts["queries"])
     return nearest_similarities(run.out / layout.neighbours(name), queries)
 

@@ -14,7 +14,7 @@ from pipeline.execution.context import RunContext
 from pipeline.execution.work import OUTPUT_VERSION, Json
 from pipeline.files.storage import write_atomic
 from pipeline.measuring import encoder_name
-from pipeline.plan import Lock, Plan, dump_lock, load_lock
+from pipeline.plan import Lock, Plan, dump_lock, is_damaged, load_lock
 
 
 def moved_sets(plan: Plan, out: Path) -> frozenset[str]:
@@ -74,6 +74,9 @@ def _same_plan(lock: Path, content: bytes) -> bool:
 
 
 def _problem(run: RunContext) -> str | None:
+    lock = run.out / layout.LOCK_FILE
+    if lock.is_file() and is_damaged(lock):
+        return None  # it is written again, and what the records name stands
     before = _last(run.out)
     version = None if before is None else before.fingerprints.get("version")
     if version != OUTPUT_VERSION and any(records(run.out, stage) for stage in ("read", "catalog")):

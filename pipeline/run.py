@@ -11,7 +11,7 @@ from typing import Any
 from indexes.errors import OutputError
 from indexes.search import check_search
 from pipeline import layout
-from pipeline.commit import Record, find, retire, sweep
+from pipeline.commit import Output, Record, find, retire, sweep
 from pipeline.commit.run_lock import hold
 from pipeline.execution.context import RunContext
 from pipeline.execution.executors import open_executor, run_tasks
@@ -161,6 +161,8 @@ def _do(run: RunContext, options: RunOptions, progress: Progress, wave: Sequence
     if options.scheduler is None:
         check_weights(run.plan, encoders_of(todo))
     rows = sum(work.rows for work in todo)
+    if todo:
+        run.check_sound(_readable(run, stage))
     run.remember_shards()
     with progress.stage(
         stage, total_units=len(todo), total_rows=rows, done_units=len(wave) - len(todo)
@@ -178,7 +180,18 @@ def _do(run: RunContext, options: RunOptions, progress: Progress, wave: Sequence
                 "something else is changing this folder: stop it and run again"
             )
         run.done[stage][work.name] = record
+    run.sound.update(output.path for work in todo for output in run.done[stage][work.name].outputs)
     return bool(todo)
+
+
+def _readable(run: RunContext, stage: str) -> Iterator[Output]:
+    """List what the units of a stage may read of what is committed; embeddings, only if they look at vectors."""
+    vectors = getattr(stage_module(stage), "READS_EMBEDDINGS", True)
+    for of in run.done.values():
+        for record in of.values():
+            for output in record.outputs:
+                if vectors or not layout.is_embedding(output.path):
+                    yield output
 
 
 def encoders_of(todo: Sequence[Work[Any, Any]]) -> set[str]:

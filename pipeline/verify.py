@@ -15,7 +15,7 @@ import numpy as np
 
 from indexes.errors import NearfarError, OutputError
 from pipeline import layout
-from pipeline.commit import Record, read_record
+from pipeline.commit import Record, commit_folder, read_record, record_file
 from pipeline.execution.context import RunContext
 from pipeline.execution.work import Work, content_fingerprint
 from pipeline.files.digests import sha256_of
@@ -106,6 +106,8 @@ def _walk(run: RunContext, result: Verification) -> None:
     for _, wave in waves(run):
         for work in wave:
             record = read_record(run.out, work.stage, work.name)
+            if record is None and _rotten(run.out, work, result):
+                return  # what comes later cannot be planned without its facts
             if record is None or record.fingerprint != work.unit().fingerprint:
                 raise OutputError(_not_done(work, run.out))
             _check_inputs(work, record, contents, result)
@@ -115,6 +117,19 @@ def _walk(run: RunContext, result: Verification) -> None:
                 result.parts[record.label] = work.part
             if not _whole(run.out, record, result):
                 result.damaged.append(record.label)
+
+
+def _rotten(out: Path, work: Work[Any, Any], result: Verification) -> bool:
+    """Say that a record is there and cannot be believed, if so; the unit counts as damaged."""
+    path = f"{commit_folder(work.stage)}/{record_file(work.name)}"
+    if not (out / path).is_file():
+        return False
+    result.problems.append(f"{path} is not what was committed: it does not agree with its own digest")
+    result.damaged.append(work.label)
+    result.walked.append(work.label)
+    if work.part is not None:
+        result.parts[work.label] = work.part
+    return True
 
 
 def _not_done(work: Work[Any, Any], out: Path) -> str:

@@ -1,7 +1,19 @@
 """The commit contract: attempts, records, publishing, and one run at a time in an output folder."""
 
 from pipeline.commit.attempts import Attempt, attempt, forget, retire, sweep
-from pipeline.commit.records import Output, Record, Unit, find, fingerprint, read_record, records
+from pipeline.commit.records import (
+    Output,
+    Record,
+    Unit,
+    commit_folder,
+    dump_record,
+    find,
+    fingerprint,
+    read_record,
+    record_file,
+    records,
+)
+from pipeline.commit.sound import check_sound, is_sound, sound_bytes
 
 __all__ = [
     "Attempt",
@@ -9,11 +21,17 @@ __all__ = [
     "Record",
     "Unit",
     "attempt",
+    "check_sound",
+    "commit_folder",
+    "dump_record",
     "find",
     "fingerprint",
     "forget",
+    "is_sound",
     "read_record",
+    "record_file",
     "records",
     "retire",
+    "sound_bytes",
     "sweep",
 ]

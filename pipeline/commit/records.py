@@ -1,7 +1,7 @@
 """Commit records: the small JSON files that say which units are done, and with which bytes.
 
-A record is a pure function of its unit's outputs and facts: sorted keys, no clock, no host name. Readers open
-what a record names and never list an output folder.
+A record is a pure function of its unit's outputs and facts: sorted keys, no clock, no host name. It carries a digest of
+itself. Readers open what a record names and never list an output folder.
 """
 
 from __future__ import annotations
@@ -119,19 +119,21 @@ def find(out: Path, unit: Unit) -> Record | None:
 
 
 def parse_record(content: Bytes) -> Record | None:
-    """Read a record; None where it is torn, of another shape, or names a path outside the output folder."""
+    """Read a record; None where a byte of it is not what was written, or it names a path outside the output folder."""
     try:
         record = _RECORD.validate_json(content)
         for output in record.outputs:
             relative_parts(output.path)
     except (ValidationError, OutputError):
         return None
-    return record
+    # Records of earlier versions have no digest; they hold if they are spelled as those versions spelled them.
+    return record if content in (dump_record(record), canonical_json(asdict(record))) else None
 
 
 def dump_record(record: Record) -> Bytes:
-    """The bytes of a record's file."""
-    return canonical_json(asdict(record))
+    """The bytes of a record's file, with a digest of themselves: a flipped bit in a fact makes it no record."""
+    held = asdict(record)
+    return canonical_json(held | {"digest": fingerprint(held)})
 
 
 def _load(out: Path, stage: str, file: str) -> Record | None:

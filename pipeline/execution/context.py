@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from pipeline import layout
-from pipeline.commit import Output, Record, fingerprint
+from pipeline.commit import Output, Record, check_sound, fingerprint
 from pipeline.execution.work import Json, Place
 from pipeline.files.inputs import Input, Ledger
 from pipeline.files.storage import write_atomic
@@ -39,6 +39,7 @@ class RunContext:
         command: The command that reproduces the run, for the report.
         moved: Sets whose path is not the one of the last run.
         done: The records of this plan's finished units, by stage and unit name, in planned order.
+        sound: Paths of outputs that were hashed in this run, when they were made or after that.
     """
 
     plan: Plan
@@ -48,6 +49,7 @@ class RunContext:
     command: str
     moved: frozenset[str] = frozenset()
     done: dict[str, dict[str, Record]] = field(default_factory=dict)
+    sound: set[str] = field(default_factory=set)
     _listed: dict[str, Json] | None = None
     _shards: dict[str, list[Shard]] = field(default_factory=dict)
     _memory: dict[str, Any] = field(default_factory=dict)
@@ -116,7 +118,8 @@ class RunContext:
 
     def remember_shards(self) -> None:
         """Write down which shards each set has, so that the next run need not open every file to know."""
-        content = json.dumps(self._remembered(), sort_keys=True).encode()
+        sets = self._remembered()
+        content = json.dumps({"digest": fingerprint(sets), "sets": sets}, sort_keys=True).encode()
         path = self.out / layout.SHARDS
         if not path.is_file() or path.read_bytes() != content:
             write_atomic(self.out, layout.SHARDS, content)
@@ -127,7 +130,10 @@ class RunContext:
                 found = json.loads((self.out / layout.SHARDS).read_bytes())
             except (OSError, ValueError):
                 found = {}
-            self._listed = found if isinstance(found, dict) else {}
+            sets = found.get("sets") if isinstance(found, dict) else None
+            # A shard that has other rows than are noted would become another part: what is doubtful is looked at again.
+            whole = isinstance(sets, dict) and found.get("digest") == fingerprint(sets)
+            self._listed = sets if whole and sets is not None else {}
         return self._listed
 
     def known(self, inputs: Iterable[Input]) -> Json:
@@ -148,6 +154,16 @@ class RunContext:
         """List those of the units that are for one part each: `name`, and the part's number behind it."""
         unit = re.compile(f"{re.escape(name)}[- ][0-9]{{4,}}")
         return [record for found, record in self.done.get(stage, {}).items() if unit.fullmatch(found)]
+
+    def check_sound(self, outputs: Iterable[Output]) -> None:
+        """Hash outputs, each once in a run, before anything is decided from them.
+
+        Raises:
+            OutputError: If one is not what was committed.
+        """
+        found = [output for output in outputs if output.path not in self.sound]
+        check_sound(self.out, found)
+        self.sound.update(output.path for output in found)
 
     def path(self, relative: str) -> str:
         """Locate an output of this run."""

@@ -64,19 +64,20 @@ class Dispatch:
             outcome: Outcome = future.result()
             return outcome
         error = future.exception() if future.status == "error" else None
-        killed = type(error).__name__ == "KilledWorker"
-        return None if killed and not alone else _failure(task, error, killed)
-
-
-def _failure(task: Task, error: BaseException | None, killed: bool) -> Outcome:
-    if killed:
+        if type(error).__name__ == "KilledWorker":
+            return killed(task) if alone else None
         why = (
-            "the worker process died each time it was tried (out of memory, or a crash in a library); "
-            "try fewer workers"
+            "the connection to the cluster was lost" if error is None else f"{type(error).__name__}: {error}"
         )
-    elif error is None:
-        why = "the connection to the cluster was lost"
-    else:
-        why = f"{type(error).__name__}: {error}"
+        return _failure(task, why, repr(error))
+
+
+def killed(task: Task) -> Outcome:
+    """Say that a task's workers died, however often it was tried."""
+    why = "the worker process died each time it was tried (out of memory, or a crash in a library); try fewer workers"
+    return _failure(task, why, "")
+
+
+def _failure(task: Task, why: str, trace: str) -> Outcome:
     message = f"unit {task.name} failed: {why}. What was committed stands, so run again to resume"
-    return Outcome(error="RunFailedError", message=message, trace=repr(error))
+    return Outcome(error="RunFailedError", message=message, trace=trace)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
 
 VARIABLE = "CUDA_VISIBLE_DEVICES"
 _DEVICES = Path("/dev")
@@ -27,15 +26,6 @@ def to_share(device: str) -> list[str]:
         return [str(number) for number in range(_count())]
     # CUDA's own rule: what follows an entry that names no GPU counts for nothing.
     return list(takewhile(_names_a_gpu, (entry.strip() for entry in named.split(","))))
-
-
-def dask_setup(worker: Any) -> None:
-    """Preload of a local worker: show it one of the GPUs that its environment lists, before it loads CUDA.
-
-    More workers than GPUs take turns. The name of a local worker is its number, which its successor keeps if it dies.
-    """
-    listed = to_share("cuda")
-    os.environ[VARIABLE] = listed[int(worker.name) % len(listed)]
 
 
 def _count() -> int:

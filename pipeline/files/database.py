@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import tempfile
 import threading
@@ -68,7 +69,7 @@ def connect(
     except duckdb.Error as error:
         raise RunFailedError(
             f"the database failed in '{out}': {_first_line(error)}. "
-            "Run `nearfar verify` to see whether its files are whole"
+            f"`nearfar verify {shlex.quote(str(out))} --repair` makes again what is damaged, and what came of it"
         ) from error
 
 

@@ -94,8 +94,10 @@ def _parts_of(run: RunContext, name: str) -> list[Part]:
 
 
 def _repeated(run: RunContext, name: str) -> dict[int, tuple[int, ...]]:
-    if not run.record("catalog", name).facts["duplicates"]:
+    record = run.record("catalog", name)
+    if not record.facts["duplicates"]:
         return {}
+    run.check_sound([output_of(record, layout.duplicates(name))])
     table = read_parquet(Path(run.path(layout.duplicates(name))), columns=["part", "row"])
     # They are listed part by part; a look at all of them for each part takes minutes where there are many of both.
     parts, starts = np.unique(table.column("part").to_numpy(), return_index=True)

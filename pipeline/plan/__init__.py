@@ -3,7 +3,7 @@
 from pipeline.plan.apart import check_output_apart
 from pipeline.plan.encoders import check_weights
 from pipeline.plan.loading import audit_plan, build_plan, load_plan, resolve, with_absolute_paths
-from pipeline.plan.lock_file import Lock, dump_lock, load_lock
+from pipeline.plan.lock_file import Lock, dump_lock, is_damaged, load_lock
 from pipeline.plan.model import AuditOptions, EncoderChoice, EngineOptions, Plan
 from pipeline.plan.recipes import SetAlgebra, Split
 from pipeline.plan.schema import plan_schema, schema_text
@@ -23,6 +23,7 @@ __all__ = [
     "check_sources",
     "check_weights",
     "dump_lock",
+    "is_damaged",
     "load_lock",
     "load_plan",
     "missing_sources",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from pipeline.plan.loading import build_plan
 from pipeline.plan.model import Plan
 
 _HEAD = "# The plan as it was run, with nothing left to be understood. Written by nearfar; do not edit.\n"
+_DIGEST = "# sha256 of the lines above: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +28,30 @@ class Lock:
 def dump_lock(plan: Plan, fingerprints: Mapping[str, Any]) -> str:
     """Write the lock file's YAML; `fingerprints` holds text, numbers, lists and maps by name.
 
-    The same plan and fingerprints always give the same bytes.
+    The same plan and fingerprints always give the same bytes. The last line is a digest of those before it.
     """
-    return _HEAD + dump_yaml({"plan": plan.written(), "fingerprints": _sorted(fingerprints)})
+    text = _HEAD + dump_yaml({"plan": plan.written(), "fingerprints": _sorted(fingerprints)})
+    return f"{text}{_DIGEST}{_sha256(text)}\n"
+
+
+def is_damaged(path: str | Path) -> bool:
+    """Say whether a lock file does not agree with its last line; those of earlier versions have no such line."""
+    text, mark, digest = Path(path).read_text(encoding="utf-8", errors="replace").rpartition(_DIGEST)
+    return bool(mark) and digest != f"{_sha256(text)}\n"
 
 
 def load_lock(path: str | Path) -> Lock:
     """Read the lock file at `path`.
 
     Raises:
-        OutputError: If it is not there, is no lock file of nearfar, or holds a plan that this version does not take.
+        OutputError: If it is not there, is no lock file of nearfar, was changed since it was written, or holds a plan
+            that this version does not take.
     """
+    if Path(path).is_file() and is_damaged(path):
+        raise OutputError(
+            f"{path} is not what was written: its sha256 differs. Run the plan again, which writes it again; "
+            "what is committed stands"
+        )
     document = load_yaml(path, what="lock file", error=OutputError)
     value = document.value
     if not isinstance(value, dict) or set(value) != {"plan", "fingerprints"}:
@@ -53,6 +68,10 @@ def load_lock(path: str | Path) -> Lock:
             "another output folder"
         ) from failure
     return Lock(plan, held)
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _sorted(value: Any) -> Any:

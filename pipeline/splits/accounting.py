@@ -55,7 +55,7 @@ def require_all(losses: Losses, rows: int, what: str) -> None:
         raise RunFailedError(
             f"rows are unaccounted for: {losses.healthy():,} samples can be chosen from, but {rows:,} were "
             f"{what}; files of the pool and its measures are out of step. "
-            "Run `nearfar verify --repair` to make them again"
+            "`nearfar verify OUT --repair` on the output folder makes them again"
         )
 
 

@@ -146,7 +146,7 @@ class _Stream:
     def _out_of_step(self, samples: str) -> DataError:
         return DataError(
             f"'{self._path}' and '{samples}' are out of step: a measure's file has the rows of its part, in the same "
-            "order. Run `nearfar verify` to see which was changed, with --repair to make it again"
+            "order. `nearfar verify OUT --repair` on the output folder makes again what is damaged"
         )
 
 

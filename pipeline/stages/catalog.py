@@ -22,6 +22,7 @@ from pipeline.sets.repeats import REPEATS_SCHEMA, Starts, repeated_rows, repeats
 from pipeline.sets.unify import retyped, unify, values_of
 
 AFTER = ("read",)
+READS_EMBEDDINGS = False
 
 
 @dataclass(frozen=True, slots=True)

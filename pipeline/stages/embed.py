@@ -38,6 +38,7 @@ from pipeline.sets.source import Source
 from pipeline.stages.read import encoder_identity
 
 AFTER = ("catalog",)
+READS_EMBEDDINGS = False
 
 
 @dataclass(frozen=True, slots=True)

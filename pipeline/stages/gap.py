@@ -20,6 +20,7 @@ from pipeline.passes.running_search import NEAREST_SCHEMA
 from pipeline.stages import neighbours
 
 AFTER = ("rescan",)
+READS_EMBEDDINGS = False
 SCHEMA = pa.schema([("benchmark", pa.string()), *neighbours.SCHEMA])
 
 

@@ -180,8 +180,13 @@ def pool_columns(run: RunContext) -> dict[str, Any]:
 
     def find() -> dict[str, Any]:
         paths = [part.samples for part in parts_of(run, "pool")]
-        found = [parquet_schema(path) for path in paths]
-        return {field.name: field.type for field in unify(found, values_of(paths))} if found else {}
+        try:
+            found = [parquet_schema(path) for path in paths]
+            return {field.name: field.type for field in unify(found, values_of(paths))} if found else {}
+        except DataError:
+            # The run made these files, so the fault is not in what the user gave: say which has changed since.
+            run.check_sound(output for record in run.records("read") for output in record.outputs)
+            raise
 
     return run.once("columns of the pool", find)
 

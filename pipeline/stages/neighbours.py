@@ -21,6 +21,7 @@ from pipeline.files.parquet import read_parquet, write_parquet
 from pipeline.passes.merging import merge, ranks
 
 AFTER = ("measure",)
+READS_EMBEDDINGS = False
 # Ranks count from 1, the nearest.
 SCHEMA = pa.schema(
     [

@@ -30,6 +30,7 @@ from pipeline.sets.source import Source
 from pipeline.sets.unify import Assembly
 
 AFTER: tuple[str, ...] = ()
+READS_EMBEDDINGS = False
 
 
 @dataclass(frozen=True, slots=True)

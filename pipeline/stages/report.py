@@ -27,6 +27,7 @@ from pipeline.report.request import (
 )
 
 AFTER = ("gap",)
+READS_EMBEDDINGS = False
 
 
 @dataclass(frozen=True, slots=True)

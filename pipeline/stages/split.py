@@ -33,6 +33,7 @@ from pipeline.splits.requests import CutRequest, PoolPart, SplitRequest
 from pipeline.stages.measure import pool_columns
 
 AFTER = ("neighbours",)
+READS_EMBEDDINGS = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from pipeline.sets.membership import is_member
 from pipeline.sets.uids import as_pairs
 
 AFTER = ("neighbours", "split")
+READS_EMBEDDINGS = False
 SCHEMA = pa.schema(
     [
         ("benchmark", pa.string()),

@@ -22,6 +22,7 @@ from pipeline.files.parquet import read_parquet, write_parquet
 from pipeline.passes.merging import merge
 
 AFTER = ("calibrate",)
+READS_EMBEDDINGS = False
 ADDED = [("threshold", pa.float64()), ("reference_uid", pa.string()), ("reference_key", pa.string())]
 
 

@@ -60,3 +60,7 @@ def nap(seconds: float, mark: str) -> None:
     with Path(mark).open("a") as stream:
         stream.write(f"{os.getpid()}\n")
     time.sleep(seconds)
+
+
+def unsendable() -> object:
+    return {1, 2}

@@ -87,7 +87,7 @@ def test_records_hold_no_clock_and_no_host(tmp_path: Path) -> None:
     one, two = (tmp_path / name / "commits/measure/part-0000.json" for name in ("one", "two"))
     assert one.read_bytes() == two.read_bytes()
     keys = list(json.loads(one.read_bytes()))
-    assert keys == sorted(keys) == ["facts", "fingerprint", "name", "outputs", "stage"]
+    assert keys == sorted(keys) == ["digest", "facts", "fingerprint", "name", "outputs", "stage"]
 
 
 def test_another_fingerprint_or_a_damaged_size_is_not_done(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -134,18 +135,59 @@ def test_few_tasks_are_taken_ahead(cluster: Executor) -> None:
     results.close()  # type: ignore[attr-defined]
 
 
-def test_all_ports_are_on_loopback(cluster: Executor) -> None:
+def test_workers_open_no_port(cluster: Executor) -> None:
     list(cluster.run([task("double", x=1)]))
-    before = listening(os.getpid())
-    assert before
-    assert set(before) == {"0100007F"}
+    assert cluster._pool is not None
+    assert len(members(os.getpid())) >= 2, "there is a worker"
+    assert listening(os.getpid()) == []
+
+
+STRANGER = """
+import json, os, sys
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+tried, opened = 0, []
+for pid in sys.argv[1:]:
+    for number in range(20):
+        for mode in ("rb", "wb"):
+            tried += 1
+            try:
+                stream = open(f"/proc/{pid}/fd/{number}", mode, buffering=0)
+            except (PermissionError, FileNotFoundError):
+                continue
+            opened.append((pid, number, mode))
+    try:
+        os.kill(int(pid), 0)
+        opened.append((pid, "signal"))
+    except PermissionError:
+        pass
+print(json.dumps([os.getuid(), tried, opened]))
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user to attack from")
+def test_another_user_can_run_nothing_on_the_workers(cluster: Executor) -> None:
+    """Pipes have no address; what is left is /proc, which the kernel keeps for the owner."""
+    list(cluster.run([task("double", x=1)]))
+    family = [str(pid) for pid in members(os.getpid())]
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", STRANGER, *family], capture_output=True, text=True, cwd="/", check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [65534, 40 * len(family), []]
+
+
+def members(pid: int) -> list[int]:
+    """This process and its children."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [pid, *(int(child) for one in tasks for child in (one / "children").read_text().split())]
 
 
 def listening(pid: int) -> list[str]:
     """Addresses (as the kernel writes them) on which this process or a child of it listens."""
-    family = [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
     sockets = set()
-    for member in family:
+    for member in members(pid):
         for entry in Path(f"/proc/{member}/fd").iterdir():
             target = str(entry.readlink()) if entry.is_symlink() else ""
             if target.startswith("socket:["):
@@ -157,11 +199,6 @@ def listening(pid: int) -> list[str]:
             if fields[3] == "0A" and fields[9] in sockets:
                 found.append(fields[1].split(":")[0])
     return found
-
-
-def test_workers_leave_nothing_in_the_current_folder(cluster: Executor) -> None:
-    list(cluster.run([task("double", x=1)]))
-    assert not list(Path.cwd().glob("dask-*"))
 
 
 def test_a_worker_that_dies_once_is_replaced(cluster: Executor, tmp_path: Path) -> None:
@@ -186,20 +223,47 @@ def collect(results: Iterator[tuple[int, object]], into: list[tuple[int, object]
         into.append(result)
 
 
-def test_a_scheduler_by_its_address(cluster: Executor) -> None:
-    list(cluster.run([task("double", x=1)]))
-    address = cluster._connected().scheduler.address
-    assert sorted(run_tasks([task("double", x=i) for i in range(3)], scheduler=address)) == [
-        (0, 0),
-        (1, 2),
-        (2, 4),
-    ]
+def test_workers_end_with_their_driver(tmp_path: Path) -> None:
+    """A driver that is killed at once leaves no worker behind, though it is in the middle of a task."""
+    mark = tmp_path / "mark"
+    code = (
+        "import sys; from pipeline.execution.executors import Task, run_tasks; "
+        "list(run_tasks([Task('executor_tasks:nap', {'seconds': 60, 'mark': sys.argv[1]}, 'nap')], workers=1))"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    driver = subprocess.Popen([sys.executable, "-c", code, str(mark)], env=environment)
+    until(lambda: mark.exists() and mark.read_text().endswith("\n"))
+    driver.kill()
+    driver.wait()
+    worker = int(mark.read_text())
+    until(lambda: not alive(worker))
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_what_a_run_no_longer_waits_for_is_not_taken_for_the_next_answer(
+    cluster: Executor, tmp_path: Path
+) -> None:
+    results = cluster.run([task("double", x=1), task("nap", seconds=60, mark=str(tmp_path / "mark"))])
+    assert next(results) == (0, 2)
+    results.close()  # type: ignore[attr-defined]
+    assert sorted(cluster.run([task("double", x=5), task("double", x=6)])) == [(0, 10), (1, 12)]
+
+
+def test_a_result_that_cannot_be_sent_names_the_unit(cluster: Executor) -> None:
+    with pytest.raises(RunFailedError, match="unit test/unsendable failed: its result cannot be sent"):
+        list(cluster.run([task("unsendable")]))
 
 
 def test_no_scheduler_at_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(executors, "_CONNECT_SECONDS", 0.5)
     with pytest.raises(
-        BadInputError, match=r"no Dask scheduler answers at 'tcp://127.0.0.1:1'.*tcp://host:8786"
+        BadInputError, match=r"no Dask scheduler answers at 'tcp://127.0.0.1:1'.*tls://host:8786"
     ):
         list(run_tasks([task("double", x=1)], scheduler="tcp://127.0.0.1:1"))
 

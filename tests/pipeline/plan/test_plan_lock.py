@@ -51,6 +51,23 @@ def test_everything_that_a_plan_may_say_comes_back(tmp_path: Path) -> None:
     assert dump_lock(lock.plan, lock.fingerprints) == text
 
 
+def undated(text: str) -> str:
+    """A lock file as earlier versions wrote it, without the digest in its last line."""
+    return text.rpartition("# sha256")[0]
+
+
+@pytest.mark.parametrize("place", range(120, 1000, 40))
+def test_a_lock_with_a_flipped_bit_is_refused_and_the_plan_writes_it_again(
+    tmp_path: Path, place: int
+) -> None:
+    path = tmp_path / "plan.lock.yaml"
+    raw = bytearray(dump_lock(resolve(load_plan(PLANS[0])), {"version": 2}).encode())
+    raw[place % (len(raw) - 110)] ^= 1
+    path.write_bytes(raw)
+    with pytest.raises(OutputError, match=r"its sha256 differs\. Run the plan again, which writes it again"):
+        load_lock(path)
+
+
 @pytest.mark.parametrize(
     "text", ["name: demo", "[plan, fingerprints]", "plan: {}\nfingerprints: {}\nmore: 1"]
 )
@@ -63,7 +80,7 @@ def test_another_file_is_no_lock(tmp_path: Path, text: str) -> None:
 def test_a_lock_that_is_missing_damaged_or_of_another_version_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="does not exist"):
         load_lock(tmp_path / "plan.lock.yaml")
-    text = dump_lock(resolve(load_plan(PLANS[0])), {})
+    text = undated(dump_lock(resolve(load_plan(PLANS[0])), {}))
     (tmp_path / "plan.lock.yaml").write_text(text[: len(text) // 2])
     with pytest.raises(BadInputError):
         load_lock(tmp_path / "plan.lock.yaml")
@@ -74,7 +91,7 @@ def test_a_lock_that_is_missing_damaged_or_of_another_version_is_refused(tmp_pat
 
 def test_a_lock_of_another_version_says_so_and_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "plan.lock.yaml"
-    text = dump_lock(resolve(load_plan(PLANS[0])), {})
+    text = undated(dump_lock(resolve(load_plan(PLANS[0])), {}))
     path.write_text(text.replace("  neighbours:", "  nearest:"))
     with pytest.raises(
         OutputError, match=r"was written by another version of nearfar, or changed since\. Run the"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 from small_sets import write_plan, write_sets
 from whole_runs import Run
+
+from pipeline.commit import dump_record, read_record
 
 
 @pytest.fixture
@@ -70,14 +74,15 @@ def test_a_flipped_bit_is_found_and_the_command_that_is_named_repairs_it(
     assert cli("verify", str(out))[0] == 0
 
 
-def commit_as_if_right(out: Path, path: Path, **told: object) -> None:
+def commit_as_if_right(out: Path, path: Path, **told: Any) -> None:
     """Make the record of a measure's part say of its file what is there now."""
     name = out / "commits" / "measure" / "one 0000.json"
-    record = json.loads(name.read_text())
-    for output in record["outputs"]:
-        if output["path"] == str(path.relative_to(out)):
-            output |= told
-    name.write_text(json.dumps(record))
+    record = read_record(out, "measure", "one 0000")
+    assert record is not None
+    outputs = tuple(
+        replace(one, **told) if one.path == str(path.relative_to(out)) else one for one in record.outputs
+    )
+    name.write_bytes(dump_record(replace(record, outputs=outputs)))
 
 
 def change(path: Path, column: str, amount: float) -> None:
@@ -86,19 +91,22 @@ def change(path: Path, column: str, amount: float) -> None:
     pq.write_table(table.set_column(table.column_names.index(column), column, values), path)
 
 
-def test_a_wrong_answer_that_came_of_a_rotten_byte_goes_with_it(out: Path, cli: Run) -> None:
-    """Splits that were cut from a measure of the right size and wrong bytes are committed with a right sha256."""
+def test_no_split_is_cut_from_a_rotten_measure_and_the_advice_leads_out(out: Path, cli: Run) -> None:
+    """Neither size nor page checksum tells that a measure's part is another than the one that was committed."""
     before = content(out)
     path = out / "measures" / "similarity" / "one" / "part-0000.parquet"
     change(path, "margin", 9.0)
     commit_as_if_right(out, path, bytes=path.stat().st_size)
     for split in ("pruned", "core", "control", "wide", "mixed"):
         (out / "commits" / "split" / f"{split}.json").unlink()
-    assert cli("run", str(out.parent / "plan.yaml"))[0] == 0
-    wrong = content(out)
-    assert any(wrong.get(name) != before[name] for name in before if name.startswith("splits/pruned/"))
-    code, said, _ = cli("verify", str(out))
-    assert (code, "splits/" in said) == (1, False), "of the splits nothing looks damaged"
+    code, _, errors = cli("run", str(out.parent / "plan.yaml"))
+    assert (code, "measures/similarity/one/part-0000.parquet' is not what was committed" in errors) == (
+        2,
+        True,
+    )
+    assert f"`nearfar verify {out} --repair`" in errors
+    assert not list((out / "commits" / "split").glob("*.json")), "nothing was decided"
+    assert cli("run", str(out.parent / "plan.yaml"))[0] == 2, "and nothing is, however often it is tried"
     assert cli("verify", str(out), "--repair")[0] == 0
     assert content(out) == before
 
