@@ -62,15 +62,19 @@ def check_predicate(tree: Node, columns: Mapping[str, Any] | None, where: str) -
 def named_paths(tree: Node) -> tuple[tuple[str, ...], ...]:
     """List the columns that an expression names, each once, in steps: `("photo", "margin")`."""
     found: dict[tuple[str, ...], None] = {}
-    pending: list[Any] = [tree]
+    pending: list[tuple[Any, frozenset[str]]] = [(tree, frozenset())]
     while pending:
-        node = pending.pop()
+        node, bound = pending.pop()
         if isinstance(node, Mapping):
-            if node.get("class") == "COLUMN_REF":
+            if node.get("class") == "LAMBDA":
+                # What a lambda calls its arguments is no column inside it.
+                pending.append((node["expr"], bound | {path[0] for path in named_paths(node["lhs"])}))
+                continue
+            if node.get("class") == "COLUMN_REF" and node["column_names"][0] not in bound:
                 found[tuple(str(name) for name in node["column_names"])] = None
-            pending.extend(node.values())
+            pending.extend((value, bound) for value in node.values())
         elif isinstance(node, list):
-            pending.extend(node)
+            pending.extend((value, bound) for value in node)
     return tuple(sorted(found))
 
 

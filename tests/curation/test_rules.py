@@ -110,7 +110,7 @@ def test_a_wrong_option_is_answered(name: str, options: object, message: str) ->
 
 def test_an_unknown_rule_is_answered_with_the_rules_there_are() -> None:
     with pytest.raises(
-        UnknownNameError, match=r"unknown rule 'nera'; available: .*far, near, .*splits.x\[0\]"
+        UnknownNameError, match=r"unknown rule 'nera'; available: .*far, .*near, .*splits.x\[0\]"
     ):
         rules.parse("nera", {}, "splits.x[0]")
 

@@ -1,0 +1,1 @@
+"""Rules that decide by captions, or write other ones."""

@@ -1,0 +1,148 @@
+"""Rules that read captions or write other ones, against plain Python."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pyarrow as pa
+import pytest
+from class_pools import COLUMNS, SCOPE, Kept, pool_of, sample, selected
+
+from curation import rules
+from curation.predicates import named_paths
+from indexes.errors import PlanError
+from pipeline.files.database import parse_predicate
+
+HOSTILE = "a\x00b \u202eemoc\u0301 <b>'; DROP TABLE pool; -- \u00e9"
+
+
+def rewritten(pool: Kept, options: dict[str, Any]) -> dict[int, str | None]:
+    """The new caption of each sample."""
+    decision = selected("caption-detail", options).decide(pool.pool.rows)
+    rows = pool.pool.rows
+    found = rows.db.execute(rows.surviving(f"uid, {decision.caption}")).fetchall()
+    return {uid.int: caption for uid, caption in found}
+
+
+def test_language_keeps_codes_in_either_case(tmp_path: Path) -> None:
+    rows = [sample(n, label=code) for n, code in enumerate(["en", "EN", "de", "eng", "", None])]
+    with pool_of(tmp_path, rows) as pool:
+        assert pool.by("language", {"of": ["En"], "column": "label"}) == {0, 1}
+        assert pool.by("language", {"of": ["en", "de"], "column": "label"}) == {0, 1, 2}
+    assert rules.dump(rules.parse("language", ["en"])) == (
+        "language",
+        {"of": ["en"], "column": "captions.language"},
+    )
+
+
+CAPTIONS = [
+    "A Sketch of a dog",
+    "sketches of dogs",
+    "sketch",
+    "pencil-sketch!",
+    "presketch",
+    "line  art",
+    "line\tart.",
+    "lineart",
+    "C++ for you",
+    "C+ for you",
+    "un dessin Édité",
+    "un dessin éditée",
+    "",
+    "sketch2",
+    "sketch_2",
+    HOSTILE,
+]
+
+
+def test_domain_words_divide_the_captions(tmp_path: Path) -> None:
+    rows = [sample(n, caption=caption) for n, caption in enumerate([*CAPTIONS, None])]
+    words = ["sketch", "line art", "C++", "édité"]
+    with pool_of(tmp_path, rows) as pool:
+        inside = pool.by("domain-words", {"words": words})
+        assert inside == {0, 2, 3, 5, 6, 8, 10, 14}
+        assert (
+            pool.by("domain-words", {"words": words, "keep": "without"}) == set(range(len(CAPTIONS))) - inside
+        )
+        plain = re.compile(r"(?<![^\W_])sketch(?![^\W_])", re.IGNORECASE)
+        expected = {n for n, caption in enumerate(CAPTIONS) if plain.search(caption)}
+        assert pool.by("domain-words", {"words": ["Sketch"]}) == expected
+
+
+def test_a_label_alone_is_written_into_the_slot(tmp_path: Path) -> None:
+    rows = [sample(0, caption="x", label="it's a 100% dog"), sample(1, caption="y")]
+    with pool_of(tmp_path, rows) as pool:
+        options = {"template": "a photo of a {class}, 'really'"}
+        assert rewritten(pool, options) == {0: "a photo of a it's a 100% dog, 'really'", 1: None}
+        assert pool.by("caption-detail", options) == {0, 1}, "nothing drops"
+
+
+def drawn(uid: int, caption: str, name: str | None, probability: float, seed: int) -> str:
+    """The rule in plain Python, a word at a time."""
+    class_words = [] if name is None else name.lower().split()
+    kept = []
+    words = re.split(r"[\t\n\f\r ]+", caption)
+    for place, word in enumerate(words, 1):
+        digest = hashlib.md5(f"{UUID(int=uid)}:{seed}:{place}".encode()).digest()
+        low = int.from_bytes(digest[8:], "little") < probability * 2**64
+        if word and (low or word.strip(".,;:!?\"'`()[]{}<>").lower() in class_words):
+            kept.append(word)
+    return " ".join(kept)
+
+
+def test_words_drop_by_hash_and_the_class_stays(tmp_path: Path) -> None:
+    text = "  a brown Dog, (asleep) on\nthe  old sofa "
+    rows = [sample(n, caption=text, label="DOG") for n in range(200)]
+    rows += [sample(900, caption=HOSTILE), sample(901, label="dog"), sample(902, caption="", label="dog")]
+    with pool_of(tmp_path, rows) as pool:
+        of = {p: rewritten(pool, {"words": p, "seed": 4}) for p in (0.1, 0.5, 1.0)}
+    for p, found in of.items():
+        for row in rows:
+            caption = row["caption"]
+            expected = None if caption is None else drawn(row["uid"], caption, row["label"], p, 4)
+            assert found[row["uid"]] == expected
+    assert of[1.0][0] == "a brown Dog, (asleep) on the old sofa"
+    assert all("Dog," in (of[0.1][n] or "") for n in range(200))
+    kept = [set((of[p][7] or "").split()) for p in (0.1, 0.5, 1.0)]
+    assert kept[0] <= kept[1] <= kept[2]
+    words = sum(len((of[0.5][n] or "").split()) - 1 for n in range(200))
+    assert abs(words / (200 * 7) - 0.5) < 0.06
+
+
+def test_a_user_s_columns_may_be_called_like_words() -> None:
+    columns = COLUMNS | {"word": pa.string(), "place": pa.string()}
+    scope = type(SCOPE)(where="x", parse=parse_predicate, columns=columns)
+    rule = rules.parse("caption-detail", {"words": 0.5, "name": "word || place"}).resolved(scope)
+    assert set(rule.reads(scope)) == {"caption", "word", "place"}
+
+
+def test_what_a_lambda_calls_its_arguments_is_no_column() -> None:
+    tree = parse_predicate(
+        "list_filter(a, lambda b: b > c AND list_has_any(d, list_filter(b, lambda e: e > b)))"
+    ).tree
+    assert named_paths(tree) == (("a",), ("c",), ("d",))
+    with pytest.raises(PlanError, match="calls the function list_filter, which a predicate may not"):
+        selected("where", {"predicate": "len(list_filter(tags, lambda t: t = 'x')) > 1"})
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("language", {"of": []}, "should name at least one"),
+        ("domain-words", {"words": ["a", "  "]}, "words has '  ', which is no word"),
+        ("domain-words", {"words": ["a"], "keep": "both"}, "'with' or 'without'"),
+        ("caption-detail", {}, "give one of: template, words"),
+        ("caption-detail", {"template": "a photo"}, "has the slot {class} 0 times; write it once"),
+        ("caption-detail", {"template": "{class} {class}"}, "has the slot {class} 2 times"),
+        ("caption-detail", {"words": 0.0}, "greater than 0"),
+        ("caption-detail", {"words": 0.5, "template": "{class}"}, "give one of: template, words"),
+    ],
+)
+def test_a_wrong_option_is_answered(name: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(PlanError) as caught:
+        rules.parse(name, options, "splits.x[0]")
+    assert message in str(caught.value)
