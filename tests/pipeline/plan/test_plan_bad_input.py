@@ -44,7 +44,7 @@ def refusal(tmp_path: Path, text: str) -> str:
         ("path: data/val", "pth: data/val", "5:18", ["benchmarks.imagenet_val.pth: unknown key", "mean 'path'?"]),
         ("name: demo", "name: demo\naudit: {hrad: 1.0}", "2:9", ["audit.hrad: unknown key", "hard, pairs, soft"]),
         # unknown names
-        ("{near:", "{neer:", "8:13", ["unknown rule 'neer'; available: ", "near, random, ", "mean 'near'?"]),
+        ("{near:", "{neer:", "8:13", ["unknown rule 'neer'; available: ", " near, ", " where. Write", "mean 'near'?"]),
         ("format: img2dataset", "format: img2datset", "2:25", ["unknown reader 'img2datset'", "'img2dataset'?"]),
         ("[imagenet_sketch]", "[imagenet_sketc]", "8:20", ["benchmark 'imagenet_sketc' is not in this plan; it has: ",
             "Name one of these under splits.pruned[0].near.to"]),
