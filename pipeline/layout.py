@@ -140,6 +140,21 @@ def model(name: str) -> str:
     return f"internal/models/{name}.npz"
 
 
+def scattered_rows(key: str, number: int) -> str:
+    """Locate a part's rows in the order of their groups."""
+    return f"internal/groups/{key}/rows/part-{number:04d}.arrow"
+
+
+def scattered_vectors(key: str, lane: str, number: int) -> str:
+    """Locate a part's vectors in the order of their groups; `lane` says whose and of what."""
+    return f"internal/groups/{key}/{lane}/part-{number:04d}.npy"
+
+
+def group_results(name: str, bucket: int) -> str:
+    """Locate what a measure found in a bucket of groups."""
+    return f"internal/grouped/{name}/bucket-{bucket:04d}.arrow"
+
+
 def neighbours(benchmark: str) -> str:
     """Locate each query's nearest samples of the pool."""
     return f"neighbours/{benchmark}/{part_file(0)}"

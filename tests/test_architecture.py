@@ -61,7 +61,6 @@ UPWARD = {
     # What a report was made from: asks these stages what they call their units, and which encoder made what.
     ("pipeline.passes.provenance", "pipeline.stages.calibrate"),
     ("pipeline.passes.provenance", "pipeline.stages.catalog"),
-    ("pipeline.passes.provenance", "pipeline.stages.measure"),
 }
 LATE = {
     "pipeline.cli": "the help is shown without loading what the commands need",

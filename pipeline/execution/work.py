@@ -12,6 +12,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import TypeAdapter
 
+from indexes import registry
 from indexes.errors import DataError, OutputError
 from pipeline.commit import Attempt, Record, Unit, attempt, find, fingerprint, forget
 from pipeline.execution.tasks import Task
@@ -124,9 +125,10 @@ def _plain(value: Any) -> Json:
     return dict(_adapter(kind).dump_python(value, mode="json"))
 
 
+@cache
 def stage_module(stage: str) -> Any:
-    """Import `pipeline/stages/<stage>.py`."""
-    return importlib.import_module(f"pipeline.stages.{stage}")
+    """Import the stage's file, from `pipeline/stages/` or one of its rooms."""
+    return registry.load(importlib.import_module("pipeline.stages"), "stage", stage)
 
 
 def task_of(works: Sequence[Work[Any, Any]], known: Json) -> Task:

@@ -85,6 +85,19 @@ class Other:
 
 
 @dataclass(frozen=True, slots=True)
+class Results:
+    """What a measure of whole groups found.
+
+    Attributes:
+        piece: Which piece of each file is this part's.
+        paths: The files, one for each bucket of groups.
+    """
+
+    piece: int
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Where what it looks at lies.
 
@@ -96,6 +109,7 @@ class Settings:
         others: What it needs of other measures.
         queries: The benchmark's queries, where it searches or takes them whole.
         model: What it learned.
+        results: For a measure of whole groups, what it found.
     """
 
     part: Part
@@ -105,6 +119,7 @@ class Settings:
     others: tuple[Other, ...] = ()
     queries: QueryFiles | None = None
     model: str | None = None
+    results: Results | None = None
 
 
 def of_instance(

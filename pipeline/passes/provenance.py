@@ -13,9 +13,10 @@ from pipeline.execution.context import RunContext
 from pipeline.execution.work import Json
 from pipeline.measuring import encoder_name
 from pipeline.passes.located import parts_of, unit_name, wanted_vectors
+from pipeline.passes.looked_at import unit_name as measuring_unit
 from pipeline.passes.one_pass import SET_ASIDE
 from pipeline.report.request import Search
-from pipeline.stages import calibrate, measure
+from pipeline.stages import calibrate
 from pipeline.stages.catalog import encoder_of
 
 PACKAGES = ("nearfar", "torch", "open_clip_torch", "faiss-cpu", "faiss-gpu", "duckdb", "pyarrow", "numpy")
@@ -81,7 +82,7 @@ def normalised(run: RunContext, name: str) -> int:
     records: list[Record] = []
     if name == "pool":
         for encoder, kinds in wanted_vectors(run)[name].items():
-            units = [measure.unit_name(f"{SET_ASIDE} {encoder}", number) for number in numbers]
+            units = [measuring_unit(f"{SET_ASIDE} {encoder}", number) for number in numbers]
             records += [run.record("measure", unit) for unit in units if "image" in kinds]
     if name == "reference":
         # Benchmarks of one encoder are compared with the same vectors: they are counted for one of them.
@@ -116,6 +117,6 @@ def searched(run: RunContext) -> Json:
 def _quality(run: RunContext, benchmark: str) -> Quality:
     total = Quality(0, 0, 0, 0.0, 0 if run.plan.reference else None)
     for part in parts_of(run, "pool"):
-        facts = run.record("measure", measure.unit_name(benchmark, part.number)).facts
+        facts = run.record("measure", measuring_unit(benchmark, part.number)).facts
         total += Quality(**facts["quality"])
     return total

@@ -14,16 +14,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from curation.measure import QUERIES, VECTORS
+from curation.grouped import Grouped
 from indexes.errors import DataError
 from indexes.quality import ROWS, SEED
 from indexes.search import is_exact
 from pipeline import layout
 from pipeline.commit import Attempt
-from pipeline.execution.context import RunContext, digests, merged_counts, paths
+from pipeline.execution.context import RunContext, digests, merged_counts
 from pipeline.execution.costs import SCORE_BYTES, TEXT_BYTES, Cost, Rates, queries_of, rows_of, width_of
 from pipeline.execution.work import Json, Work
-from pipeline.files.parquet import parquet_schema
 from pipeline.measuring import Instance
 from pipeline.passes.located import (
     groups_of,
@@ -34,14 +33,15 @@ from pipeline.passes.located import (
     stored_identity,
     wanted_vectors,
 )
-from pipeline.passes.measure_unit import Identity, Other, Searching, Settings, of_instance
+from pipeline.passes.looked_at import digests_of_other, located_other, others_of, own_columns, unit_name
+from pipeline.passes.measure_unit import Identity, Searching, Settings, of_instance
 from pipeline.passes.one_pass import SET_ASIDE, measure_together
 from pipeline.passes.packed_queries import query_files, query_identity
 from pipeline.passes.part_pass import lane
 from pipeline.readers import Shard
 from pipeline.sets.parts import Part
-from pipeline.sets.unify import unify, values_of
 from pipeline.stages import train
+from pipeline.stages.groups import _waves
 
 AFTER = ("thresholds",)
 
@@ -54,6 +54,7 @@ def plan(run: RunContext) -> Iterator[list[Work[Any, Any]]]:
     first = [_set_aside(run, part, found, encoder) for encoder in looked_at for part, found in pool]
     for level in run.levels():
         yield from train.waves(run, [one for one in level if one.measure.sample_rows()], pool)
+        yield from _waves.before(run, [one for one in level if isinstance(one.measure, Grouped)], pool)
         yield [*first, *(_work(run, one, part, found) for one in level for part, found in pool)]
         if first:
             _refuse_nothing(run, looked_at, parts)
@@ -105,21 +106,18 @@ def _of_part(run: RunContext, identity: Identity, settings: Settings, name: str)
     )
 
 
-def unit_name(name: str, number: int) -> str:
-    """Call the unit that measures a part."""
-    return f"{name} {number:04d}"
-
-
 def _work(run: RunContext, one: Instance, part: Part, shards: list[Shard]) -> Work[Identity, Settings]:
+    if isinstance(one.measure, Grouped):
+        return _of_part(run, *_waves.gathered(run, one, part), one.name)
     kinds = one.vectors(named_arrays(run))
     lanes = {
         lane(one.encoder, kind): stored(run, "pool", part.number, shards, one.encoder, kind) for kind in kinds
     }
-    needs = [need for need in one.measure.requires() if need.partition(":")[0] in run.instances()]
-    others = tuple(_other(run, need, part) for need in needs)
+    needs = others_of(run, one)
+    others = tuple(located_other(run, need, part) for need in needs)
     settings = Settings(part, lanes, one.encoder, own_columns(run, one), others)
     vectors = {key: stored_identity(run, found) for key, found in lanes.items()}
-    identity = of_instance(one, part, vectors, {need: _digests_of(run, need, part) for need in needs})
+    identity = of_instance(one, part, vectors, {need: digests_of_other(run, need, part) for need in needs})
     if one.target is not None:
         files = query_files(run, one.target, thresholds=False)
         identity, settings = replace(identity, target=files.index), replace(settings, queries=files)
@@ -136,61 +134,6 @@ def _work(run: RunContext, one: Instance, part: Part, shards: list[Shard]) -> Wo
     return _of_part(run, identity, settings, one.name)
 
 
-def _other(run: RunContext, need: str, part: Part) -> Other:
-    """Locate what a measure needs of another: its columns for this part, or a table over all parts."""
-    name, colon, table = need.partition(":")
-    one = run.instances()[name]
-    if not colon:
-        columns = tuple(column.name for column in one.measure.columns())
-        return Other(need, (run.path(layout.measure(one.kind, one.name, part.number)),), columns)
-    found = paths(run.part_records("measure", name), layout.measure_tables(one.kind, one.name, table))
-    return Other(need, tuple(run.path(path) for path in found), None)
-
-
-def _digests_of(run: RunContext, need: str, part: Part) -> list[str]:
-    name, colon, table = need.partition(":")
-    one = run.instances()[name]
-    if colon:
-        return digests(run.part_records("measure", name), layout.measure_tables(one.kind, one.name, table))
-    path = layout.measure(one.kind, one.name, part.number)
-    return digests([run.record("measure", unit_name(name, part.number))], path)
-
-
-def own_columns(run: RunContext, one: Instance) -> tuple[str, ...]:
-    """List the columns of the pool that a measure looks at.
-
-    Raises:
-        DataError: If the pool does not have one of them.
-    """
-    known = {QUERIES, f"{QUERIES}:{one.target}", *VECTORS, *named_arrays(run)}
-    others = run.instances()
-    own = [n for n in one.measure.requires() if n not in known and n.partition(":")[0] not in others]
-    has = pool_columns(run) if own else {}
-    for name in own:
-        if name not in has:
-            raise DataError(
-                f"the measure {one.name} looks at '{name}', which is no measure and no column of the pool; it has: "
-                f"{', '.join(sorted(has))}. Correct the measure's options"
-            )
-    return tuple(own)
-
-
-def pool_columns(run: RunContext) -> dict[str, Any]:
-    """List the columns of the pool's samples with their types, over all parts."""
-
-    def find() -> dict[str, Any]:
-        paths = [part.samples for part in parts_of(run, "pool")]
-        try:
-            found = [parquet_schema(path) for path in paths]
-            return {field.name: field.type for field in unify(found, values_of(paths))} if found else {}
-        except DataError:
-            # The run made these files, so the fault is not in what the user gave: say which has changed since.
-            run.check_sound(output for record in run.records("read") for output in record.outputs)
-            raise
-
-    return run.once("columns of the pool", find)
-
-
 def expect(run: RunContext, rates: Rates) -> Cost:
     """Every vector of the pool is read once and compared with every query; every measure writes its columns."""
     parts, rows = len(groups_of(run, "pool")), rows_of(run, "pool")
@@ -201,9 +144,16 @@ def expect(run: RunContext, rates: Rates) -> Cost:
     reads = rows * width * 2 * sum(len(kinds) for kinds in looked_at.values())
     writes = rows * (TEXT_BYTES // 4 + SCORE_BYTES) * len(run.instances())
     seconds = rows * queries_of(run) * width / rates.products + reads / rates.read_bytes
-    return Cost(units, reads, writes, seconds)
+    more = _waves.expect(run, rates)
+    return Cost(units + more.units, reads + more.reads, writes + more.writes, seconds + (more.seconds or 0.0))
 
 
 def perform_many(works: Sequence[Work[Identity, Settings]], attempts: Sequence[Attempt]) -> list[Json]:
-    """Measure one part."""
-    return measure_together(works, attempts)
+    """Measure one part; what whole groups gave is gathered beside it."""
+    tried = list(zip(works, attempts, strict=True))
+    facts = {work.name: _waves.gather(work, into) for work, into in tried if work.settings.results}
+    rest = [(work, into) for work, into in tried if not work.settings.results]
+    if rest:
+        found = measure_together([work for work, _ in rest], [into for _, into in rest])
+        facts |= {work.name: each for (work, _), each in zip(rest, found, strict=True)}
+    return [facts[work.name] for work in works]

@@ -21,6 +21,7 @@ from pipeline.execution.costs import SCORE_BYTES, TEXT_BYTES, Cost, Rates, rows_
 from pipeline.execution.work import Json, Place, Work
 from pipeline.files.database import parse_predicate
 from pipeline.passes.located import parts_of, wanted_vectors
+from pipeline.passes.looked_at import pool_columns
 from pipeline.passes.part_pass import lane
 from pipeline.plan import SetAlgebra, Split
 from pipeline.sets.unify import values_of
@@ -30,7 +31,6 @@ from pipeline.splits.pool_columns import measure_column
 from pipeline.splits.pool_columns import own_columns as columns_of
 from pipeline.splits.recheck import recheck
 from pipeline.splits.requests import CutRequest, PoolPart, SplitRequest
-from pipeline.stages.measure import pool_columns
 
 AFTER = ("neighbours",)
 READS_EMBEDDINGS = False

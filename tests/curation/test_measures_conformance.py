@@ -10,9 +10,11 @@ import pyarrow as pa
 import pytest
 
 from curation import measures
+from curation.grouped import Grouped
 from curation.measure import QUERIES, VECTORS, Block, Columns, Measure, Model, schema_of
 from indexes.canonical import canonical
 from indexes.errors import DataError, PlanError, UnknownNameError
+from indexes.scanner import ScanOptions
 from indexes.scores import Scores
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -22,6 +24,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 """For measures that have no defaults; one that is not named here is tried as it comes."""
 EVERY_MEASURE = pytest.mark.parametrize("name", measures.names())
+GROUPED = [
+    name for name in measures.names() if isinstance(measures.parse(name, OPTIONS.get(name, {})), Grouped)
+]
+BLOCK_BY_BLOCK = pytest.mark.parametrize("name", [name for name in measures.names() if name not in GROUPED])
 ROWS, WIDTH = 40, 6
 
 
@@ -107,7 +113,7 @@ def test_what_it_needs_is_something_that_there_is(name: str) -> None:
     assert {need.partition(":")[0] for need in made(name).requires()} <= known
 
 
-@EVERY_MEASURE
+@BLOCK_BY_BLOCK
 def test_blocks_change_nothing(name: str) -> None:
     measure = made(name)
     model = measure.train(block(np.arange(ROWS))) if measure.sample_rows() else {}
@@ -115,6 +121,29 @@ def test_blocks_change_nothing(name: str) -> None:
     whole = measured(measure, model, [])
     assert measured(measure, model, [1, 2, 17]) == whole
     assert any(value is not None for values in whole.values() for value in values)
+
+
+@pytest.mark.parametrize("name", GROUPED)
+def test_the_order_of_a_groups_rows_changes_nothing(name: str) -> None:
+    measure = made(name)
+    assert isinstance(measure, Grouped)
+    whole = grouped_answers(measure, np.arange(ROWS))
+    assert set(next(iter(whole.values()))) == {column.name for column in measure.columns()}
+    assert grouped_answers(measure, np.random.default_rng(1).permutation(ROWS)) == whole
+    with pytest.raises(TypeError, match="works on whole groups"):
+        measure.apply(block(np.arange(ROWS)), {})
+
+
+def grouped_answers(measure: Grouped, rows: np.ndarray[Any, Any]) -> dict[tuple[int, int], dict[str, Any]]:
+    """What a measure says of each row, by uid; a group comes in the order of the uids."""
+    uids = block(rows).uids
+    group = block(rows[np.lexsort((uids[:, 1], uids[:, 0]))])
+    found = measure.whole(group, ScanOptions(k=1))
+    columns = {
+        column.name: pa.array(found[column.name], column.type).to_pylist() for column in measure.columns()
+    }
+    keys = [(int(high), int(low)) for high, low in group.uids]
+    return {key: {name: values[n] for name, values in columns.items()} for n, key in enumerate(keys)}
 
 
 @EVERY_MEASURE

@@ -1,0 +1,115 @@
+"""The nearest earlier row and the farthest-first order, against float64 brute force written out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from vector_worlds import clustered, uids_of, unit
+
+from indexes.greedy import earlier as earlier_module
+from indexes.greedy.earlier import nearest_earlier
+from indexes.greedy.farthest import farthest_first
+from indexes.scanner import ScanOptions
+
+OPTIONS = ScanOptions(k=1, device="cpu", threads=2)
+
+
+def brute_earlier(
+    vectors: NDArray[np.float16], uids: NDArray[np.uint64], order: NDArray[np.int64]
+) -> tuple[list[float], list[int]]:
+    wide = vectors.astype(np.float64)
+    similarity, row = [-np.inf], [-1]
+    for place in range(1, len(order)):
+        found = [
+            (-float(wide[order[place]] @ wide[order[j]]), *uids[order[j]].tolist(), j) for j in range(place)
+        ]
+        best = min(found)
+        similarity.append(-best[0])
+        row.append(best[3])
+    return similarity, row
+
+
+def with_copies(rows: int) -> tuple[NDArray[np.float16], NDArray[np.uint64]]:
+    """Vectors of which many are copies of one another, so that ties decide."""
+    vectors = clustered(3, rows, 16)
+    vectors[rows // 2 :: 3] = vectors[: len(vectors[rows // 2 :: 3])]
+    vectors[-rows // 10 :] = vectors[0]
+    return vectors, uids_of(4, rows)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 128, 129, 400])
+def test_the_nearest_earlier_row_is_that_of_brute_force(rows: int) -> None:
+    vectors, uids = with_copies(rows)
+    order = np.random.default_rng(rows).permutation(rows)
+    found = nearest_earlier(vectors, uids, order, OPTIONS)
+    similarity, row = brute_earlier(vectors, uids, order)
+    assert found.similarity.tolist() == similarity
+    assert found.row.tolist() == row
+
+
+def test_block_sizes_and_memory_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A group larger than memory is worked off in blocks of earlier and later rows."""
+    vectors, uids = with_copies(400)
+    order = np.random.default_rng(0).permutation(400)
+    whole = nearest_earlier(vectors, uids, order, OPTIONS)
+    for few, block in ((1, 7), (50, 31), (16, 400)):
+        monkeypatch.setattr(earlier_module, "_FEW", few)
+        monkeypatch.setattr(earlier_module, "_QUERIES", block)
+        monkeypatch.setattr(earlier_module, "_SAMPLES", block + 3)
+        again = nearest_earlier(vectors, uids, order, replace(OPTIONS, threads=1, memory_limit=1 << 22))
+        np.testing.assert_array_equal(again.similarity, whole.similarity)
+        np.testing.assert_array_equal(again.row, whole.row)
+
+
+def test_equal_vectors_all_name_the_lowest_uid_before_them() -> None:
+    vectors, uids = np.repeat(unit(np.ones((1, 8))), 300, axis=0), uids_of(1, 300)
+    order = np.lexsort((uids[:, 1], uids[:, 0]))
+    found = nearest_earlier(vectors, uids, order, OPTIONS)
+    assert found.row.tolist() == [-1] + [0] * 299
+
+
+@pytest.mark.parametrize("rows", [1, 2, 60])
+def test_farthest_first_is_that_of_brute_force(rows: int) -> None:
+    vectors, uids = with_copies(rows)
+    wide = vectors.astype(np.float64)
+    left = sorted(range(rows), key=lambda n: uids[n].tolist())
+    taken, levels = [left.pop(0)], [-np.inf]
+    while left:
+        highest = {n: max(float(wide[n] @ wide[m]) for m in taken) for n in left}
+        chosen = min(left, key=lambda n: (highest[n], *uids[n].tolist()))
+        left.remove(chosen)
+        taken.append(chosen)
+        levels.append(highest[chosen])
+    for memory in (1 << 30, 8 * rows * 16, 1):
+        found = farthest_first(vectors, uids, memory)
+        assert np.argsort(found.place).tolist() == taken
+        assert found.level[taken].tolist() == levels
+
+
+def test_at_any_level_the_thinned_set_is_apart_and_maximal() -> None:
+    vectors, uids = clustered(8, 300, 16), uids_of(9, 300)
+    found = farthest_first(vectors, uids, 1 << 30)
+    products = vectors.astype(np.float64) @ vectors.astype(np.float64).T
+    assert (np.diff(found.level[np.argsort(found.place)]) >= 0).all()
+    sizes = []
+    for level in np.linspace(-0.5, 1.0, 16):
+        kept, gone = np.flatnonzero(found.level <= level), np.flatnonzero(found.level > level)
+        among = products[np.ix_(kept, kept)][~np.eye(len(kept), dtype=bool)]
+        assert not (among > level).any()
+        assert (products[np.ix_(gone, kept)].max(axis=1) > level).all()
+        sizes.append(len(kept))
+    assert sizes == sorted(sizes)
+    assert sizes[0] < 20
+    assert sizes[-1] > 250
+
+
+def test_the_order_of_rows_does_not_change_the_thinning() -> None:
+    vectors, uids = with_copies(200)
+    found = farthest_first(vectors, uids, 1 << 30)
+    mixed = np.random.default_rng(2).permutation(200)
+    again = farthest_first(vectors[mixed], uids[mixed], 1 << 30)
+    np.testing.assert_array_equal(again.level, found.level[mixed])
+    np.testing.assert_array_equal(again.place, found.place[mixed])
