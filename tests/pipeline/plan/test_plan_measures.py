@@ -64,7 +64,7 @@ def test_an_audit_reads_measures_as_a_plan_file_does() -> None:
 @pytest.mark.parametrize(
     ("measures", "place", "why"),
     [
-        ("{clustrs: {k: 3}}", "5:12", "unknown measure 'clustrs'; available: captions, clip-score, "),
+        ("{clustrs: {k: 3}}", "5:12", "unknown measure 'clustrs'; available: captions, "),
         ("{coarse: {measure: clustrs, k: 3}}", "5:21", "unknown measure 'clustrs'"),
         (
             "{coarse: {k: 3}}",
