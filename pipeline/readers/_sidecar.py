@@ -28,7 +28,7 @@ def has_captions(raw: pa.Table) -> bool:
 
 
 def join(
-    samples: list[Sample], sidecar: str, raw: pa.Table, shard: Shard
+    samples: list[Sample], sidecar: str, raw: pa.Table, shard: Shard, holder: str
 ) -> tuple[ShardRows, dict[str, int]]:
     """Put the sidecar's columns to the tar's samples, and the sidecar's failures to the lost rows.
 
@@ -40,12 +40,13 @@ def join(
         sidecar: Its path, for messages.
         raw: Its rows.
         shard: The shard of both.
+        holder: What holds the samples, for messages: `the tar '…'`.
 
     Returns:
         The rows, and how many rows and successes the sidecar lists.
 
     Raises:
-        DataError: If the tar lacks what the sidecar calls a success, or holds what the sidecar does not list.
+        DataError: If the holder lacks what the sidecar calls a success, or holds what the sidecar does not list.
     """
     if columns.find(raw.column_names, columns.KEY_NAMES) is None:
         raise DataError(
@@ -53,7 +54,7 @@ def join(
         )
     listed = _padded(columns.samples(raw, shard.name, sidecar), raw, samples)
     worked, reasons = _outcomes(raw)
-    places = _places(samples, _successes(listed, worked), sidecar, shard.files[0])
+    places = _places(samples, _successes(listed, worked), sidecar, holder)
     readable = [sample for sample in samples if sample.fault is None]
     table = _renumbered(_take(listed, readable, places))
     odd: Counter[str] = Counter()
@@ -140,20 +141,20 @@ def _successes(listed: pa.Table, worked: Flags) -> dict[str, list[int]]:
 
 
 def _places(
-    samples: list[Sample], successes: dict[str, list[int]], sidecar: str, tar: str
+    samples: list[Sample], successes: dict[str, list[int]], sidecar: str, holder: str
 ) -> dict[int, int | None]:
     """Find the sidecar's row of each sample, by `id`; None for an unreadable sample that it lacks."""
     present = Counter(sample.key for sample in samples)
     missing = [key for key, rows in successes.items() if len(rows) > present[key]]
     if missing:
         raise DataError(
-            f"the tar '{tar}' is truncated or not of this download: its sidecar '{sidecar}' lists "
+            f"{holder} is truncated or not of this download: its sidecar '{sidecar}' lists "
             f"{len(missing):,} successes that it lacks ({_list(missing)}). Fetch or write the shard again"
         )
     unknown = [sample.key for sample in samples if sample.fault is None and sample.key not in successes]
     if unknown:
         raise DataError(
-            f"the tar '{tar}' holds {len(unknown):,} samples that its sidecar '{sidecar}' does not list as a "
+            f"{holder} holds {len(unknown):,} samples that its sidecar '{sidecar}' does not list as a "
             f"success ({_list(unknown)}); the two are not of one download. Fetch or write the shard again"
         )
     used: Counter[str] = Counter()

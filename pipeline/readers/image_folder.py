@@ -1,8 +1,9 @@
 """A folder of images, one folder per class: ImageNet and its relatives.
 
 A sample's key is its path inside the folder, its label the first folder of that path. A .txt or .json of an image's
-name says its caption and url, as img2dataset's `files` output has them. Images of kinds that nearfar does not decode
-are lost rows; other files are left out and counted in a note, hidden ones and the droppings of systems too.
+name says its caption and url. Of img2dataset's `files` output, a folder and the Parquet of its name are one shard.
+Images of kinds that nearfar does not decode are lost rows; other files are left out and counted in a note, hidden ones
+and the droppings of systems too.
 """
 
 from __future__ import annotations
@@ -21,15 +22,16 @@ from pydantic import Field
 from indexes.errors import DataError
 from pipeline.readers._contract import (
     IMAGE_SUFFIXES,
-    MAX_IMAGE_BYTES,
     Shard,
     ShardRead,
     ShardRows,
     noted,
-    too_large,
 )
 from pipeline.readers._described import described
+from pipeline.readers._files import natural
+from pipeline.readers._folders.download import DownloadRead, is_download, lists_downloads
 from pipeline.readers._folders.folder_walk import TEXT_SUFFIXES, Walk, left_out, visible, walk, without_suffix
+from pipeline.readers._folders.image_files import bytes_of, fault_of
 from pipeline.sets import columns
 from pipeline.sets.source import ReaderOptions, Source
 
@@ -73,23 +75,45 @@ def shards(source: Source) -> list[Shard]:
     real = os.path.realpath(root)
     seen = Walk(real, Options(**source.options).follow_links)
     files = sorted(walk(str(root), seen, (real,)), key=lambda file: _key(root, file))
-    parts = [files[start : start + IMAGES_PER_SHARD] for start in range(0, len(files), IMAGES_PER_SHARD)]
+    downloads, others = _downloads(root, files, seen)
+    parts = [others[start : start + IMAGES_PER_SHARD] for start in range(0, len(others), IMAGES_PER_SHARD)]
+    pieces = [((), _name(root, part), part) for part in parts]
+    pieces += [((str(listed),), listed.stem, part) for listed, part in downloads.items()]
     found = []
-    for number, part in enumerate(parts):
+    for number, (listed, name, part) in enumerate(pieces):
         texts = [text for file in part for text in seen.beside(file)]
-        found.append(Shard(number, _name(root, part), (*part, *texts), {}, True, len(part)))
+        found.append(Shard(number, name, (*listed, *part, *texts), {}, True, len(part)))
     return noted(found, left_out(seen.others))
 
 
+def _downloads(root: Path, files: list[str], seen: Walk) -> tuple[dict[Path, list[str]], list[str]]:
+    """Tell the images of each folder that a Parquet lists, by that Parquet, from all others."""
+    folders = sorted(
+        (entry for entry in visible(root) if entry.is_dir()), key=lambda entry: natural(entry.name)
+    )
+    by_folder: dict[str, list[str]] = {}
+    for file in files:
+        by_folder.setdefault(_key(root, file).partition("/")[0], []).append(file)
+    found: dict[Path, list[str]] = {}
+    for entry in folders:
+        listed = lists_downloads(Path(entry.path))
+        if listed is not None:
+            found[listed] = by_folder.pop(columns.plain_text(entry.name), [])
+            seen.others[listed.suffix] -= 1
+    return found, [file for part in by_folder.values() for file in part]
+
+
 def rows(source: Source, shard: Shard) -> ShardRows:
-    """Name the images of a shard, with what the texts beside them say."""
+    """Name the images of a shard, with what the texts beside them or the Parquet of their folder say."""
+    if is_download(shard):
+        return DownloadRead(shard, wants_images=False).rows()
     return _rows(source, shard, {})
 
 
 def _rows(source: Source, shard: Shard, digests: dict[str, str]) -> ShardRows:
     """List the images; `digests` takes the sha256 of each text that is read."""
     root, files, odd = Path(source.path).absolute(), _images_of(shard), Counter[str]()
-    faults = [_fault(file) for file in files]
+    faults = [fault_of(file) for file in files]
     table = columns.samples(_named(root, shard, odd, digests), shard.name, source.path)
     fits = pa.array([fault is None for fault in faults], pa.bool_())
     kept = table.filter(fits)
@@ -102,14 +126,19 @@ def _rows(source: Source, shard: Shard, digests: dict[str, str]) -> ShardRows:
 
 def images(source: Source, shard: Shard) -> Iterator[tuple[str, bytes]]:
     """Read the images of a shard one after the other."""
+    if is_download(shard):
+        yield from DownloadRead(shard, wants_images=True).images()
+        return
     root = Path(source.path).absolute()
     for file in _images_of(shard):
-        if _fault(file) is None:
-            yield _key(root, file), _bytes(file)
+        if fault_of(file) is None:
+            yield _key(root, file), bytes_of(file)
 
 
 def read(source: Source, shard: Shard, wants_images: bool) -> ShardRead:
     """Begin to read a shard, each image once."""
+    if is_download(shard):
+        return DownloadRead(shard, wants_images)
     return _FolderRead(source, shard, wants_images)
 
 
@@ -128,8 +157,8 @@ class _FolderRead:
         """Read and hash the images one after the other."""
         root = Path(self._source.path).absolute()
         for file in _images_of(self._shard) if self._wants_images else ():
-            if _fault(file) is None:
-                content = _bytes(file)
+            if fault_of(file) is None:
+                content = bytes_of(file)
                 self._digests[file] = hashlib.sha256(content).hexdigest()
                 yield _key(root, file), content
 
@@ -144,8 +173,10 @@ class _FolderRead:
 
 def image(source: Source, shard: Shard, keys: Collection[str]) -> dict[str, bytes]:
     """Read a few images by key."""
+    if is_download(shard):
+        return DownloadRead(shard, wants_images=True).image(keys)
     root, wanted = Path(source.path).absolute(), set(keys)
-    return {_key(root, file): _bytes(file) for file in _images_of(shard) if _key(root, file) in wanted}
+    return {_key(root, file): bytes_of(file) for file in _images_of(shard) if _key(root, file) in wanted}
 
 
 def _named(root: Path, shard: Shard, odd: Counter[str], digests: dict[str, str]) -> pa.Table:
@@ -156,7 +187,7 @@ def _named(root: Path, shard: Shard, odd: Counter[str], digests: dict[str, str])
     if len(files) < len(shard.files):
         texts: dict[str, dict[str, bytes]] = {}
         for file in shard.files[len(files) :]:
-            content = _bytes(file)
+            content = bytes_of(file)
             digests[file] = hashlib.sha256(content).hexdigest()
             texts.setdefault(without_suffix(file), {})[Path(file).suffix[1:].lower()] = content
         told = [described(texts.get(without_suffix(file), {}), odd) for file in files]
@@ -176,31 +207,3 @@ def _name(root: Path, files: Sequence[str]) -> str:
 
 def _looks_like_image(name: str) -> bool:
     return Path(name).suffix.lower() in IMAGE_SUFFIXES
-
-
-def _fault(file: str) -> str | None:
-    """Say why an image is not read at all, by its name and size."""
-    kind, size = Path(file).suffix.lower(), _size(file)
-    if kind not in IMAGE_SUFFIXES:
-        return f"nearfar decodes no {kind}; convert it to .png or .jpg"
-    return too_large(size) if size > MAX_IMAGE_BYTES else None
-
-
-def _size(file: str) -> int:
-    try:
-        return Path(file).stat().st_size
-    except OSError as error:
-        raise _unreadable(file, error) from error
-
-
-def _bytes(file: str) -> bytes:
-    try:
-        return Path(file).read_bytes()
-    except OSError as error:
-        raise _unreadable(file, error) from error
-
-
-def _unreadable(file: str, error: OSError) -> DataError:
-    return DataError(
-        f"cannot read the image '{file}': {error.strerror}. Let nothing change the set while it is read"
-    )

@@ -133,7 +133,8 @@ class TarRead:
         if self._sidecar is None:
             found, got = _sidecar.from_members(self._samples, self._shard), {"successes": len(self._samples)}
         else:
-            found, got = _sidecar.join(self._samples, self._sidecar.path, self._listed, self._shard)
+            holder = f"the tar '{self._shard.files[0]}'"
+            found, got = _sidecar.join(self._samples, self._sidecar.path, self._listed, self._shard, holder)
         compared = _compare_counts(self._shard, stated, got, self._sidecar is not None)
         return replace(found, notes=(*found.notes, *compared), odd={**found.odd, **self._left})
 

@@ -11,6 +11,7 @@ from reader_sets import write_parquet
 
 from indexes.errors import DataError
 from pipeline.readers import ShardRows, detect, image_folder
+from pipeline.readers._folders import image_files
 from pipeline.sets import uids
 from pipeline.sets.samples import LOST_SCHEMA
 from pipeline.sets.source import Source
@@ -178,7 +179,7 @@ def test_file_names_that_are_not_utf8(tmp_path: Path) -> None:
 
 
 def test_an_image_too_large_to_hold_is_quarantined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image_folder, "MAX_IMAGE_BYTES", 10)
+    monkeypatch.setattr(image_files, "MAX_IMAGE_BYTES", 10)
     source = put(tmp_path, "a/1.png", "a/long name.png", "b/2.png")
     (found,) = read(source)
     assert found.table["key"].to_pylist() == ["a/1.png", "b/2.png"]

@@ -1,0 +1,45 @@
+"""Image files one by one: their bytes, and why some are not read at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from indexes.errors import DataError
+from pipeline.readers._contract import IMAGE_SUFFIXES, MAX_IMAGE_BYTES, too_large
+
+
+def fault_of(file: str) -> str | None:
+    """Say why an image is not read at all, by its name and size; None where it is.
+
+    Raises:
+        DataError: If the file has gone.
+    """
+    kind, size = Path(file).suffix.lower(), _size(file)
+    if kind not in IMAGE_SUFFIXES:
+        return f"nearfar decodes no {kind}; convert it to .png or .jpg"
+    return too_large(size) if size > MAX_IMAGE_BYTES else None
+
+
+def bytes_of(file: str) -> bytes:
+    """Read a file.
+
+    Raises:
+        DataError: If it cannot be read.
+    """
+    try:
+        return Path(file).read_bytes()
+    except OSError as error:
+        raise _unreadable(file, error) from error
+
+
+def _size(file: str) -> int:
+    try:
+        return Path(file).stat().st_size
+    except OSError as error:
+        raise _unreadable(file, error) from error
+
+
+def _unreadable(file: str, error: OSError) -> DataError:
+    return DataError(
+        f"cannot read the image '{file}': {error.strerror}. Let nothing change the set while it is read"
+    )
