@@ -48,6 +48,23 @@ app = typer.Typer(
 )
 
 
+def _say_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"nearfar {version('nearfar')}")
+        raise typer.Exit
+
+
+@app.callback()
+def nearfar(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Prune and audit image-text pools by their similarity to benchmarks."""
+
+
 @app.command()
 def run(
     plan: Plans,

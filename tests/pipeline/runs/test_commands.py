@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tomllib
 from pathlib import Path
 
 import faiss
@@ -323,3 +324,8 @@ def test_plan_measures_embedding_where_a_pool_brings_images(
     assert stages["read"]["seconds"] > 0
     assert stages["measure"]["reads"] == 200 * 128 * 2 * 2  # images and captions
     assert not (tmp_path / "out").exists()
+
+
+def test_the_version_is_that_of_the_package(cli: Run) -> None:
+    project = tomllib.loads((whole_runs.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert cli("--version") == (0, f"nearfar {project['version']}\n", "")
