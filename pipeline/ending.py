@@ -51,6 +51,7 @@ def say(run: RunContext, as_json: bool) -> None:
     if as_json:
         splits = {name: record.facts for name, record in run.done["split"].items()}
         found = {"output": run.plan.output, "splits": splits, "rows": audit["rows"]}
+        found |= {"pair_list": audit["pair_list"]}
         print(json.dumps({"event": "finished", "headline": audit["headline"]} | found, sort_keys=True))
         return
     if audit["splits"]:
@@ -59,6 +60,7 @@ def say(run: RunContext, as_json: bool) -> None:
     if audit["benchmarks"]:
         Console(highlight=False).print(_benchmarks(audit))
         print(audit["headline"]["text"])
+        print(_pairs(run.plan.output, audit))
     for line in [*loss_lines(rows_of(audit)), *audit["headline"]["notes"]]:
         print(line)
     print(f"report: {run.plan.output}/{layout.report('report.html')}")
@@ -92,6 +94,21 @@ def _benchmarks(audit: Json) -> Table:
             cells += [found["pool"]["queries_above_reference"], found["pool_samples"]["margin_above_0"]]
         table.add_row(name, *map(_count, cells))
     return table
+
+
+def _pairs(output: str, audit: Json) -> str:
+    """Say where all near pairs are listed, and what the list may lack."""
+    found = audit["pair_list"]
+    benchmarks = found["benchmarks"].values()
+    listed, cut = (sum(each[name] for each in benchmarks) for name in ("pairs", "queries_cut"))
+    files = f"{output}/{found['files'][0]} and {found['files'][1]}"
+    line = f"pairs above {found['above']:g}: {_count(listed)}, in {files}"
+    if not cut:
+        return line
+    return (
+        f"{line}; {_count(cut)} queries have more than the {found['neighbours']} that are listed of each: "
+        "`--set neighbours=N` lists more"
+    )
 
 
 def _count(number: Any) -> str:

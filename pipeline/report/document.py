@@ -15,6 +15,7 @@ import numpy as np
 
 from curation.audit import MARGINS, QUANTILES, SIMILARITIES, STEPS_PER_UNIT, Grid, IntArray, gap, quantiles
 from curation.leakage import MODALITY_NAMES, Leakage
+from pipeline import layout
 from pipeline.report.compare import Compared, Pair, above_reference, set_key
 from pipeline.report.drawing.cascade import waterfall
 from pipeline.report.evidence import Source
@@ -44,6 +45,7 @@ def document(findings: Findings) -> Json:
         "rows": {name: _rows(rows) for name, rows in findings.rows.items()},
         "pool": _measured(findings.measured[ALL]),
         "benchmarks": {finding.name: _benchmark(findings, finding) for finding in findings.benchmarks},
+        "pair_list": _pair_list(findings),
         "measures": {tallied.name: _tallied(tallied) for tallied in findings.measures},
         "splits": {name: asdict(waterfall(facts)) for name, facts in findings.splits.items()},
         "provenance": request.provenance,
@@ -60,6 +62,23 @@ def _headline(findings: Findings) -> Json:
     """Say what the report says first, with what was lost and what was noted about the sets' files."""
     said, noted = headline(findings), note_lines(findings.noted)
     return {"level": said.level, "text": said.text, "lost": loss_lines(findings.rows), "notes": noted}
+
+
+def _pair_list(findings: Findings) -> Json | None:
+    """Say what `pairs.parquet` and `pairs.csv` hold, and whether a pair above the level may be missing."""
+    found = findings.pair_list
+    if found is None:
+        return None
+    return {
+        "files": [layout.report("pairs.parquet"), layout.report("pairs.csv")],
+        "above": findings.request.options.soft,
+        "neighbours": found.neighbours,
+        "complete": found.complete,
+        "benchmarks": {
+            name: {"pairs": each.pairs, "beyond_neighbours": each.beyond, "queries_cut": len(each.cut)}
+            for name, each in found.coverage.items()
+        },
+    }
 
 
 def _rows(rows: Rows) -> Json:

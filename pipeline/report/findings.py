@@ -12,6 +12,7 @@ from pipeline.report.answers import read_queries
 from pipeline.report.compare import Compared, compare
 from pipeline.report.evidence import Source, gather, look_up_queries, source
 from pipeline.report.lookup import Sample
+from pipeline.report.near_pairs.pair_files import PairList
 from pipeline.report.outcomes import Rows, account
 from pipeline.report.request import ReportRequest
 from pipeline.report.scan import Measured, Scan
@@ -56,6 +57,7 @@ class Findings:
         measures: What the other measures say.
         samples: The pool's and the reference's samples that are shown, by set and uid.
         splits: Each split's `split.json`.
+        pair_list: What `pairs.parquet` holds; None where there is no benchmark, and until it has been written.
     """
 
     request: ReportRequest
@@ -66,6 +68,7 @@ class Findings:
     measures: tuple[Tallied, ...]
     samples: Mapping[str, Mapping[str, Sample]]
     splits: Mapping[str, dict[str, Any]]
+    pair_list: PairList | None = None
 
     @property
     def noted(self) -> dict[str, list[str]]:

@@ -14,7 +14,7 @@ from pipeline.report.drawing.cascade import waterfall
 from pipeline.report.drawing.sections import flattened, leak_rows, pool_charts, section
 from pipeline.report.findings import Findings
 from pipeline.report.loss_lines import loss_lines, note_lines
-from pipeline.report.statements import headline, notes
+from pipeline.report.statements import headline, notes, pair_note
 
 FOLDER = Path(__file__).parent
 
@@ -52,6 +52,7 @@ def render(findings: Findings) -> bytes:
         lost=loss_lines(findings.rows),
         noted=note_lines(findings.noted),
         notes=notes(findings),
+        pair_note=pair_note(findings),
         sections=sections,
         pool_charts=pool_charts(findings),
         leaks=leak_rows(findings),

@@ -160,6 +160,9 @@ class ReportRequest:
         sources: Further sets that rules may draw from.
         options: Levels and sizes.
         search: How neighbours were found.
+        neighbours: How many pool samples the run lists for each query, at most.
+        memory_limit: What the database may hold in memory, as DuckDB writes it.
+        threads: Of the database; None takes all cores.
         provenance: Fingerprints, versions, seeds and digests, shown as they are. No time, host or absolute
             path belongs here: the report's bytes must not depend on when and where it was made.
         command: The command that reproduces the report.
@@ -177,6 +180,9 @@ class ReportRequest:
     sources: tuple[SetFiles, ...] = ()
     options: ReportOptions = ReportOptions()
     search: Search = Search()
+    neighbours: int = 0
+    memory_limit: str = "1GB"
+    threads: int | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
     command: str = ""
     fetch_images: FetchImages = _no_images

@@ -140,6 +140,23 @@ def notes(findings: Findings) -> list[str]:
     return found
 
 
+def pair_note(findings: Findings) -> str:
+    """Say where all near pairs are listed, and which may be missing there."""
+    found = findings.pair_list
+    if found is None:
+        return ""
+    listed = (
+        f"All pairs above {findings.request.options.soft:g} that the run knows of, {count(found.pairs)}, are in "
+        "pairs.csv and pairs.parquet beside this file"
+    )
+    if not found.cut:
+        return f"{listed}."
+    return (
+        f"{listed}: every sample above it, with its nearest query at least, and each query's {count(found.neighbours)} "
+        f"nearest samples. {count(found.cut)} queries have more than these above it; a larger `neighbours` lists them."
+    )
+
+
 def _search(search: Search) -> str:
     if search.exact:
         return f"Neighbours are exact (backend {search.backend}): every sample was compared with every query."

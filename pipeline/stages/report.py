@@ -1,4 +1,4 @@
-"""The report: `report.html` for people, `audit.json` for programs."""
+"""The report: `report.html` for people, `audit.json` for programs, and all near pairs as tables."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ class Identity:
         outputs: A digest over all that the plan's units committed.
         audit: Levels and sizes.
         search: How neighbours were found.
+        neighbours: How many of them a query has, at most; 0 where the plan names no benchmark.
         provenance: What the report was made from.
         measures: The measures other than similarity: name, kind, and each column with its meaning.
         command: The command that reproduces the run.
@@ -48,6 +49,7 @@ class Identity:
     outputs: str
     audit: Json
     search: Json
+    neighbours: int
     provenance: Json
     measures: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...]
     command: str
@@ -75,6 +77,7 @@ def plan(run: RunContext) -> Iterator[list[Work[Identity, Settings]]]:
         fingerprint(*sorted(digests(records))),
         run.plan.audit.model_dump(),
         searched(run),
+        run.plan.neighbours if run.plan.benchmarks else 0,
         provenance(run),
         tuple((one.name, one.kind, one.columns) for one in measures),
         run.command,
@@ -183,6 +186,9 @@ def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
         sources=settings.sources,
         options=ReportOptions(audit["hard"], audit["soft"], audit["pairs"]),
         search=Search(**identity.search),
+        neighbours=identity.neighbours,
+        memory_limit=work.place.memory_limit,
+        threads=work.place.threads,
         provenance=identity.provenance,
         command=identity.command,
         fetch_images=fetcher(settings.pictured),

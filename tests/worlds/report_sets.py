@@ -148,6 +148,7 @@ def about(world: World) -> dict:
         return found
 
     return {
+        "neighbours": NEIGHBOURS,
         "provenance": {
             "encoder": {"model": "tiny", "weights_sha256": "ab" * 32},
             "versions": {"nearfar": "0.1.0", "duckdb": "2.0.0"},

@@ -20,6 +20,7 @@ from pipeline.files.parquet import read_parquet, write_parquet
 from pipeline.report import ReportOptions, build_report, nearest_similarities
 from pipeline.report.scan import Scan
 
+FILES = ("audit.json", "pairs.csv", "pairs.parquet", "report.html")
 SCHEMA = Path(pipeline.report.__file__).with_name("audit.schema.json")
 
 
@@ -37,7 +38,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> World:
 def audit(world: World, tmp_path: Path, **changes: Any) -> dict[str, Any]:
     folder = Folder(tmp_path)
     build_report(replace(world.request, **changes), folder)
-    assert sorted(folder.added) == ["report/audit.json", "report/report.html"]
+    assert sorted(folder.added) == [f"report/{name}" for name in FILES]
     content = json.loads((tmp_path / "report/audit.json").read_text())
     jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text())).validate(content)
     return content
@@ -191,7 +192,7 @@ def test_without_images_or_reference(bare: World, tmp_path: Path) -> None:
 
 
 def test_bytes_do_not_depend_on_parts_or_place(world: World, tmp_path: Path) -> None:
-    names = ("report/audit.json", "report/report.html")
+    names = [f"report/{name}" for name in FILES]
     first, second = Folder(tmp_path / "one"), Folder(tmp_path / "two words")
     build_report(world.request, first)
     turned = replace(

@@ -1,0 +1,1 @@
+"""All near pairs of a run, as files."""
