@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self, TypeAlias
+from typing import Any, ClassVar, Self, TypeAlias, cast
 
 import numpy as np
 import pyarrow as pa
@@ -144,6 +144,13 @@ class Measure(ABC):
             DataError: If the sample is too small.
         """
         return {}
+
+
+def query_vectors(table: pa.Table) -> NDArray[np.float16]:
+    """Return `(q, d)` the vectors of a `queries:<benchmark>` table."""
+    column = table.column("vector").combine_chunks()
+    vectors = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, column.type.list_size)
+    return cast("NDArray[np.float16]", vectors)
 
 
 def schema_of(measure: Measure) -> Any:

@@ -154,6 +154,12 @@ def _split(means: NDArray[np.float64], sizes: NDArray[np.int64]) -> None:
 class Assigner:
     """Assigns a stream of samples to centroids, exactly; the centroids are packed once for all blocks.
 
+    Args:
+        training: The centroids.
+        options: Device, threads and memory of the search.
+        by_product: Assign to the largest inner product with the centroids as they are, of whatever length, also where
+            they were trained by Euclidean distance: what DataComp's image_based does.
+
     Attributes:
         centroids: `(k, d)` float16, as samples are compared with them.
 
@@ -162,7 +168,9 @@ class Assigner:
         BadInputError: If the memory limit is too small for the centroids and one block.
     """
 
-    def __init__(self, training: Training, options: ScanOptions = _DEFAULTS) -> None:
+    def __init__(
+        self, training: Training, options: ScanOptions = _DEFAULTS, by_product: bool = False
+    ) -> None:
         vectors = training.centroids.astype(np.float16)
         if training.spherical:
             found = canonical(training.centroids)
@@ -172,7 +180,8 @@ class Assigner:
             vectors = found.vectors
         self.centroids = vectors
         wide = vectors.astype(np.float64)
-        self._levels = None if training.spherical else np.einsum("ij,ij->i", wide, wide) / 2
+        plain = training.spherical or by_product
+        self._levels = None if plain else np.einsum("ij,ij->i", wide, wide) / 2
         queries = Queries(vectors, ("centroids",), np.array([0, len(vectors)], np.int64), self._levels)
         self._scanner = open_scanner(queries, "exact", replace(options, k=1))
 

@@ -73,6 +73,7 @@ LATE = {
 }
 PAIRS = {
     "clip_score": "a measure and the rule that reads it",
+    "density": "a measure and the rule that reads it",
     "norm_sim": "a measure and the rule that reads it",
     "neg_clip_loss": "a measure and the rule that reads it",
     "cap": "a selection and the rule that gives it",

@@ -11,7 +11,18 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from curation.kernels.quadratic_forms import quadratic_form, second_moment
-from curation.measure import DEFAULTS, QUERIES, Block, Column, Columns, Measure, Model, Running, Tables
+from curation.measure import (
+    DEFAULTS,
+    QUERIES,
+    Block,
+    Column,
+    Columns,
+    Measure,
+    Model,
+    Running,
+    Tables,
+    query_vectors,
+)
 from indexes.queries import Queries
 from indexes.scanner import ScanOptions
 from indexes.search import open_scanner
@@ -44,9 +55,7 @@ class NormSim(Measure):
 
     def start(self, model: Model, tables: Tables, options: ScanOptions = DEFAULTS) -> Running:
         """Hold the target ready."""
-        column = tables[f"{QUERIES}:{self.to}"].column("vector").combine_chunks()
-        width = column.type.list_size
-        vectors = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
+        vectors = query_vectors(tables[f"{QUERIES}:{self.to}"])
         return _Squared(self, vectors) if self.norm == 2 else _Largest(self, vectors, options)
 
     def apply(self, block: Block, model: Model) -> Columns:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from curation import measures
-from curation.measure import Block
+from curation.measure import QUERIES, Block
 from indexes.errors import DataError, PlanError
 from pipeline import layout
 from pipeline.commit import Attempt
@@ -65,7 +65,9 @@ def _share(
     run: RunContext, one: Instance, part: Part, shards: list[Shard], rows: int
 ) -> Work[sample.Identity, sample.Settings]:
     kinds = one.vectors(named_arrays(run))
-    others = [need for need in one.measure.requires() if need not in kinds]
+    # A target is looked at when samples are measured, not when the measure learns.
+    known = (*kinds, f"{QUERIES}:{one.target}")
+    others = [need for need in one.measure.requires() if need not in known]
     if others:
         raise PlanError(
             f"the measure {one.name} is trained on vectors, and also needs {', '.join(others)}; a measure that learns "

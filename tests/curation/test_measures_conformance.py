@@ -58,7 +58,15 @@ def block(rows: np.ndarray[Any, Any]) -> Block:
 
 
 def tables(measure: Measure) -> dict[str, pa.Table]:
-    sizes = pa.table({"cluster": pa.array([0, 1, 2, 0], pa.int32()), "size": pa.array([14, 13, 13, 5])})
+    sizes = pa.table(
+        {
+            "cluster": pa.array([0, 1, 2, 0], pa.int32()),
+            "size": pa.array([14, 13, 13, 5]),
+            "coarse": pa.array([7.0, 6.5, 3.25, 2.5]),
+            "fine": pa.array([0.0, 0.0, 0.0, 0.0]),
+            "apart": pa.array([0.5, 0.25, 1.0, 0.5]),
+        }
+    )
     vectors = block(np.arange(5)).vectors["text"]
     queries = pa.table(
         {"vector": pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])}
@@ -194,6 +202,14 @@ def test_clusters_are_the_nearest_centroids() -> None:
     assert dict(zip(*(sizes.column(c).to_pylist() for c in ("cluster", "size")), strict=True)) == {
         number: size for number, size in enumerate(expected.tolist()) if size
     }
+    between = 1 - centroids @ centroids.T
+    mean = [float(np.delete(between[c], c).mean()) for c in sizes.column("cluster").to_pylist()]
+    np.testing.assert_allclose(sizes.column("apart").to_numpy(), mean, rtol=1e-14)
+    total = sizes.column("coarse").to_numpy() + sizes.column("fine").to_numpy()
+    sums = [
+        products.max(axis=1)[products.argmax(axis=1) == c].sum() for c in sizes.column("cluster").to_pylist()
+    ]
+    np.testing.assert_allclose(total, sums, rtol=1e-14)
 
 
 def test_a_sample_smaller_than_k_is_said() -> None:
@@ -202,6 +218,13 @@ def test_a_sample_smaller_than_k_is_said() -> None:
         DataError, match=rf"clusters: {ROWS + 1} clusters from a sample of {ROWS} rows.*Lower k"
     ):
         measure.train(block(np.arange(ROWS)))
+
+
+def test_density_is_of_the_whole_pool_and_its_parts_add_up() -> None:
+    measure = measures.parse("density", {})
+    found = measure.start({}, tables(measure)).apply(block(np.arange(3)))
+    assert found["d_inter"].to_pylist() == [0.5, 0.25, 1.0]
+    assert found["d_intra"].to_pylist() == [1 - 9.5 / 19, 0.5, 0.75]
 
 
 def test_sizes_add_up_over_parts() -> None:

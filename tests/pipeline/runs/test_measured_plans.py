@@ -205,6 +205,34 @@ def test_a_cap_by_cluster_keeps_so_many_of_each(sets: Path, cli: Run) -> None:
     assert [sizes[cluster[uid]] for uid in found["uid"].to_pylist()] == found["cluster_size"].to_pylist()
 
 
+def test_clusters_that_a_target_takes_and_dense_ones(sets: Path, cli: Run) -> None:
+    splits = {"taken": [{"image-based": {}}], "dense": [{"density": {"keep": 101}}]}
+    clusters = {"k": 9, "spherical": False, "assign": "product", "target": "one"}
+    code, _, errors = cli("run", str(write_plan(sets, splits=splits, measures={"clusters": clusters})))
+    assert code == 0, errors
+    found = table(sets, "out", "measures", "clusters").to_pylist()
+    counted = {row["cluster"]: row["target"] for row in found}
+    assert 0 < sum(counted.values()) <= 20, "20 queries take a cluster each"
+    taken = {row["uid"] for row in found if row["target"] > 0}
+    assert 0 < len(taken) < len(found)
+    assert set(table(sets, "out", "splits", "taken")["uid"].to_pylist()) == taken
+    kept = set(table(sets, "out", "splits", "dense")["uid"].to_pylist())
+    assert len(kept) == 101
+    within = {row["uid"]: row["d_intra"] for row in table(sets, "out", "measures", "density").to_pylist()}
+    for cluster in counted:
+        rows = sorted(
+            (row for row in found if row["cluster"] == cluster),
+            key=lambda row: (row["similarity"], row["uid"]),
+        )
+        stays = [row["uid"] in kept for row in rows]
+        assert stays == sorted(stays, reverse=True), "the farthest from the centroid stay"
+        mean = np.mean([1 - row["similarity"] for row in rows])
+        assert within[rows[0]["uid"]] == pytest.approx(mean, rel=1e-13)
+    code, _, errors = cli("run", str(write_plan(sets, splits=splits, measures={"clusters": {"k": 9}})))
+    assert code == 2
+    assert "Name a benchmark under measures.clusters.target" in errors
+
+
 def test_a_measure_of_a_column_that_is_not_there(sets: Path, cli: Run) -> None:
     code, _, errors = cli("run", str(write_plan(sets, measures={"clip_score": {"column": "score"}})))
     assert code == 2

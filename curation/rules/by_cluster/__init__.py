@@ -1,0 +1,1 @@
+"""Rules that decide by the cluster that a sample is in."""
