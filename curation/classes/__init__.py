@@ -7,11 +7,21 @@ from functools import cache
 
 from curation.classes._class_lists import IMAGENET_1K, NamedClasses, class_list, digest_of
 from curation.classes._matcher import Matcher
+from curation.classes._wordnet import wordnet_digest
 from curation.plugin_options import plugin_class
 from indexes import registry
 from indexes.errors import UnknownNameError
 
-__all__ = ["IMAGENET_1K", "Matcher", "NamedClasses", "class_list", "digest_of", "kind_of_matcher", "names"]
+__all__ = [
+    "IMAGENET_1K",
+    "Matcher",
+    "NamedClasses",
+    "class_list",
+    "digest_of",
+    "kind_of_matcher",
+    "names",
+    "wordnet_digest",
+]
 
 
 def names() -> tuple[str, ...]:

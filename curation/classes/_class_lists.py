@@ -60,7 +60,7 @@ def class_list(source: str, digest: str, where: str) -> NamedClasses:
         where: Place in the plan, for messages.
 
     Raises:
-        PlanError: If the file is not a class list, or a name in it is empty or doubled.
+        PlanError: If the file is not a class list, a name in it is empty, or a class is doubled.
     """
     pieces = _read(source, where)
     if source in BUILT_IN:
@@ -78,8 +78,10 @@ def class_list(source: str, digest: str, where: str) -> NamedClasses:
 def checked(content: Any, place: str) -> NamedClasses:
     """Make a class list of a JSON file's content.
 
+    A name that a class has twice counts once: the published list of class frequencies has such a class.
+
     Raises:
-        PlanError: If it has another form, has no class, or a name in it is empty or doubled.
+        PlanError: If it has another form, has no class, a name is empty, or two classes have the same names.
     """
     if isinstance(content, dict):
         pairs = list(content.items())
@@ -112,9 +114,7 @@ def _names(given: Any, place: str) -> tuple[str, ...]:
             raise PlanError(
                 f"{place} has an empty name (number {number}); every caption would name it: take it out"
             )
-        if word in words[:number]:
-            raise PlanError(f"{place} has the name {word!r} twice; take one out")
-    return words
+    return tuple(dict.fromkeys(words))
 
 
 def _once(place: str) -> Any:

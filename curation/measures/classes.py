@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from hashlib import sha256
 from typing import ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
 
-from curation.classes import IMAGENET_1K, Matcher, class_list, digest_of, kind_of_matcher
+from curation.classes import IMAGENET_1K, Matcher, class_list, digest_of, kind_of_matcher, wordnet_digest
 from curation.measure import CAPTION, Block, Column, Columns, Measure, Model
 from indexes.errors import PlanError
 
@@ -37,12 +38,11 @@ class Classes(Measure):
         Raises:
             PlanError: If the class list is wrong, does not suit the matcher, or is not the one of the digest.
         """
-        kind_of_matcher(self.matcher, f"{where}.matcher")
-        digest = digest_of(self.names, f"{where}.names")
+        digest = _digest(self.matcher, self.names, where)
         if self.digest not in (None, digest):
             raise PlanError(
-                f"{where}.names: {self.names} is not what it was: its digest is {digest}, {where}.digest says "
-                f"{self.digest}. Bring the former file back, or leave {where}.digest out"
+                f"{where}.names: {self.names} (or WordNet) is not what it was: its digest is {digest}, {where}.digest "
+                f"says {self.digest}. Bring the former file back, or leave {where}.digest out"
             )
         _made(self.matcher, self.names, digest, where)
         return replace(self, digest=digest)
@@ -70,6 +70,13 @@ class Classes(Measure):
             "found": pa.array(found, pa.list_(pa.int32())),
             "single": pa.array(single, mask=lengths != 1),
         }
+
+
+def _digest(matcher: str, names: str, where: str) -> str:
+    kind, digest = kind_of_matcher(matcher, f"{where}.matcher"), digest_of(names, f"{where}.names")
+    if kind.needs_wordnet:
+        digest = sha256((digest + wordnet_digest(f"{where}.matcher: {matcher}")).encode()).hexdigest()
+    return digest
 
 
 @lru_cache(maxsize=4)

@@ -38,7 +38,7 @@ def test_imagenet_comes_with_timm() -> None:
         (["dog", ""], "class 1 has an empty name"),
         ([["dog", " "]], "class 0 has an empty name"),
         (["dog", "cat", "dog"], "classes 0 and 2 have the same names"),
-        ([["dog", "dog"]], "class 0 has the name 'dog' twice"),
+        ([["dog", "dog"], "cat", "dog"], "classes 0 and 2 have the same names"),
         ({"n1": []}, r"class 0 \('n1'\) is \[\]; it should be a name or a list of names"),
         ([["dog", 3]], "it should be a name or a list of names"),
         ('{"a": ["dog"], "a": ["cat"]}', "has the class 'a' twice"),

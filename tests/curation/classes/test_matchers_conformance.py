@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
+from small_wordnet import small_wordnet
 
 from curation import classes
 from curation.classes import IMAGENET_1K, Matcher, class_list, kind_of_matcher
@@ -29,6 +30,12 @@ EVERY_MATCHER = pytest.mark.parametrize("name", classes.names())
 
 def made(name: str) -> Matcher:
     return kind_of_matcher(name)(IMAGENET)
+
+
+@pytest.fixture(autouse=True)
+def wordnet(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A WordNet of a few words, so that no matcher asks for the whole."""
+    monkeypatch.setenv("NEARFAR_WORDNET", str(small_wordnet(tmp_path_factory.mktemp("wordnet"))))
 
 
 @EVERY_MATCHER
