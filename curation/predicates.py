@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from curation.predicate_values import check_truth, check_values
 from indexes.errors import PlanError
 
 Node = Mapping[str, Any]
@@ -38,25 +39,37 @@ TYPES = _words(
 )
 
 
-def check_predicate(tree: Node, columns: Mapping[str, Any] | None, where: str) -> None:
+def check_predicate(
+    tree: Node, columns: Mapping[str, Any] | None, where: str, condition: bool = False
+) -> None:
     """Refuse all that is not a plain expression over known columns.
 
     Args:
         tree: The expression's node, as DuckDB's `json_serialize_sql` writes it.
         columns: Arrow types of the columns that may be named; None leaves names unchecked.
         where: Place in the plan, for messages.
+        condition: Whether it must be true or false in the end.
 
     Raises:
-        PlanError: On a subquery, an unlisted function or kind of expression, an unknown column, or a list compared
-            as one value.
+        PlanError: On a subquery, an unlisted function or kind of expression, an unknown column, a list compared
+            as one value, and as `check_values` and `check_truth` say.
     """
-    for node in _walk(tree, where):
-        if columns is None:
-            continue
+    nodes = list(_walk(tree, where))
+
+    def inside(node: Node) -> list[Node]:
+        return CHILDREN[str(node["class"])](node, where)
+
+    def kind(node: Node) -> Any:
+        return None if columns is None else path_type(tuple(map(str, node["column_names"])), columns)
+
+    for node in nodes if columns is not None else ():
         if node["class"] == "COLUMN_REF":
-            _check_column(node, columns, where)
+            _check_column(node, columns or {}, where)
         for side in _compared(node):
-            _refuse_list(side, columns, where)
+            _refuse_list(side, columns or {}, where)
+    check_values(nodes, inside, kind, where)
+    if condition:
+        check_truth(tree, inside, kind, where)
 
 
 def named_paths(tree: Node) -> tuple[tuple[str, ...], ...]:
@@ -176,16 +189,13 @@ def _typed(allowed: frozenset[str]) -> Callable[[Node, str], None]:
     return check
 
 
-_comparison, _operator = _typed(COMPARISONS), _typed(OPERATORS)
-
-
 def _of_comparison(node: Node, where: str) -> list[Node]:
-    _comparison(node, where)
+    _typed(COMPARISONS)(node, where)
     return [node["left"], node["right"]]
 
 
 def _of_operator(node: Node, where: str) -> list[Node]:
-    _operator(node, where)
+    _typed(OPERATORS)(node, where)
     return list(node["children"])
 
 

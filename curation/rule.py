@@ -143,11 +143,12 @@ class Rule(ABC):
         """Say which samples stay; the rule has been resolved."""
 
 
-def expression(text: str, scope: Scope) -> str:
+def expression(text: str, scope: Scope, condition: bool = False) -> str:
     """Check an option that is SQL, where the parser is at hand, and write it as the parser reads it.
 
     Raises:
-        PlanError: If it is not one plain expression over columns that are there.
+        PlanError: If it is not one plain expression over columns that are there, or no truth value where `condition`
+            asks for one.
     """
     if scope.parse is None:
         return text
@@ -155,7 +156,7 @@ def expression(text: str, scope: Scope) -> str:
         parsed = scope.parse(text)
     except PlanError as error:
         raise PlanError(f"{scope.where}: {error}") from error
-    check_predicate(parsed.tree, scope.columns, scope.where)
+    check_predicate(parsed.tree, scope.columns, scope.where, condition)
     return parsed.sql
 
 

@@ -29,7 +29,7 @@ class Where(Rule):
 
     def resolved(self, scope: Scope) -> Self:
         """Check the predicate, where the parser is at hand, and write it as the parser reads it."""
-        return replace(self, predicate=expression(self.predicate, scope))
+        return replace(self, predicate=expression(self.predicate, scope, condition=True))
 
     def selection(self, scope: Scope) -> Selection:
         """Drop what the predicate does not hold for."""

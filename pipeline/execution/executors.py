@@ -54,15 +54,15 @@ class Executor:
             NearfarError: As the task raised it.
             RunFailedError: If a task failed otherwise, its worker died again and again, or the cluster went away.
         """
+        outcomes: Iterator[tuple[int, Outcome]]
         if self.scheduler is not None:
             outcomes = Dispatch(self._connected, _wait_for_one).run(tasks)
         elif self.workers is not None:
             outcomes = self._local(self.workers).run(tasks)
         else:
             outcomes = _run_here(tasks)
-        with contextlib.closing(outcomes):
-            for position, outcome in outcomes:
-                yield position, unwrap(outcome)
+        for position, outcome in outcomes:
+            yield position, unwrap(outcome)
 
     def _local(self, workers: int) -> WorkerPool:
         if self._pool is None:

@@ -19,14 +19,19 @@ COLUMNS = {
     "width": pa.int64(),
     "caption": pa.string(),
     'Odd "name"; DROP': pa.int64(),
+    "taken": pa.timestamp("us"),
+    "safe": pa.bool_(),
     "photo": pa.struct([("similarity", pa.float64()), ("margin", pa.float64())]),
     "clip_score": pa.float64(),
     "tags": pa.list_(pa.string()),
     "found": pa.struct([("classes", pa.list_(pa.int32())), ("best", pa.int32())]),
 }
+GROWING = "replace(" * 10 + "caption" + ", 'a', 'aaaaaaaaaa')" * 10 + " = 'x'"
+"""What took 1 GB for one caption of a few letters."""
 SCOPE = Scope(where="splits.x[0].where", parse=parse_predicate, columns=COLUMNS)
 ROW = """
     SELECT 200 AS width, 'a Cat, 50%' AS caption, 7 AS "Odd ""name""; DROP",
+    TIMESTAMP '2024-02-03' AS taken, true AS safe,
     {'similarity': 0.5, 'margin': -0.1} AS photo, 0.31 AS clip_score, ['cat', 'dog'] AS tags,
     {'classes': [3, 5], 'best': 5} AS found
 """
@@ -54,6 +59,9 @@ ALLOWED = [
     "width > 1) OR (width > 2",
     "true",
     "clip_score >= 0.3",
+    "safe AND taken > '2024-01-31' AND taken::date < DATE '2024-02-29' AND caption <> 'x'",
+    "coalesce(safe, false) AND CASE WHEN safe THEN width > 1 ELSE NULL END",
+    "replace(replace(caption, ',', ''), '50%', 'half') = 'a Cat half' AND concat(caption, '!') LIKE '%!'",
     "len(tags) = 2 AND list_contains(tags, 'cat') AND tags IS NOT NULL",
     "list_has_any(tags, ['dog', 'bird']) AND NOT list_has_all(tags, ['dog', 'bird'])",
     "list_has(found.classes, found.best) AND len(found.classes) > 1 AND found.best IN (4, 5)",
@@ -77,7 +85,7 @@ def test_what_is_written_back_means_the_same(text: str) -> None:
         (
             "heigth > 5",
             "names the column 'heigth', which is not there; it may name: Odd \"name\"; DROP, caption, clip_score, "
-            "found.best, found.classes, photo.margin, photo.similarity, tags, width",
+            "found.best, found.classes, photo.margin, photo.similarity, safe, tags, taken, width",
         ),
         ("photo > 5", "names the column 'photo'"),
         ("photo.distance > 5", "names the column 'photo.distance'"),
@@ -116,6 +124,27 @@ def test_what_is_written_back_means_the_same(text: str) -> None:
         ("NOT (found.classes > 3)", "compares the column 'found.classes'"),
         ("tags.cat = 1", "names the column 'tags.cat'"),
         ("found.none = 1", "names the column 'found.none'"),
+        ("taken > 'now'::timestamp", "compares with 'now', which depends on the day of the run"),
+        ("CAST('today' AS date) > taken::date", "compares with 'today', which depends on the day"),
+        ("TIMESTAMP ' Yesterday ' < taken", "compares with ' Yesterday '"),
+        ("taken IN ('tomorrow')", "compares with 'tomorrow'"),
+        ("taken BETWEEN 'now' AND '2030-01-01'", "compares with 'now'"),
+        ("coalesce(taken, 'now') < '2030-01-01'", "compares with 'now'"),
+        ("('no' || 'w')::timestamp < taken", "makes a date of text that it puts together"),
+        ("CASE WHEN width > 1 THEN 'x' END::timestamp < taken", "makes a date of text"),
+        ("'x'", "holds 'x' where a condition belongs"),
+        ("1", "holds '1' where a condition belongs"),
+        ("width", "holds the column 'width' where a condition belongs"),
+        ("width + 1", "holds the value of + where a condition belongs"),
+        ("width > 1 AND caption", "holds the column 'caption' where"),
+        ("NOT lower(caption)", "holds the value of lower where a condition belongs"),
+        ("CASE WHEN width THEN true END", "holds the column 'width' where"),
+        ("CASE WHEN width > 1 THEN 'yes' ELSE false END", "holds 'yes' where"),
+        ("coalesce(width, 0)", "where a condition belongs"),
+        (GROWING, "may make text that is 1e+03 times as long as what is there, more than 100"),
+        ("replace(caption, 'a', caption) = 'x'", "replaces by text that is not written out"),
+        (f"replace(caption, 'a', '{'b' * 101}') = 'x'", "101 times as long"),
+        (" || ".join(["caption"] * 101) + " = 'x'", "101 times as long"),
         ("caption like '%cat%' and", "is not one SQL expression"),
         ("drop table x; select 1", "is not one SQL expression"),
     ],
