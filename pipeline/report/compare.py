@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from pipeline.report.answers import (
     read_answers,
     read_split_answers,
 )
-from pipeline.report.request import BenchmarkFiles, ReportRequest
+from pipeline.report.request import BenchmarkFiles, ReportOptions, ReportRequest
 from pipeline.report.scan import Measured
 
 NEAREST = "nearest"
@@ -117,7 +118,8 @@ def _compared(
     level = queries.threshold
     if not request.has_reference:
         level = np.full(len(queries), soft)
-    pairs = (*_nearest(sets["pool"], level, request.options.pairs), *_around(measured, level))
+    nearest = tuple(_nearest(sets["pool"], level, request.options.pairs))
+    pairs = (*nearest, *_around(measured, level, around_the_threshold(request.options), nearest))
     return Compared(files, queries, sets, measured, pairs)
 
 
@@ -126,10 +128,18 @@ def _nearest(pool: Answers, level: FloatArray, limit: int) -> Iterator[Pair]:
         yield Pair(NEAREST, at, pool.nearest_uid[at], float(pool.nearest[at]), float(level[at]))
 
 
-def _around(measured: Measured, level: FloatArray) -> Iterator[Pair]:
+def around_the_threshold(options: ReportOptions) -> int:
+    """Say how many pairs are shown on either side of the threshold."""
+    return (options.pairs + 1) // 2
+
+
+def _around(measured: Measured, level: FloatArray, limit: int, shown: Sequence[Pair]) -> Iterator[Pair]:
+    """List the pairs next to the threshold, `limit` on either side; a pair that is shown already is passed over."""
+    already = {(pair.query, pair.uid) for pair in shown}
     for group, closest, sign in ((ABOVE, measured.nearest_over, 1.0), (BELOW, measured.nearest_under, -1.0)):
         rows = zip(closest.query.tolist(), closest.uid.tolist(), closest.distance.tolist(), strict=True)
-        for query, uid, distance in rows:
+        others = (row for row in rows if row[:2] not in already)
+        for query, uid, distance in islice(others, limit):
             threshold = float(level[query])
             # Exact: margin and threshold are multiples of 2**-48, and so is their sum.
             yield Pair(group, query, uid, threshold + sign * distance, threshold)

@@ -131,7 +131,7 @@ class ReportOptions:
     Attributes:
         hard: Above this similarity a pair may be the same image.
         soft: Above this similarity a pair may be a near-copy.
-        pairs: Pairs shown per benchmark, at the top and again around the threshold.
+        pairs: Pairs shown per benchmark: so many nearest ones, and as many others around the threshold.
         caption_limit: Characters of a caption that are shown.
     """
 

@@ -9,11 +9,19 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One reason for rows to go: how many were there before, and how many it took."""
+    """One reason for rows to go.
+
+    Attributes:
+        reason: A loss, or a rule's place and name.
+        before: Rows that were there before.
+        dropped: Rows that it took.
+        words: What the rule does, to what and at which level; empty for a loss.
+    """
 
     reason: str
     before: int
     dropped: int
+    words: str = ""
 
     @property
     def after(self) -> int:
@@ -39,17 +47,22 @@ def waterfall(facts: Mapping[str, Any]) -> Waterfall:
     """Read the waterfall of a `split.json`."""
     listed = facts["waterfall"]
     losses = [
-        (f"{kind}: {reason}", n) for kind in ("failed", "quarantined") for reason, n in listed[kind].items()
+        (f"{kind}: {reason}", n, "")
+        for kind in ("failed", "quarantined")
+        for reason, n in listed[kind].items()
     ]
-    losses += [("repeated uid", listed["duplicates"])] if listed["duplicates"] else []
+    losses += [("repeated uid", listed["duplicates"], "")] if listed["duplicates"] else []
     steps, rows = [], int(listed["rows_in"])
-    for reason, dropped in [*losses, *_rules(listed["dropped"])]:
-        steps.append(Step(reason, rows, int(dropped)))
+    for reason, dropped, words in [*losses, *_rules(listed["dropped"])]:
+        steps.append(Step(reason, rows, int(dropped), words))
         rows -= int(dropped)
     return Waterfall(int(listed["rows_in"]), tuple(steps), int(listed["kept"]))
 
 
-def _rules(dropped: Any) -> list[tuple[str, int]]:
+def _rules(dropped: Any) -> list[tuple[str, int, str]]:
     if isinstance(dropped, Mapping):
-        return [(str(reason), int(count)) for reason, count in dropped.items()]
-    return [(str(step.get("reason", step.get("rule", "rule"))), int(step["dropped"])) for step in dropped]
+        return [(str(reason), int(count), "") for reason, count in dropped.items()]
+    return [
+        (str(step.get("reason", step.get("rule", "rule"))), int(step["dropped"]), str(step.get("words", "")))
+        for step in dropped
+    ]

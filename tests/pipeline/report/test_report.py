@@ -159,6 +159,23 @@ def test_pairs_are_the_nearest_and_those_next_to_the_threshold(world: World, tmp
     assert below == sorted(widest[widest <= 0], reverse=True)[:5]
 
 
+@pytest.mark.parametrize(("soft", "pairs"), [(0.5, 24), (0.9, 24), (0.3, 7), (0.95, 1)])
+def test_no_pair_is_shown_twice(bare: World, tmp_path: Path, soft: float, pairs: int) -> None:
+    """What is next to a level may be among the nearest; then those behind it are shown instead."""
+    found = audit(bare, tmp_path, options=ReportOptions(soft=soft, pairs=pairs))["benchmarks"]
+    for name, one in found.items():
+        assert len({(pair["query"], pair["uid"]) for pair in one["pairs"]}) == len(one["pairs"])
+        similarity = bare.similarity[name]
+        best = {
+            u: (q, s)
+            for u, q, s in zip(bare.sets["pool"].uids, similarity.argmax(1), similarity.max(1), strict=True)
+        }
+        nearest = {(pair["query"], pair["uid"]) for pair in one["pairs"] if pair["group"] == "nearest"}
+        others = sorted((s, u) for u, (q, s) in best.items() if s > soft and (q, u) not in nearest)
+        above = [(p["similarity"], p["uid"]) for p in one["pairs"] if p["group"] == "above the threshold"]
+        assert above == others[: (pairs + 1) // 2]
+
+
 def test_rows_are_accounted_for(world: World, tmp_path: Path) -> None:
     content = audit(world, tmp_path)
     pool = content["rows"]["pool"]
@@ -183,8 +200,13 @@ def test_without_images_or_reference(bare: World, tmp_path: Path) -> None:
         assert found["leakage"][0]["identical"]["checked"] == 0
         above = [pair for pair in found["pairs"] if pair["group"] == "above the threshold"]
         assert [pair["threshold"] for pair in above] == [0.95] * len(above)
-        values = bare.similarity[name].max(axis=1)
-        assert [pair["similarity"] for pair in above] == sorted(values[values > 0.95])[:12]
+        shown = {(pair["query"], pair["uid"]) for pair in found["pairs"] if pair["group"] == "nearest"}
+        similarity = bare.similarity[name]
+        closest = zip(
+            similarity.argmax(axis=1).tolist(), bare.sets["pool"].uids, similarity.max(axis=1), strict=True
+        )
+        others = sorted(value for query, uid, value in closest if value > 0.95 and (query, uid) not in shown)
+        assert [pair["similarity"] for pair in above] == others[:12]
     page = (tmp_path / "report/report.html").read_text()
     assert "no image" in page
     assert "brings vectors instead of image files" in page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from report_sets import Folder, World, build_world
 
 from curation.audit import gap
 from curation.leakage import Identical
+from curation.rule import Scope
+from curation.rules.near import Near
 from pipeline.report import ReportOptions, ReportRequest, Search, build_report
 from pipeline.report.drawing.axes import Scale, line, plain, steps, ticks
 from pipeline.report.drawing.cascade import waterfall
@@ -121,7 +124,10 @@ def test_a_report_without_splits_or_pairs(world: World, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "dropped",
-    [{"near": 5, "random": 2}, [{"reason": "near", "dropped": 5}, {"rule": "random", "dropped": 2}]],
+    [
+        {"near": 5, "random": 2},
+        [{"reason": "near", "dropped": 5}, {"rule": "random", "dropped": 2, "words": "keeps 2"}],
+    ],
 )
 def test_waterfall_adds_up(dropped: object) -> None:
     listed = {
@@ -141,6 +147,21 @@ def test_waterfall_adds_up(dropped: object) -> None:
     ]
     assert fall.adds_up
     assert not waterfall({"waterfall": listed | {"kept": 8}}).adds_up
+
+
+def test_a_waterfall_says_to_what_and_at_which_level(world: World, tmp_path: Path) -> None:
+    near = Near(("sketch",), threshold=0.9).selection(Scope(("sketch",), reference=True)).words()
+    split = world.request.splits[0]
+    facts = json.loads(world.request.path(split.facts).read_text())
+    facts["waterfall"]["dropped"] = [{"reason": "1:near", "dropped": 3, "words": near}]
+    (tmp_path / "split.json").write_text(json.dumps(facts))
+    told = replace(split, facts=str(tmp_path / "split.json"))
+    folder = Folder(tmp_path)
+    build_report(replace(world.request, splits=(told,)), folder)
+    expected = "drops what has a similarity above 0.9 to any of sketch"
+    assert expected in folder.file("report/report.html").read_text(encoding="utf-8")
+    steps = json.loads(folder.file("report/audit.json").read_text())["splits"][split.name]["steps"]
+    assert [step["words"] for step in steps] == ["", "", "", expected]
 
 
 def test_ticks_are_round_and_inside() -> None:
