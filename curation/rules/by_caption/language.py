@@ -20,13 +20,12 @@ class Language(Rule):
     """Keep the samples whose caption is in one of some languages; where that is not known, it drops.
 
     * `of`: codes as the column has them, in either case: `en`.
-    * `column`: the column of languages: the measure's, or the pool's own (`LANGUAGE`).
+    * `column`: the column of languages, such as `LANGUAGE` of LAION's metadata.
     """
 
     of: Annotated[tuple[Name, ...], Field(min_length=1)]
-    column: Name = "captions.language"
-    shorthand: ClassVar[str | None] = "of"
-    EXAMPLE: ClassVar[Mapping[str, Any]] = {"of": ["en"]}
+    column: Name
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"of": ["en"], "column": "lower(width)"}
 
     def texts(self) -> tuple[str, ...]:
         """The column."""

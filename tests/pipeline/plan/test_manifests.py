@@ -105,6 +105,15 @@ def test_every_shipped_plan_resolves(path: Path) -> None:
     assert plan.splits
 
 
+def test_the_table_of_splits_names_every_plan_and_no_other() -> None:
+    text = (SHIPPED / "README.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[3] for line in text.splitlines() if line.startswith("|")][2:]
+    named = {name for cell in rows for name in re.findall(r"(?<!rule )`([a-z0-9_]+)`", cell)}
+    assert named | {"quickstart"} == {path.stem for path in PLANS}
+    rules = set(re.findall(r"rule `([a-z-]+)", text))
+    assert rules <= set(curation.rules.names())
+
+
 def laion(name: str) -> Plan:
     return resolve(load_plan(SHIPPED / "plans" / f"laion200m_{name}.yaml"))
 
