@@ -15,6 +15,7 @@ from selection_pools import ROWS, Desk, desk, mask, opened, rooted, without_valu
 from curation import selections
 from curation.rule import Amount
 from curation.selection import Selection
+from curation.selections.drop import Drop
 from indexes.errors import UnknownNameError
 
 EXAMPLES = [(name, place) for name in selections.names() for place in range(len(selections.examples(name)))]
@@ -168,3 +169,39 @@ def test_it_sees_only_what_earlier_rules_left(at: Desk, name: str, place: int, r
         inside = pool.memory.where(mask(pool.memory, reached))
         stays = selection.times(inside) > 0
         assert found == {(int(h) << 64) | int(low) for h, low in inside.uids[stays].tolist()}
+
+
+PLAIN = (
+    Drop("NOT (score > 0.5)"),
+    Drop("other > 0.5"),
+    Drop("NOT (score >= other)"),
+    Drop("score IN (0.25, 1.0)"),
+)
+"""Predicates as a `where` has them: they name columns and say nothing of NaN."""
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    chosen=st.lists(st.sampled_from([*EXAMPLES, *PLAIN]), min_size=1, max_size=3),
+    rows=ROWS,
+    infinite=st.booleans(),
+)
+def test_no_row_is_lost_between_selections_that_follow_one_another(
+    at: Desk, chosen: list[Any], rows: Rows, infinite: bool
+) -> None:
+    """Alone or after one another, each row is kept or dropped by one step, NaN is dropped, and the oracle agrees."""
+    steps = [one if isinstance(one, Selection) else example(*one, at) for one in chosen]
+    if infinite:
+        rows = [row | {"other": float("inf")} if row["other"] == 1.0 else row for row in rows]
+    with opened(at, [rows]) as pool:
+        left, memory = pool.rows, pool.memory
+        for selection in steps:
+            left = left.after(selection.decide(left))
+            memory = memory.where(selection.times(memory) > 0)
+        kept = [uid.int for (uid,) in left.db.execute(left.surviving("uid")).fetchall()]
+        lost = [uid.int for (uid,) in left.db.execute(f"SELECT uid FROM ({left.lost('key')})").fetchall()]
+    assert sorted(kept + lost) == sorted(row["uid"] for row in rows)
+    assert set(kept) == {(int(high) << 64) | int(low) for high, low in memory.uids.tolist()}
+    read = " ".join(text for selection in steps for text in selection.expressions())
+    unknown = {row["uid"] for row in rows if "score" in read and row["score"] != row["score"]}
+    assert not unknown & set(kept), "NaN drops, in whichever rule names it"
