@@ -11,7 +11,7 @@ from typing import Any
 from indexes.errors import OutputError
 from indexes.search import check_search
 from pipeline import layout
-from pipeline.commit import Output, Record, find, retire, sweep
+from pipeline.commit import Output, Record, find, remove_unowned, retire, sweep
 from pipeline.commit.run_lock import hold
 from pipeline.execution.context import RunContext
 from pipeline.execution.executors import open_executor, run_tasks
@@ -138,7 +138,10 @@ def _do_all(run: RunContext, options: RunOptions, progress: Progress) -> None:
 
 
 def _retire(run: RunContext) -> None:
-    """Remove what earlier runs made of parts that are gone; embeddings stay, and so does what this plan leaves out."""
+    """Remove what earlier runs made of parts that are gone; embeddings stay, and so does what this plan leaves out.
+
+    What is left then are the part files that records name.
+    """
     parts = {name: {number for number, _ in groups_of(run, name)} for name in run.sets()}
 
     def gone(record: Record) -> bool:
@@ -147,6 +150,7 @@ def _retire(run: RunContext) -> None:
 
     for stage in performing_names():
         retire(run.out, stage, gone, kept="embeddings")
+    remove_unowned(run.out, performing_names())
 
 
 def _do(run: RunContext, options: RunOptions, progress: Progress, wave: Sequence[Work[Any, Any]]) -> bool:

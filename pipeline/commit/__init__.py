@@ -1,6 +1,7 @@
 """The commit contract: attempts, records, publishing, and one run at a time in an output folder."""
 
 from pipeline.commit.attempts import Attempt, attempt, forget, retire, sweep
+from pipeline.commit.leftovers import remove_unowned
 from pipeline.commit.records import (
     Output,
     Record,
@@ -31,6 +32,7 @@ __all__ = [
     "read_record",
     "record_file",
     "records",
+    "remove_unowned",
     "retire",
     "sound_bytes",
     "sweep",
