@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import pyarrow as pa
+
 from pipeline import layout
 from pipeline.commit import Attempt
 from pipeline.execution.context import RunContext
@@ -24,7 +26,7 @@ from pipeline.passes.packed_queries import (
     query_files,
     query_identity,
 )
-from pipeline.passes.part_pass import Pass, count_reasons, lane
+from pipeline.passes.part_pass import QUARANTINED_SCHEMA, Pass, count_reasons, lane
 from pipeline.passes.running_search import NEAREST_SCHEMA, Search
 from pipeline.sets.parts import Part, Stored
 
@@ -97,7 +99,10 @@ def expect(run: RunContext, rates: Rates) -> Cost:
 
 
 def perform_many(works: Sequence[Work[Identity, Settings]], attempts: Sequence[Attempt]) -> list[Json]:
-    """Find, for each query of each benchmark, the nearest sample of a part; one pass serves them all."""
+    """Find, for each query of each benchmark, the nearest sample of a part; one pass serves them all.
+
+    Rows whose vector cannot be compared are listed in a file, where there are any.
+    """
     first = works[0]
     queries = packed(tuple(work.settings.queries for work in works))
     names = tuple(work.identity.benchmark for work in works)
@@ -111,10 +116,13 @@ def perform_many(works: Sequence[Work[Identity, Settings]], attempts: Sequence[A
         normalised += rows.lanes[key].normalised
     compared = sum(len(table) for table in search.samples)
     facts: Json = {"compared": compared, "quarantined": count_reasons(lost), "normalised": normalised}
-    contents = looking.contents()
+    contents, aside = looking.contents(), pa.concat_tables([QUARANTINED_SCHEMA.empty_table(), *lost])
     for work, into in zip(works, attempts, strict=True):
         into.noted |= contents
         relative = layout.calibration(work.identity.benchmark, work.identity.part)
         found = search.nearest(work.identity.benchmark)
         into.add(relative, rows=write_parquet(into.file(relative), found, NEAREST_SCHEMA))
+        if len(aside):
+            relative = layout.set_aside("reference", work.identity.benchmark, work.identity.part)
+            into.add(relative, rows=write_parquet(into.file(relative), aside, QUARANTINED_SCHEMA))
     return [facts for _ in works]

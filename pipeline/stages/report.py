@@ -8,9 +8,10 @@ from typing import Any
 
 from pipeline import layout
 from pipeline.commit import Attempt, fingerprint
-from pipeline.execution.context import RunContext, digests
+from pipeline.execution.context import RunContext, digests, paths
 from pipeline.execution.costs import Cost, Rates
 from pipeline.execution.work import Json, Work
+from pipeline.measuring import encoder_name
 from pipeline.passes.located import groups_of, parts_of, wanted_vectors
 from pipeline.passes.pictures import Pictured, fetcher
 from pipeline.passes.provenance import provenance, searched
@@ -25,6 +26,7 @@ from pipeline.report.request import (
     SetFiles,
     SplitFiles,
 )
+from pipeline.stages import calibrate
 
 AFTER = ("gap",)
 READS_EMBEDDINGS = False
@@ -121,6 +123,8 @@ def _quarantined(run: RunContext, name: str) -> tuple[tuple[str, ...], ...]:
     """List the files of rows without a comparable vector, those of a part together."""
     if name in run.plan.benchmarks:
         return ((layout.set_aside(name, "image", 0),),)
+    if name == "reference":
+        return tuple(_calibrated_without(run, number) for number in _numbers(run, name))
     if name != "pool":
         return ()
     encoders = [encoder for encoder, kinds in wanted_vectors(run)[name].items() if "image" in kinds]
@@ -128,6 +132,14 @@ def _quarantined(run: RunContext, name: str) -> tuple[tuple[str, ...], ...]:
     return tuple(
         tuple(layout.set_aside(name, lane, number) for lane in lanes) for number in _numbers(run, name)
     )
+
+
+def _calibrated_without(run: RunContext, number: int) -> tuple[str, ...]:
+    """List the files of a part's rows that the reference lost: one per encoder, for those of which it lost some."""
+    # Benchmarks of one encoder are compared with the same vectors.
+    compared = {encoder_name(run.plan, one): one for one in run.plan.benchmarks}.values()
+    records = [run.record("calibrate", calibrate.unit_name(one, number)) for one in compared]
+    return tuple(paths(records, layout.all_set_aside("reference")))
 
 
 def _benchmark(run: RunContext, name: str) -> BenchmarkFiles:

@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from small_sets import WIDTH, rows_of, unit, write_part, write_plan
 from whole_runs import Run
+
+from pipeline.report.drawing.text import percent
 
 
 def damage(folder: Path, name: str, number: int, vectors: np.ndarray, rows: int, start: int) -> None:
@@ -158,3 +161,19 @@ def test_gaps_and_what_was_left_out_are_said_in_one_line(sets: Path, cli: Run) -
     assert report(sets / "aud")["headline"]["notes"] == [line]
     page = (sets / "aud" / "report" / "report.html").read_text(encoding="utf-8")
     assert f"<li><bdi>{line}</bdi></li>" in page
+
+
+def test_reference_rows_without_a_vector_are_counted(sets: Path, cli: Run) -> None:
+    before = gathered(sets, "reference")
+    damage(sets, "reference", 0, before[: len(np.load(sets / "reference/img_emb/img_emb_0.npy"))], 3, 0)
+    code, out, errors = cli("run", str(write_plan(sets)))
+    assert code == 0, errors
+    line = f"reference: 3 of {len(before)} rows lost ({percent(3 / len(before))}): 3 nan"
+    assert line in out.splitlines()
+    found = report(sets / "out")
+    assert found["rows"]["reference"]["quarantined"] == {"nan": 3}
+    assert found["rows"]["reference"]["measured"] == len(before) - 3
+    assert found["headline"]["lost"] == [line]
+    listed = sorted((sets / "out" / "lost" / "vectors" / "reference").rglob("*.parquet"))
+    assert [path.parent.name for path in listed] == ["one", "two"]
+    assert [pq.read_table(path)["row"].to_pylist() for path in listed] == [[0, 1, 2]] * 2
