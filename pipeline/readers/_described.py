@@ -25,7 +25,14 @@ def described(texts: Mapping[str, bytes], odd: Counter[str]) -> dict[str, str | 
         texts: Bytes of the sample's `json` and `txt`, where it has them.
         odd: Counts, by what it was, each text that is not plain UTF-8 and each caption that is not one text.
     """
-    fields = _fields(texts.get("json"), odd)
+    found = of_fields(_fields(texts.get("json"), odd), odd, "txt" not in texts)
+    if found["caption"] is None and "txt" in texts:
+        found["caption"] = decoded(texts["txt"], odd)
+    return found
+
+
+def of_fields(fields: Mapping[str, Any], odd: Counter[str], numbers: bool = True) -> dict[str, str | None]:
+    """Find url, caption, label and uid among named values; a caption may be a number where `numbers` says so."""
     names = list(fields)
     found: dict[str, str | None] = dict.fromkeys(ROLES)
     for role in ROLES:
@@ -35,10 +42,8 @@ def described(texts: Mapping[str, bytes], odd: Counter[str]) -> dict[str, str | 
             value = next((one for one in value if isinstance(one, str)), None)
             odd["captions that are lists, of which the first text is taken"] += 1
         found[role] = columns.plain_text(value) if isinstance(value, str) else None
-        if role == "caption" and value is not None and found[role] is None and "txt" not in texts:
+        if role == "caption" and value is not None and found[role] is None and numbers:
             found[role] = _number(value, odd)
-    if found["caption"] is None and "txt" in texts:
-        found["caption"] = decoded(texts["txt"], odd)
     return found
 
 

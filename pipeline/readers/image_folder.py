@@ -27,11 +27,18 @@ from pipeline.readers._contract import (
     ShardRows,
     noted,
 )
-from pipeline.readers._described import described
 from pipeline.readers._files import natural
 from pipeline.readers._folders.download import DownloadRead, is_download, lists_downloads
-from pipeline.readers._folders.folder_walk import TEXT_SUFFIXES, Walk, left_out, visible, walk, without_suffix
-from pipeline.readers._folders.image_files import bytes_of, fault_of
+from pipeline.readers._folders.folder_walk import (
+    TOLD_SUFFIXES,
+    Walk,
+    left_out,
+    visible,
+    walk,
+    without_suffix,
+)
+from pipeline.readers._folders.image_files import bytes_of, fault_of, key_of
+from pipeline.readers._folders.telling import described_by, tables_of, texts_of
 from pipeline.sets import columns
 from pipeline.sets.source import ReaderOptions, Source
 
@@ -74,16 +81,19 @@ def shards(source: Source) -> list[Shard]:
     root = Path(source.path).absolute()
     real = os.path.realpath(root)
     seen = Walk(real, Options(**source.options).follow_links)
-    files = sorted(walk(str(root), seen, (real,)), key=lambda file: _key(root, file))
+    files = sorted(walk(str(root), seen, (real,)), key=lambda file: key_of(root, file))
     downloads, others = _downloads(root, files, seen)
     parts = [others[start : start + IMAGES_PER_SHARD] for start in range(0, len(others), IMAGES_PER_SHARD)]
     pieces = [((), _name(root, part), part) for part in parts]
     pieces += [((str(listed),), listed.stem, part) for listed, part in downloads.items()]
+    texts = {file: seen.beside(file) for _, _, part in pieces for file in part}
+    tables, told_notes = tables_of(root, others, seen)
     found = []
     for number, (listed, name, part) in enumerate(pieces):
-        texts = [text for file in part for text in seen.beside(file)]
-        found.append(Shard(number, name, (*listed, *part, *texts), {}, True, len(part)))
-    return noted(found, left_out(seen.others))
+        beside = [text for file in part for text in texts[file]]
+        told = () if listed else (table for table, of in tables.items() if any(map(of, part)))
+        found.append(Shard(number, name, (*listed, *part, *beside, *told), {}, True, len(part)))
+    return noted(found, (*told_notes, *left_out(seen.others)))
 
 
 def _downloads(root: Path, files: list[str], seen: Walk) -> tuple[dict[Path, list[str]], list[str]]:
@@ -93,7 +103,7 @@ def _downloads(root: Path, files: list[str], seen: Walk) -> tuple[dict[Path, lis
     )
     by_folder: dict[str, list[str]] = {}
     for file in files:
-        by_folder.setdefault(_key(root, file).partition("/")[0], []).append(file)
+        by_folder.setdefault(key_of(root, file).partition("/")[0], []).append(file)
     found: dict[Path, list[str]] = {}
     for entry in folders:
         listed = lists_downloads(Path(entry.path))
@@ -132,7 +142,7 @@ def images(source: Source, shard: Shard) -> Iterator[tuple[str, bytes]]:
     root = Path(source.path).absolute()
     for file in _images_of(shard):
         if fault_of(file) is None:
-            yield _key(root, file), bytes_of(file)
+            yield key_of(root, file), bytes_of(file)
 
 
 def read(source: Source, shard: Shard, wants_images: bool) -> ShardRead:
@@ -143,7 +153,7 @@ def read(source: Source, shard: Shard, wants_images: bool) -> ShardRead:
 
 
 def _images_of(shard: Shard) -> list[str]:
-    return [file for file in shard.files if not file.lower().endswith(TEXT_SUFFIXES)]
+    return [file for file in shard.files if not file.lower().endswith(TOLD_SUFFIXES)]
 
 
 class _FolderRead:
@@ -160,7 +170,7 @@ class _FolderRead:
             if fault_of(file) is None:
                 content = bytes_of(file)
                 self._digests[file] = hashlib.sha256(content).hexdigest()
-                yield _key(root, file), content
+                yield key_of(root, file), content
 
     def rows(self) -> ShardRows:
         """Name the images."""
@@ -176,33 +186,27 @@ def image(source: Source, shard: Shard, keys: Collection[str]) -> dict[str, byte
     if is_download(shard):
         return DownloadRead(shard, wants_images=True).image(keys)
     root, wanted = Path(source.path).absolute(), set(keys)
-    return {_key(root, file): bytes_of(file) for file in _images_of(shard) if _key(root, file) in wanted}
+    return {key_of(root, file): bytes_of(file) for file in _images_of(shard) if key_of(root, file) in wanted}
 
 
 def _named(root: Path, shard: Shard, odd: Counter[str], digests: dict[str, str]) -> pa.Table:
     files = _images_of(shard)
-    keys = [_key(root, file) for file in files]
+    keys = [key_of(root, file) for file in files]
     labels = [key.split("/", 1)[0] if "/" in key else None for key in keys]
     named = {"key": keys, "label": labels}
     if len(files) < len(shard.files):
-        texts: dict[str, dict[str, bytes]] = {}
-        for file in shard.files[len(files) :]:
-            content = bytes_of(file)
-            digests[file] = hashlib.sha256(content).hexdigest()
-            texts.setdefault(without_suffix(file), {})[Path(file).suffix[1:].lower()] = content
-        told = [described(texts.get(without_suffix(file), {}), odd) for file in files]
+        texts, tables = texts_of(root, shard.files[: len(files)], shard.files[len(files) :], digests)
+        told = [
+            described_by(texts.get(without_suffix(file), {}), tables, key_of(root, file), odd)
+            for file in files
+        ]
         named |= {role: [one[role] for one in told] for role in ("url", "caption")}
         named["label"] = [one["label"] or label for one, label in zip(told, labels, strict=True)]
     return pa.table({name: pa.array(values, pa.string()) for name, values in named.items()})
 
 
-def _key(root: Path, file: str) -> str:
-    inside = file[len(str(root).rstrip(os.sep)) + 1 :]
-    return columns.plain_text(inside.replace(os.sep, "/"))
-
-
 def _name(root: Path, files: Sequence[str]) -> str:
-    return f"{_key(root, files[0])} … {_key(root, files[-1])}"
+    return f"{key_of(root, files[0])} … {key_of(root, files[-1])}"
 
 
 def _looks_like_image(name: str) -> bool:

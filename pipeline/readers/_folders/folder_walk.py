@@ -10,10 +10,13 @@ from pathlib import Path
 
 from indexes.errors import DataError
 from pipeline.readers._contract import IMAGE_SUFFIXES, UNREAD_KINDS
+from pipeline.readers._folders.captions import tells_captions
 from pipeline.readers._leftover import DROPPING, counted, is_dropping, kind_of
 
 TEXT_SUFFIXES = (".json", ".txt")
 """Files of an image's name that end so say its caption."""
+TOLD_SUFFIXES = (*TEXT_SUFFIXES, ".csv", ".jsonl")
+"""Files of a shard that end so are no images."""
 
 
 @dataclass(slots=True)
@@ -25,12 +28,14 @@ class Walk:
         follow: Whether links may leave it.
         others: Files that are no images, by kind.
         texts: Files that may tell of an image, by their path without the suffix.
+        tables: Files that may tell of many images.
     """
 
     root: str
     follow: bool
     others: Counter[str] = field(default_factory=Counter)
     texts: dict[str, list[str]] = field(default_factory=dict)
+    tables: list[str] = field(default_factory=list)
 
     def beside(self, image: str) -> list[str]:
         """List the texts of an image, which are then no longer counted as others."""
@@ -64,6 +69,8 @@ def walk(folder: str, seen: Walk, above: tuple[str, ...]) -> Iterator[str]:
         kind = Path(entry.name).suffix.lower()
         if not is_folder and kind not in IMAGE_SUFFIXES and kind[1:] not in UNREAD_KINDS:
             seen.others[kind_of(entry.name)] += 1
+            if tells_captions(entry.name) and entry.is_file():
+                seen.tables.append(entry.path)
             if kind in TEXT_SUFFIXES and entry.is_file():
                 seen.texts.setdefault(without_suffix(entry.path), []).append(entry.path)
             continue

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from indexes.errors import DataError
 from pipeline.readers._contract import IMAGE_SUFFIXES, MAX_IMAGE_BYTES, too_large
+from pipeline.sets import columns
+
+
+def key_of(root: Path, file: str) -> str:
+    """Name a file by its path inside the set."""
+    inside = file[len(str(root).rstrip(os.sep)) + 1 :]
+    return columns.plain_text(inside.replace(os.sep, "/"))
 
 
 def fault_of(file: str) -> str | None:
