@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, NoReturn, TextIO
+from typing import Annotated, NoReturn
 
 import typer
 
 from indexes.errors import NearfarError
+from pipeline.files.standard_streams import open_closed_streams, silence
 from pipeline.files.storage import NO_ROOM
 
 # `Optional`, not `| None`: typer reads these annotations at run time.
@@ -165,6 +165,26 @@ def report(out: Outputs, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def export(
+    out: Outputs,
+    split: Annotated[str, typer.Argument(help="A split of its plan.", metavar="SPLIT")],
+    samples_per_shard: Annotated[
+        int, typer.Option(min=1, max=1_000_000, help="Samples of a tar; the last may have fewer.")
+    ] = 10_000,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of their order.")] = 0,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a split of a finished run as webdataset tars, for training."""
+    from pipeline import commands
+    from pipeline.webdataset.export_request import ExportRequest
+
+    request = ExportRequest(split, samples_per_shard, seed)
+    commands.export(out, request, commands.options(workers, scheduler, "auto", False), as_json)
+
+
+@app.command()
 def doctor(as_json: AsJson = False) -> None:
     """Look at this machine and say what will work."""
     from pipeline.doctor import as_json as json_of
@@ -186,7 +206,7 @@ def schema() -> None:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line; exit 0 done, 1 failed, 2 bad input, 130 or 143 interrupted and resumable."""
     signal.signal(signal.SIGTERM, _terminate)
-    _open_closed_streams()
+    open_closed_streams()
     try:
         code = app(args=None if arguments is None else list(arguments), standalone_mode=False)
         sys.stdout.flush()
@@ -200,32 +220,16 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except _TerminatedError:
         _leave("nearfar: terminated; run the same command again to go on where it stopped", 143)
     except BrokenPipeError:
-        _silence(sys.stdout)
+        silence(sys.stdout)
         sys.exit(1)
     except OSError as error:
         if error.filename is not None or error.errno not in NO_ROOM:
             raise
-        _silence(sys.stdout)
+        silence(sys.stdout)
         _leave(f"nearfar: cannot write to standard output: {error.strerror}", 1)
     if code == _INTERRUPTED:  # typer makes this code of Ctrl-C, and says nothing
         _leave("nearfar: interrupted; run the same command again to go on where it stopped", _INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
-
-
-def _open_closed_streams() -> None:
-    """Take the places of streams that the shell closed (`2>&-`), or the next file opened would get their words."""
-    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
-        if getattr(sys, name) is None:
-            null = os.open(os.devnull, os.O_RDWR)
-            if null != descriptor:
-                os.dup2(null, descriptor)
-                os.close(null)
-            setattr(sys, name, os.fdopen(descriptor, "w" if descriptor else "r"))
-
-
-def _silence(stream: TextIO) -> None:
-    """What is still to be flushed goes nowhere."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 class _TerminatedError(BaseException):

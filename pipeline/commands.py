@@ -30,9 +30,11 @@ from pipeline.plan import Lock, Plan, load_lock, load_plan
 from pipeline.repair import repair
 from pipeline.report.answers import nearest_similarities
 from pipeline.run import RunOptions, execute
+from pipeline.shipping import export as export_split
 from pipeline.stages import performing_names
 from pipeline.verify import Verification
 from pipeline.verify import verify as verify_run
+from pipeline.webdataset.export_request import ExportRequest
 
 
 def options(workers: int | None, scheduler: str | None, device: str, overwrite: bool) -> RunOptions:
@@ -212,3 +214,15 @@ def report(out: Path, as_json: bool) -> None:
         if as_json
         else f"report: {out}/{layout.report('report.html')}"
     )
+
+
+def export(out: Path, request: ExportRequest, chosen: RunOptions, as_json: bool) -> None:
+    """Write a split as tars, and say where they are."""
+    _lock_of(out)
+    with Progress(out, as_json=as_json) as progress:
+        facts = export_split(out, request, chosen, progress)
+    folder = f"{out}/{layout.exported(request.split)}"
+    if as_json:
+        print(json.dumps({"event": "exported", "folder": folder} | facts, sort_keys=True))
+    else:
+        print(f"{facts['samples']:,} samples in {facts['shards']:,} tars: {folder}")

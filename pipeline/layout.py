@@ -22,6 +22,7 @@ FOLDERS = (
     "neighbours",
     "report",
     "samples",
+    "shards",
     "splits",
 )
 """Folders that nearfar writes to; anything else in an output folder is the user's."""
@@ -178,6 +179,16 @@ def gap(split: str) -> str:
 def split(name: str, file: str = "") -> str:
     """Locate a split's folder, or a file in it."""
     return f"splits/{name}/{file}".rstrip("/")
+
+
+def located(split: str, number: int, ending: str = "parquet") -> str:
+    """Locate where the members of a split's samples lie in the pool's tars: the file of some parts from that one on."""
+    return f"internal/located/{split}/part-{number:04d}.{ending}"
+
+
+def exported(split: str, file: str = "") -> str:
+    """Locate the folder of a split's tars, or a file in it."""
+    return f"shards/{split}/{file}".rstrip("/")
 
 
 def report(file: str = "") -> str:

@@ -15,6 +15,7 @@ from pipeline.commit.run_lock import hold
 from pipeline.execution.progress import Progress
 from pipeline.plan import load_lock
 from pipeline.run import RunOptions, execute
+from pipeline.shipping import export, exports_of
 from pipeline.stages import performing_names
 from pipeline.verify import Verification
 
@@ -23,7 +24,7 @@ OF_ONE_PART = ("read", "embed")
 
 
 def repair(out: Path, found: Verification, progress: Progress) -> None:
-    """Take back what is damaged and what comes after it, then run the plan of the folder.
+    """Take back what is damaged and what comes after it, then run the plan of the folder, and export what was.
 
     Args:
         out: The output folder.
@@ -33,13 +34,16 @@ def repair(out: Path, found: Verification, progress: Progress) -> None:
     Raises:
         OutputError: If another run holds the folder.
     """
-    gone = _taken_back(found)
+    gone, exports = _taken_back(found), exports_of(out)
     with hold(out):
         for stage in performing_names():
             retire(out, stage, gone, kept="embeddings")
     lock = load_lock(out / layout.LOCK_FILE)
     plan = lock.plan.model_copy(update={"output": str(out)})
     execute(plan, RunOptions(command=lock.fingerprints["command"]), progress)
+    for request in exports:
+        if request.split in plan.splits:
+            export(out, request, RunOptions(), progress)
 
 
 def _taken_back(found: Verification) -> Callable[[Record], bool]:

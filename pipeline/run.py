@@ -132,7 +132,7 @@ def execute(plan: Plan, options: RunOptions, progress: Progress) -> RunContext:
 def _do_all(run: RunContext, options: RunOptions, progress: Progress) -> None:
     for _, wave in waves(run):
         began = time.monotonic()
-        if _do(run, options, progress, wave):
+        if do_wave(run, options, progress, wave):
             run.ledger.spent(wave[0].stage, time.monotonic() - began)
     _retire(run)
 
@@ -153,7 +153,7 @@ def _retire(run: RunContext) -> None:
     remove_unowned(run.out, performing_names())
 
 
-def _do(run: RunContext, options: RunOptions, progress: Progress, wave: Sequence[Work[Any, Any]]) -> bool:
+def do_wave(run: RunContext, options: RunOptions, progress: Progress, wave: Sequence[Work[Any, Any]]) -> bool:
     """Do what of a wave is not done; says whether anything was."""
     if not wave:
         return False

@@ -23,7 +23,9 @@ from pipeline.files.inputs import content_of
 from pipeline.plan import load_lock
 from pipeline.recomputing import Recomputed, check_decisions, check_thresholds
 from pipeline.run import RunOptions, open_run, waves
+from pipeline.shipping import command_of, export_waves, exports_of
 from pipeline.stages.split import recheck_splits
+from pipeline.webdataset.export_request import ExportRequest
 
 
 @dataclass(slots=True)
@@ -105,24 +107,52 @@ def _walk(run: RunContext, result: Verification) -> None:
     contents: dict[str, str] = {}
     for _, wave in waves(run):
         for work in wave:
-            record = read_record(run.out, work.stage, work.name)
-            if record is None and _rotten(run.out, work, result):
+            if _is_rotten(run, work, result):
                 return  # what comes later cannot be planned without its facts
-            if record is None or record.fingerprint != work.unit().fingerprint:
+            if not _stands(run, work, contents, result):
                 raise OutputError(_not_done(work, run.out))
-            _check_inputs(work, record, contents, result)
-            run.done[work.stage][work.name] = record
-            result.walked.append(record.label)
-            if work.part is not None:
-                result.parts[record.label] = work.part
-            if not _whole(run.out, record, result):
-                result.damaged.append(record.label)
+    for request in exports_of(run.out):
+        _walk_export(run, request, contents, result)
 
 
-def _rotten(out: Path, work: Work[Any, Any], result: Verification) -> bool:
+def _walk_export(
+    run: RunContext, request: ExportRequest, contents: dict[str, str], result: Verification
+) -> None:
+    """Walk through what `nearfar export` made; shards of another state of the split are a problem, and no damage."""
+    if request.split not in run.plan.splits:
+        result.problems.append(f"the shards of {request.split} are of a split that the plan has no more")
+        return
+    for wave in export_waves(run, request):
+        for work in wave:
+            if _is_rotten(run, work, result):
+                return
+        if not all(_stands(run, work, contents, result) for work in wave):
+            result.problems.append(
+                f"the shards of {request.split} are not of the split as it is now; to write them again: "
+                f"{command_of(run.out, request)}"
+            )
+            return
+
+
+def _stands(run: RunContext, work: Work[Any, Any], contents: dict[str, str], result: Verification) -> bool:
+    """Hash what a unit committed; False if it is not done."""
+    record = read_record(run.out, work.stage, work.name)
+    if record is None or record.fingerprint != work.unit().fingerprint:
+        return False
+    _check_inputs(work, record, contents, result)
+    run.done[work.stage][work.name] = record
+    result.walked.append(record.label)
+    if work.part is not None:
+        result.parts[record.label] = work.part
+    if not _whole(run.out, record, result):
+        result.damaged.append(record.label)
+    return True
+
+
+def _is_rotten(run: RunContext, work: Work[Any, Any], result: Verification) -> bool:
     """Say that a record is there and cannot be believed, if so; the unit counts as damaged."""
     path = f"{commit_folder(work.stage)}/{record_file(work.name)}"
-    if not (out / path).is_file():
+    if read_record(run.out, work.stage, work.name) is not None or not (run.out / path).is_file():
         return False
     result.problems.append(f"{path} is not what was committed: it does not agree with its own digest")
     result.damaged.append(work.label)

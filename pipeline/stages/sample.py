@@ -17,6 +17,7 @@ from pipeline.execution.work import Json, Work
 from pipeline.files.storage import output_errors
 from pipeline.passes.part_pass import Pass, pairs
 from pipeline.sets.parts import Part, Stored
+from pipeline.sets.uid_hash import hashes
 
 SIGMAS = 8
 """Standard deviations that the n-th hash may lie beyond its expected place before a sample comes out too small."""
@@ -42,19 +43,6 @@ class Settings:
 
     part: Part
     lanes: dict[str, Stored]
-
-
-def hashes(uids: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:
-    """Hash `(n, 2)` uids: splitmix64 of both halves and the seed, evenly spread over 64 bits."""
-    return _mix(uids[:, 0] ^ _mix(uids[:, 1] ^ _mix(np.full(len(uids), seed, dtype=np.uint64))))
-
-
-def _mix(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    with np.errstate(over="ignore"):
-        value = value + np.uint64(0x9E3779B97F4A7C15)
-        value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return value ^ (value >> np.uint64(31))
 
 
 def bound(wanted: int, rows: int) -> int:

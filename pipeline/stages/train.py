@@ -23,6 +23,7 @@ from pipeline.passes.packed_queries import scan_options
 from pipeline.passes.part_pass import lane
 from pipeline.readers import Shard
 from pipeline.sets.parts import Part
+from pipeline.sets.uid_hash import hashes
 from pipeline.stages import sample
 
 SEED = 0
@@ -124,7 +125,7 @@ def _sample(work: Work[Identity, Settings], wanted: int) -> Block:
         with np.load(Path(path), allow_pickle=False) as arrays:
             shares.append({name: arrays[name] for name in arrays.files})
     uids = np.concatenate([share["uids"] for share in shares])
-    lowest = np.argsort(sample.hashes(uids, SEED), kind="stable")[:wanted]
+    lowest = np.argsort(hashes(uids, SEED), kind="stable")[:wanted]
     order = lowest[np.lexsort((uids[lowest, 1], uids[lowest, 0]))]
     prefix = len(f"{work.settings.encoder} ")
     lanes = [name for name in shares[0] if name != "uids"]

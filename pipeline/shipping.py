@@ -1,0 +1,208 @@
+"""Export a split of a finished run as tars: locate its samples, write the tars, list them.
+
+Exports are no part of a run: they are made when asked for, and `verify` walks those that are there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from indexes.errors import DataError, OutputError, UnknownNameError
+from pipeline import layout
+from pipeline.commit import Record, find, records, retire, sweep
+from pipeline.commit.run_lock import hold
+from pipeline.execution.context import RunContext
+from pipeline.execution.executors import open_executor
+from pipeline.execution.progress import Progress
+from pipeline.execution.work import Json, Work, content_fingerprint
+from pipeline.files.inputs import Input, content_of, stamp_of
+from pipeline.files.storage import free_bytes
+from pipeline.output import finished
+from pipeline.plan import load_lock
+from pipeline.run import RunOptions, do_wave, open_run, waves
+from pipeline.stages.exporting import export as listing
+from pipeline.stages.exporting import gather, locate
+from pipeline.webdataset.export_request import ExportRequest
+
+STAGES = ("locate", "gather", "export")
+_TARS = "img2dataset"
+# A header, and the zeros behind a member's last block.
+_BESIDE_A_MEMBER = 1024
+_NAMED = 3
+
+
+def export(out: Path, request: ExportRequest, options: RunOptions, progress: Progress) -> Json:
+    """Do what is not yet done of an export.
+
+    Args:
+        out: The output folder of a finished run.
+        request: What to export.
+        options: How; its command is not looked at.
+        progress: Where to say how it goes.
+
+    Returns:
+        What came of it: split, shards, samples.
+
+    Raises:
+        UnknownNameError: If the plan has no such split.
+        OutputError: If the run has not finished, other files are in the way, or there is no room.
+        DataError: If the pool has no tars, or they are not those that were read.
+    """
+    run = _opened(out, request, options)
+    with hold(run.out):
+        sweep(run.out)
+        try:
+            _check_stands(run)
+            _refuse_strangers(run, request.split)
+            with open_executor(options.workers, options.scheduler, options.device):
+                for wave in export_waves(run, request):
+                    _make_room(run, request, wave)
+                    do_wave(run, options, progress, wave)
+        finally:
+            run.ledger.save()
+    return dict(run.record("export", request.split).facts)
+
+
+def export_waves(run: RunContext, request: ExportRequest) -> Iterator[list[Work[Any, Any]]]:
+    """Plan an export's units in waves; each wave must be done (`run.done`) before the next is asked for."""
+    located = locate.works(run, request)
+    yield list(located)
+    _check_found(run, request, located)
+    yield list(gather.works(run, request))
+    _check_unchanged(run, located)
+    yield list(listing.works(run, request))
+
+
+def exports_of(out: Path) -> list[ExportRequest]:
+    """List the exports that an output folder holds."""
+    names = [field.name for field in dataclasses.fields(ExportRequest)]
+    return [ExportRequest(**{name: one.facts[name] for name in names}) for one in records(out, "export")]
+
+
+def command_of(out: Path, request: ExportRequest) -> str:
+    """Write the command that makes an export."""
+    options = ["--samples-per-shard", str(request.samples_per_shard), "--seed", str(request.seed)]
+    return shlex.join(["nearfar", "export", str(out), request.split, *options])
+
+
+def _opened(out: Path, request: ExportRequest, options: RunOptions) -> RunContext:
+    lock = load_lock(out / layout.LOCK_FILE)
+    if request.split not in lock.plan.splits:
+        raise UnknownNameError("split", request.split, tuple(lock.plan.splits))
+    if finished(out) is None:
+        raise OutputError(
+            f"{out} holds a run that has not finished; run its plan again, which goes on where it stopped, then export"
+        )
+    plan = lock.plan.model_copy(update={"output": str(out)})
+    if not Path(plan.pool.path).exists():
+        raise DataError(
+            f"the pool is not at '{plan.pool.path}' any more; put it back, or run the plan again with "
+            "--set pool.path=…, then export"
+        )
+    run = open_run(plan, dataclasses.replace(options, command=lock.fingerprints["command"]))
+    if run.found("pool").format != _TARS:
+        raise DataError(
+            f"the pool '{plan.pool.path}' is {run.found('pool').format}, which holds no tars to export from; train on "
+            f"its files by {out / layout.split(request.split, 'uids.npy')} (DataComp's subset file) or keys.txt beside "
+            f"it, or fetch the pool with img2dataset (output_format webdataset) and run the plan on that"
+        )
+    return run
+
+
+def _check_stands(run: RunContext) -> None:
+    """Find every unit of the run done, and the pool's files as they were read."""
+    for _, wave in waves(run):
+        for work in wave:
+            record, pool = find(run.out, work.unit()), work.part is not None and work.part[0] == "pool"
+            reads = work.stage == "read" and pool
+            if record is None or (reads and record.facts["inputs"] != _content(run, work.inputs)):
+                raise DataError(_stale(run, work, reads))
+            run.done[work.stage][work.name] = record
+
+
+def _stale(run: RunContext, work: Work[Any, Any], reads: bool) -> str:
+    if reads:
+        return (
+            f"the pool's files in '{run.plan.pool.path}' are not those that the run read ({work.label}): some were "
+            "changed, added or removed. Put them back, or run the plan again, then export"
+        )
+    return f"{work.label} is not done in {run.out}, or its inputs changed; run the plan again, then export"
+
+
+def _content(run: RunContext, inputs: Iterable[Input]) -> str:
+    """Name the content of inputs; one that has been touched since it was read is read again."""
+    held = tuple(inputs)
+    known = run.known(held)
+    for one in held:
+        if one.key not in known:
+            stamp = stamp_of(one.path)
+            known[one.key] = content_of(one)
+            run.ledger.note([[one.key, *stamp, known[one.key]]])
+    return content_fingerprint((one.name, known[one.key]) for one in held)
+
+
+def _check_found(run: RunContext, request: ExportRequest, located: list[Work[Any, Any]]) -> None:
+    found = sum(int(run.record("locate", work.name).facts["entries"]) for work in located)
+    wanted = locate.entries_of(run, request.split)
+    if found != wanted:
+        raise DataError(
+            f"{found:,} of the {wanted:,} samples of {request.split} are in the pool's tars; run the plan again, then "
+            "export"
+        )
+
+
+def _check_unchanged(run: RunContext, located: list[Work[Any, Any]]) -> None:
+    inputs = [one for work in located for one in work.inputs]
+    changed = sorted({one.key for one in inputs} - run.known(inputs).keys())
+    if changed:
+        raise DataError(
+            f"'{changed[0]}' changed while it was exported; stop what is writing to it, run the plan again, then export"
+        )
+
+
+def _refuse_strangers(run: RunContext, split: str) -> None:
+    """Refuse a folder with files that no export of this split wrote."""
+    folder = run.out / layout.exported(split)
+    ours = {one.path for stage in STAGES for record in records(run.out, stage) for one in record.outputs}
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    others = [name for name in names if layout.exported(split, name) not in ours]
+    if others:
+        more = f" and {len(others) - _NAMED:,} more" if len(others) > _NAMED else ""
+        raise OutputError(
+            f"{folder} holds files that are not of this export ({', '.join(others[:_NAMED])}{more}); a trainer would "
+            "take them for the split. Move them away, then export again"
+        )
+
+
+def _make_room(run: RunContext, request: ExportRequest, wave: list[Work[Any, Any]]) -> None:
+    """Remove tars of a former state of the split, and refuse to begin what does not fit on the disk."""
+    units = {work.name: work.unit().fingerprint for work in wave}
+    stage = wave[0].stage if wave else "gather"
+
+    def gone(record: Record) -> bool:
+        mine = record.name.rpartition(" ")[0] == request.split
+        return mine and units.get(record.name) != record.fingerprint
+
+    if stage == "export":
+        return
+    retire(run.out, stage, gone)
+    if stage == "gather" and any(find(run.out, work.unit()) is None for work in wave):
+        retire(run.out, "export", lambda record: record.name == request.split)
+        _refuse_without_room(run, request)
+
+
+def _refuse_without_room(run: RunContext, request: ExportRequest) -> None:
+    located = [one.facts for one in run.records("locate")]
+    whole = sum(int(one["bytes"]) + _BESIDE_A_MEMBER * int(one["members"]) for one in located)
+    there = [one for one in records(run.out, "gather") if one.name.rpartition(" ")[0] == request.split]
+    needed = whole - sum(output.bytes for record in there for output in record.outputs)
+    free = free_bytes(run.out)
+    if needed > free:
+        raise OutputError(
+            f"the shards of {request.split} need about {needed:,} more bytes, and {free:,} are free at {run.out}; free "
+            "some space, then export again. Nothing was written"
+        )

@@ -1,0 +1,1 @@
+"""What `nearfar export` does: locate the members of a split's samples, write its tars, list them."""

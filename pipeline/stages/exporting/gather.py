@@ -1,0 +1,134 @@
+"""One tar of an export: the members of its samples, each read once from the pool's tars and written once.
+
+Member bytes are the source's, byte for byte, but for `json`, which gets the uid (`pipeline.webdataset.json_uid`), and
+`txt`, which is the split's caption where a rule rewrote it or the source has none. A member's name is the uid, `-1`,
+`-2`, … behind it for further copies of a repeated sample, a dot, and the source's suffix in lower case. Planned by
+`nearfar export`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline import layout
+from pipeline.commit import Attempt
+from pipeline.execution.context import RunContext, output_of
+from pipeline.execution.work import Json, Work
+from pipeline.files.storage import output_errors
+from pipeline.sets.uids import as_pairs
+from pipeline.webdataset.export_request import ExportRequest, stats_name, tar_name
+from pipeline.webdataset.json_uid import with_uid
+from pipeline.webdataset.located_rows import rows_between
+from pipeline.webdataset.sample_order import Slice, slices
+from pipeline.webdataset.source_tars import SourceTars
+from pipeline.webdataset.tar_writing import TarStream
+
+_BUFFER = 1 << 20
+
+READS_EMBEDDINGS = False
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What decides a tar's bytes.
+
+    Attributes:
+        split: The split.
+        number: Number of the tar.
+        of: What it takes: a `Slice`.
+        buckets: Ranges that the order is cut into.
+        located: Content of the files that say where members lie, and of the tars that these lie in.
+    """
+
+    split: str
+    number: int
+    of: Json
+    buckets: int
+    located: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where those files and the pool lie."""
+
+    located: tuple[str, ...]
+    pool: str
+
+
+def works(run: RunContext, request: ExportRequest) -> list[Work[Identity, Settings]]:
+    """List one unit for each tar."""
+    records = [record for record in run.records("locate") if record.name.rpartition(" ")[0] == request.split]
+    tables = [next(one.path for one in record.outputs if one.path.endswith(".parquet")) for record in records]
+    counts = sum(
+        np.load(run.path(path.removesuffix("parquet") + "npy"), allow_pickle=False) for path in tables
+    )
+    located = tuple(
+        (output_of(record, path).sha256, str(record.facts["inputs"]))
+        for record, path in zip(records, tables, strict=True)
+    )
+    settings = Settings(tuple(run.path(path) for path in tables), run.sets()["pool"].path)
+    held = np.atleast_1d(counts)
+    return [
+        Work(
+            "gather",
+            f"{request.split} {number:08d}",
+            Identity(request.split, number, asdict(of), len(held), located),
+            settings,
+            run.place,
+            rows=of.take,
+        )
+        for number, of in enumerate(slices(held, request.samples_per_shard))
+    ]
+
+
+def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
+    """Write the tar and its counts."""
+    identity = work.identity
+    rows = _rows(work)
+    relative = layout.exported(identity.split, tar_name(identity.number))
+    jsons: Counter[str] = Counter()
+    path = into.file(relative)
+    with output_errors(path), path.open("xb", buffering=_BUFFER) as stream, SourceTars() as tars:
+        tar = TarStream(stream)
+        for row in rows.to_pylist():
+            copy = f"-{row['copy']}" if row["copy"] else ""
+            for kind, content in _members(row, tars, Path(work.settings.pool), jsons):
+                tar.add(f"{row['uid']}{copy}.{kind}", content)
+        tar.close()
+    into.add(relative, rows=len(rows))
+    relative = layout.exported(identity.split, stats_name(identity.number))
+    into.file(relative).write_text(json.dumps({"successes": len(rows)}), encoding="utf-8")
+    into.add(relative)
+    return {"samples": len(rows), "jsons": dict(sorted(jsons.items()))}
+
+
+def _rows(work: Work[Identity, Settings]) -> pa.Table:
+    """Read what the tar takes, in its order."""
+    of = Slice(**work.identity.of)
+    table = rows_between(work.settings.located, of.first, of.last, work.identity.buckets)
+    halves = as_pairs(table.column("uid"))
+    keys = (table.column("copy").to_numpy(), halves[:, 1], halves[:, 0], table.column("order").to_numpy())
+    return table.take(pa.array(np.lexsort(keys)[of.skip : of.skip + of.take]))
+
+
+def _members(
+    row: dict[str, Any], tars: SourceTars, pool: Path, jsons: Counter[str]
+) -> Iterator[tuple[str, bytes | memoryview]]:
+    """Give a sample's members in the source's order, then those that the source has not."""
+    spans = list(zip(row["offsets"], row["sizes"], strict=True))
+    contents = tars.read(str(pool / row["tar"]), spans)
+    held: dict[str, bytes | memoryview] = dict(zip(row["kinds"], contents, strict=True))
+    own = held.get("json")
+    held["json"], how = with_uid(None if own is None else bytes(own), row["uid"])
+    jsons[how] += 1
+    if row["caption"] is not None:
+        held["txt"] = row["caption"].encode("utf-8", "surrogatepass")
+    yield from held.items()

@@ -1,0 +1,1 @@
+"""Tars of samples as trainers read them: what goes into one, in which order, and its bytes."""

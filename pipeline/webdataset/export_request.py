@@ -1,0 +1,32 @@
+"""What an export is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SAMPLES_PER_SHARD = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRequest:
+    """A split as tars.
+
+    Attributes:
+        split: Its name.
+        samples_per_shard: Samples of a tar; the last may have fewer.
+        seed: Of their order; below 2**32.
+    """
+
+    split: str
+    samples_per_shard: int = SAMPLES_PER_SHARD
+    seed: int = 0
+
+
+def tar_name(number: int) -> str:
+    """Name a tar, as DataComp's resharder does."""
+    return f"{number:08d}.tar"
+
+
+def stats_name(number: int) -> str:
+    """Name the counts beside it."""
+    return f"{number:08d}_stats.json"

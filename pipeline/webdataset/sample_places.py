@@ -1,0 +1,108 @@
+"""Which samples of the pool's tars are the rows of `samples/`, and where their members lie."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from indexes.errors import DataError
+from pipeline.readers._tars.tar_members import content_of, opened
+from pipeline.readers._tars.tar_samples import NOTHING, Sample, walk
+
+LOCATED = pa.schema(
+    [
+        ("order", pa.uint64()),
+        ("uid", pa.string()),
+        ("copy", pa.int32()),
+        ("tar", pa.string()),
+        ("kinds", pa.list_(pa.string())),
+        ("offsets", pa.list_(pa.int64())),
+        ("sizes", pa.list_(pa.int64())),
+        ("caption", pa.string()),
+    ]
+)
+"""Samples in the order of their export; `caption` is the text that is written in place of the source's, or null."""
+
+
+@dataclass(frozen=True, slots=True)
+class TarPath:
+    """A tar: where it lies, and what the pool calls it."""
+
+    path: str
+    name: str
+
+
+@dataclass(slots=True)
+class Placed:
+    """A row of a part, the tar that its sample is in, and the sample."""
+
+    row: int
+    tar: TarPath
+    sample: Sample
+
+
+def placed(
+    keys: Sequence[str | None], sha256: Sequence[str | None], tars: Iterable[TarPath]
+) -> Iterator[Placed]:
+    """Put a part's rows, in their order, to the samples of its tars.
+
+    The rows are some of the readable samples in the order of the tars: those whose image could not be decoded are
+    missing. Where such a one has the key of its neighbour, the image's digest says which of the two the row is.
+
+    Args:
+        keys: Each row's key.
+        sha256: The digest of its image, as it was read; None where the images were not.
+        tars: The part's tars, in order.
+
+    Raises:
+        DataError: If a tar is damaged, a row has no sample, or two samples may be the row.
+    """
+    held: Placed | None = None
+    at = 0
+    for tar, sample in _readable(tars):
+        if at < len(keys) and sample.key == keys[at]:
+            if held is not None:
+                yield held
+            held = Placed(at, tar, sample)
+            at += 1
+        elif held is not None and sample.key == held.sample.key:
+            held = _chosen(held, Placed(held.row, tar, sample), keys, sha256)
+    if held is not None:
+        yield held
+    if at < len(keys):
+        raise DataError(
+            f"{len(keys) - at:,} rows of the pool, the first with key {keys[at]!a}, are in none of its tars any "
+            "more; run the plan again, then export"
+        )
+
+
+def _readable(tars: Iterable[TarPath]) -> Iterator[tuple[TarPath, Sample]]:
+    for tar in tars:
+        with opened(tar.path) as file:
+            for sample in walk(file, tar.path, NOTHING):
+                if sample.fault is None:
+                    yield tar, sample
+
+
+def _chosen(held: Placed, other: Placed, keys: Sequence[str | None], sha256: Sequence[str | None]) -> Placed:
+    wanted = sha256[held.row]
+    repeated = held.row > 0 and keys[held.row - 1] == keys[held.row]
+    if wanted is not None and not repeated:
+        for one in (held, other):
+            if _digest(one) == wanted:
+                return one
+    raise DataError(
+        f"'{other.tar.path}' has several samples of the key {other.sample.key!a} of which some could not be "
+        "read, so that it cannot be told which one the split keeps; write the shard again with keys that differ"
+    )
+
+
+def _digest(one: Placed) -> str:
+    span = one.sample.image
+    if span is None:
+        return ""
+    with opened(one.tar.path) as file:
+        return hashlib.sha256(content_of(file, span, one.tar.path)).hexdigest()
