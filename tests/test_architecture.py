@@ -80,6 +80,7 @@ PAIRS = {
     "neg_clip_loss": "a measure and the rule that reads it",
     "cap": "a selection and the rule that gives it",
     "repeat": "a selection and the rule that gives it",
+    "text_based": "a matcher and the rule that reads what it finds",
     "measure": "what a measure is, and the stage that computes them",
     "report": "the room, and the stage that makes the report",
     "classes": "the room of matchers, and the measure that uses one",

@@ -35,6 +35,16 @@ def test_language_keeps_codes_in_either_case(tmp_path: Path) -> None:
         assert pool.by("language", {"of": ["en", "de"], "column": "label"}) == {0, 1, 2}
 
 
+def test_text_based_takes_a_class_and_english(tmp_path: Path) -> None:
+    found = [(["x"], "en"), (["x", "y"], "EN"), ([], "en"), (None, "en"), (["x"], "de"), (["x"], None)]
+    rows = [sample(n, tags=tags, label=code) for n, (tags, code) in enumerate(found)]
+    with pool_of(tmp_path, rows) as pool:
+        assert pool.by("text-based", {"by": "tags", "language": "label"}) == {0, 1}
+        assert pool.by("text-based", {"by": "tags"}) == {0, 1, 4, 5}
+    with pytest.raises(PlanError, match=r"names the column 'text_based\.found', which is not there"):
+        selected("text-based", {})
+
+
 CAPTIONS = [
     "A Sketch of a dog",
     "sketches of dogs",
