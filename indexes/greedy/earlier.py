@@ -12,13 +12,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.brute import similarities
 from indexes.queries import Queries
 from indexes.scanner import ScanOptions
 from indexes.search import open_scanner
 
 # Below this many rows float64 products are faster than opening a search.
 _FEW = 128
+_SMALL = 1 << 22
+"""Pairs of rows that one thread searches: to start and join others takes longer."""
+_TILE = 16
 _QUERIES, _SAMPLES = 1 << 15, 1 << 15
 """Earlier and later rows that are compared at a time."""
 
@@ -70,6 +72,21 @@ def nearest_earlier(
     return Earlier(held.similarity, held.row)
 
 
+def _square(vectors: NDArray[np.float16], columns: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Exact products of a few rows with one another, the columns in another order.
+
+    Tile by tile: products as small as these are not spread over threads, which would wait for one another.
+    """
+    count, width = vectors.shape
+    tiles = -(-count // _TILE)
+    wide = np.zeros((2, tiles * _TILE, width))
+    wide[0, :count], wide[1, :count] = vectors, vectors[columns]
+    left, right = wide.reshape(2, tiles, _TILE, width)
+    found = left[:, None] @ right.transpose(0, 2, 1)[None]
+    products: NDArray[np.float64] = found.transpose(0, 2, 1, 3).reshape(tiles * _TILE, -1)[:count, :count]
+    return products + 0.0
+
+
 class _Held:
     """The best that is known of each row so far."""
 
@@ -90,7 +107,7 @@ class _Held:
             return
         vectors = self._taken(np.arange(first, last))
         by_uid = np.argsort(self._ranks[first:last])
-        products = similarities(vectors, vectors[by_uid].astype(np.float64))
+        products = _square(vectors, by_uid)
         products[by_uid[None, :] >= np.arange(last - first)[:, None]] = -np.inf
         best = products.argmax(axis=1)
         later = np.arange(1, last - first)
@@ -98,13 +115,15 @@ class _Held:
 
     def across(self, first: int, middle: int, last: int) -> None:
         """Search the rows from `middle` on among those before it."""
+        small = (middle - first) * (last - middle) <= _SMALL
+        options = replace(self._options, threads=1) if small else self._options
         for start in range(first, middle, _QUERIES):
             earlier = np.arange(start, min(start + _QUERIES, middle))
             # The search gives ties to the lower position, so positions are in the order of the uids.
             earlier = earlier[np.argsort(self._ranks[earlier])]
             starts = np.array([0, len(earlier)], np.int64)
             packed = Queries(self._taken(earlier), ("earlier",), starts, None)
-            scanner = open_scanner(packed, "exact", self._options)
+            scanner = open_scanner(packed, "exact", options)
             for begin in range(middle, last, _SAMPLES):
                 rows = np.arange(begin, min(begin + _SAMPLES, last))
                 found = scanner.scan(self._taken(rows))

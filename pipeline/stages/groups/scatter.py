@@ -108,7 +108,7 @@ def _dealt(table: pa.Table, identity: Identity) -> tuple[Any, NDArray[np.int64],
     if identity.by is None or not len(table):
         text = pa.array([""] * len(table), pa.string())
     else:
-        text = _as_text(table.column(f"{COLUMN}{identity.by}"), identity.by)
+        text = group_text(table.column(f"{COLUMN}{identity.by}"), identity.by)
     coded = pc.dictionary_encode(text)
     dealt = [zlib.crc32(name.encode()) % identity.buckets for name in coded.dictionary.to_pylist()]
     code = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
@@ -117,7 +117,12 @@ def _dealt(table: pa.Table, identity: Identity) -> tuple[Any, NDArray[np.int64],
     return text, bucket, order[bucket[order] >= 0]
 
 
-def _as_text(values: Any, name: str) -> Any:
+def group_text(values: Any, name: str) -> Any:
+    """Write `(n,)` values of the column that groups as texts; NULL stays.
+
+    Raises:
+        DataError: If a value is not one text or number.
+    """
     try:
         return values.combine_chunks().cast(pa.string())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:

@@ -12,7 +12,9 @@ import pytest
 from small_sets import rows_of, unit, write_part, write_plan, write_sets
 from whole_runs import Run
 
+from indexes.errors import DataError
 from pipeline.stages.groups import _waves, group
+from pipeline.stages.groups.scatter import group_text
 
 MEASURES: dict[str, Any] = {
     "clusters": {"k": 5},
@@ -125,7 +127,7 @@ def check_thinned(
 
 
 def test_a_group_by_a_column_of_the_pool(tmp_path: Path, cli: Run) -> None:
-    """Numbers and texts group alike; a list does not."""
+    """Every width is its own group; a file that is gone is made again, and nothing else."""
     write_sets(tmp_path)
     measures = {"duplicates": {"within": "width", "order": "caption"}}
     splits = {"unique": [{"dedup": {}}]}
@@ -134,3 +136,17 @@ def test_a_group_by_a_column_of_the_pool(tmp_path: Path, cli: Run) -> None:
     found = whole(tmp_path / "out" / "measures" / "duplicates")
     assert {row["place"] for row in found.values()} == {0}  # every width is its own
     assert len(whole(tmp_path / "out" / "splits" / "unique")) == 360
+    (tmp_path / "out" / "internal" / "grouped" / "duplicates" / "bucket-0000.arrow").unlink()
+    code, _, errors = cli("run", str(tmp_path / "plan.yaml"))
+    assert code == 0, errors
+    assert "group: 1/1 units" in errors
+    assert "scatter: 0/" not in errors  # it stands
+    assert whole(tmp_path / "out" / "measures" / "duplicates") == found
+
+
+def test_a_sample_is_in_one_group() -> None:
+    assert group_text(pa.chunked_array([[7, None, 12]]), "label").to_pylist() == ["7", None, "12"]
+    with pytest.raises(
+        DataError, match=r"'classes.found' holds list.*a sample is in one group: under within"
+    ):
+        group_text(pa.chunked_array([[["dog"], ["cat", "dog"]]]), "classes.found")
