@@ -99,7 +99,7 @@ def listing_stamp(source: Source) -> str:
     kind = options_of(format_of(source))
     named = [Path(source.options[key]) for key in kind.paths if key in source.options]
     beside = [path for path in named if path.exists()]
-    return stamp([Path(source.path), *beside])
+    return stamp([Path(source.path), *beside], bool(source.options.get("follow_links")))
 
 
 def format_of(source: Source) -> str:

@@ -27,33 +27,37 @@ def side_by_side(look: Callable[[Thing], Found], things: Iterable[Thing]) -> lis
         return list(pool.map(look, things))
 
 
-def stamp(paths: Iterable[Path]) -> str:
+def stamp(paths: Iterable[Path], follow: bool = False) -> str:
     """Hash what the file system says of every file below some paths: name, size and time; nothing is read.
+
+    Folders that links lead to are gone through where `follow` says so.
 
     Raises:
         DataError: If a folder cannot be listed.
     """
     digest = hashlib.sha256()
     for path in paths:
-        for name, size, time in sorted(_walked(path)):
+        for name, size, time in sorted(_walked(path, follow)):
             digest.update(f"{name}\0{size}\0{time}\n".encode("utf-8", "surrogateescape"))
         digest.update(b"\0")
     return digest.hexdigest()
 
 
-def _walked(path: Path) -> Iterator[tuple[str, int, int]]:
+def _walked(path: Path, follow: bool) -> Iterator[tuple[str, int, int]]:
     if not path.is_dir():
         found = path.stat()
         yield "", found.st_size, found.st_mtime_ns
         return
-    waiting = [str(path)]
+    waiting = [(str(path), (os.path.realpath(path),))]
     while waiting:
-        folder = waiting.pop()
+        folder, above = waiting.pop()
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        waiting.append(entry.path)
+                    target = os.path.realpath(entry.path) if follow and entry.is_symlink() else entry.path
+                    # A link that leads round in a circle is looked at as a link; the reader will refuse it.
+                    if entry.is_dir(follow_symlinks=follow and target not in above):
+                        waiting.append((entry.path, (*above, target) if follow else above))
                     else:
                         # A link's target may change while the link stands still.
                         found = entry.stat(follow_symlinks=not dangling(entry))

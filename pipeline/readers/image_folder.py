@@ -84,7 +84,7 @@ def shards(source: Source) -> list[Shard]:
     files = sorted(walk(str(root), seen, (real,)), key=lambda file: key_of(root, file))
     downloads, others = _downloads(root, files, seen)
     parts = [others[start : start + IMAGES_PER_SHARD] for start in range(0, len(others), IMAGES_PER_SHARD)]
-    pieces = [((), _name(root, part), part) for part in parts]
+    pieces: list[tuple[tuple[str, ...], str, list[str]]] = [((), _name(root, part), part) for part in parts]
     pieces += [((str(listed),), listed.stem, part) for listed, part in downloads.items()]
     texts = {file: seen.beside(file) for _, _, part in pieces for file in part}
     tables, told_notes = tables_of(root, others, seen)

@@ -63,7 +63,11 @@ def test_runs_that_stop_anywhere_between_changes_leave_nothing(tmp_path: Path, c
             write_part(tmp_path / "pool", 9, unit(number, 40), rows_of("n", 0, 40))
         engine = {"unit_rows": int(rng.choice([1, 130, 1000]))}
         broken = number < 7 and rng.integers(2)
-        splits = {"bad": [{"where": "caption::INTEGER > 1"}]} if broken else {"half": [{"random": {"fraction": 0.5}}]}
+        splits = (
+            {"bad": [{"where": "caption::INTEGER > 1"}]}
+            if broken
+            else {"half": [{"random": {"fraction": 0.5}}]}
+        )
         code, _, _ = cli("run", str(write_plan(tmp_path, engine=engine, splits=splits)))
         assert code == (2 if broken else 0)
     out = tmp_path / "out"

@@ -97,3 +97,17 @@ def test_the_listing_stamp_looks_where_an_option_leads(
     first = readers.listing_stamp(source)
     (tmp_path / "beside" / "0.npy").write_bytes(b"x")
     assert readers.listing_stamp(source) != first
+
+
+def test_a_change_behind_a_followed_link_changes_the_stamp(tmp_path: Path) -> None:
+    (tmp_path / "there" / "deep").mkdir(parents=True)
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "link").symlink_to(tmp_path / "there")
+    (tmp_path / "there" / "deep" / "round").symlink_to(tmp_path / "there")
+    (tmp_path / "there" / "deep" / "0.png").write_bytes(b"x")
+    plain = Source(path=str(tmp_path / "set"), format="image-folder")
+    followed = Source(path=str(tmp_path / "set"), format="image-folder", follow_links=True)
+    before = [readers.listing_stamp(one) for one in (plain, followed)]
+    (tmp_path / "there" / "deep" / "1.png").write_bytes(b"x")
+    after = [readers.listing_stamp(one) for one in (plain, followed)]
+    assert (after[0] == before[0], after[1] == before[1]) == (True, False)
