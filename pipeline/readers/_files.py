@@ -48,7 +48,7 @@ def _walked(path: Path, follow: bool) -> Iterator[tuple[str, int, int]]:
         found = path.stat()
         yield "", found.st_size, found.st_mtime_ns
         return
-    waiting = [(str(path), (os.path.realpath(path),))]
+    waiting: list[tuple[str, tuple[str, ...]]] = [(str(path), (os.path.realpath(path),))]
     while waiting:
         folder, above = waiting.pop()
         try:
