@@ -28,21 +28,22 @@ def flip(path: Path, seed: int) -> bytes:
     return held
 
 
-def kinds(out: Path) -> list[Path]:
-    """List one committed file of each kind: the first below each folder with each suffix."""
+def kinds(out: Path, steps: int) -> list[Path]:
+    """List one committed file of each kind: the first below each folder of `steps` names, with each suffix."""
     folders = [out / name for name in layout.FOLDERS if name not in ("commits", "attempts", "report")]
     files = sorted(path for folder in folders for path in folder.rglob("*") if path.is_file())
-    found = {(path.relative_to(out).parts[:2], path.suffix): path for path in reversed(files)}
+    found = {(path.relative_to(out).parts[:steps], path.suffix): path for path in reversed(files)}
     return sorted(found.values())
 
 
-def test_nothing_is_decided_from_a_flipped_bit(tmp_path: Path, cli: Run) -> None:
+@pytest.mark.parametrize("steps", [1, pytest.param(3, marks=pytest.mark.soak)])
+def test_nothing_is_decided_from_a_flipped_bit(tmp_path: Path, cli: Run, steps: int) -> None:
     write_sets(tmp_path)
     plan, out = write_plan(tmp_path), tmp_path / "out"
     assert cli("run", str(plan))[0] == 0
     report = out / "commits" / "report" / "report.json"
     committed = report.read_bytes()
-    files = kinds(out)
+    files = kinds(out, steps)
     of = {path.relative_to(out).parts[0] for path in files}
     assert {"samples", "lost", "indexes", "measures", "neighbours", "splits", "internal"} <= of
     for seed, path in enumerate(files):
