@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from curation import measures, rules
 from curation.kernels.cluster_density import ExactSums, allotted, distances_between, shares
+from curation.kernels.even_shares import best_cut, child_targets, leaf_targets
 from curation.measure import Block
 from curation.rule import Scope
 from indexes import kmeans
@@ -120,3 +121,41 @@ def test_clusters_without_a_target_are_refused() -> None:
     known = {"clusters": pa.struct([("cluster", pa.int32()), ("similarity", pa.float64())])}
     with pytest.raises(PlanError, match=r"Name a benchmark under measures\.clusters\.target"):
         rules.parse("image-based", {}).resolved(Scope(columns=known))
+
+
+def test_even_shares_by_hand() -> None:
+    assert best_cut([5, 3, 8], 12) == 4
+    assert best_cut([], 3) == 0
+    # 3 + 3 + 3 of 11; the two larger ones give one more, by turn.
+    assert child_targets([5, 3, 8], 10, [2, 0, 1]) == [3, 3, 4]
+    assert child_targets([5, 3, 8], 11, [1, 2, 0]) == [4, 3, 4]
+    assert child_targets([5, 3, 8], 99, [0, 1, 2]) == [5, 3, 8]
+    # 6 of a and 2 of b: in a, x has but one.
+    tree = {("a", "x"): 1, ("a", "y"): 9, ("b", "x"): 2}
+    assert leaf_targets(tree, 8, 0) == {("a", "x"): 1, ("a", "y"): 5, ("b", "x"): 2}
+    assert leaf_targets(dict(reversed(tree.items())), 5, 7) == leaf_targets(tree, 5, 7)
+    assert leaf_targets({}, 5, 0) == {}
+
+
+def test_the_published_hierarchy(vectors: Path) -> None:
+    held = json.loads((vectors / "hierarchical_sampling.json").read_text())
+    for sizes, target, cut in held["find_best_cut_left"]:
+        assert best_cut(sizes, target) == cut
+    for sizes, target, repeats, given in held["find_subcluster_target_size(seed 0)"]:
+        larger = np.argsort([-count for count in given], kind="stable").tolist()
+        assert child_targets([size * repeats for size in sizes], target, larger) == given
+    inner = {leaf: str(node) for node, leaves in enumerate(held["level2"]) for leaf in leaves}
+    for name, rows in held["selected"].items():
+        target, repeats = (int(word.partition("=")[2]) for word in name.split()[:2])
+        times = np.bincount(rows, minlength=45)
+        theirs = {(inner[n], str(n)): int(times[leaf].sum()) for n, leaf in enumerate(held["level1"])}
+        sizes = {(inner[n], str(n)): repeats * len(leaf) for n, leaf in enumerate(held["level1"])}
+        ours = leaf_targets(sizes, target, 0)
+        assert sum(ours.values()) == sum(theirs.values()) == target
+        # Who gives one more is drawn, at each of two levels.
+        assert max(abs(ours[path] - theirs[path]) for path in sizes) <= 2, name
+        for node in {path[0] for path in sizes}:
+            inside = {path: size for path, size in sizes.items() if path[0] == node}
+            given = sum(theirs[path] for path in inside)
+            again = leaf_targets(inside, given, 0)
+            assert sorted(again.values()) == sorted(theirs[path] for path in inside)

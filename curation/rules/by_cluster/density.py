@@ -12,7 +12,7 @@ from curation.expressions import measured, quoted
 from curation.rule import Amount, Rule, Scope
 from curation.rules._options import Count, Fraction, exactly_one
 from curation.selection import Selection
-from curation.selections.allotment import Allotment
+from curation.selections.shares.allotment import Allotment
 
 
 @dataclass(frozen=True, slots=True)

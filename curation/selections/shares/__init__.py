@@ -1,0 +1,1 @@
+"""Selections that share one number out among groups."""
