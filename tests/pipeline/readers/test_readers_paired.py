@@ -325,3 +325,17 @@ def test_a_missing_pair_is_a_note_on_the_set(tmp_path: Path, name: str) -> None:
     first, *others = reader_of(name).shards(source)
     assert "number 1 is missing" in first.notes[0]
     assert all(shard.notes == () for shard in others)
+
+
+def test_a_lone_pair_in_one_folder_is_a_set(tmp_path: Path) -> None:
+    vectors = np.eye(3, 4, dtype=np.float32)
+    np.save(tmp_path / "vectors.npy", vectors)
+    write_parquet(tmp_path / "rows.parquet", {"url": pa.array(["a", "b", "c"])})
+    with pytest.raises(DataError, match=f"a set is the folder that its files lie in \\('{tmp_path}'\\)"):
+        readers.open_reader(Source(path=str(tmp_path / "vectors.npy")))
+    source = Source(path=str(tmp_path), embeddings=str(tmp_path))
+    assert readers.detect(tmp_path) == ("laion",)
+    (shard,) = laion.shards(source)
+    assert (shard.rows, shard.notes, shard.vectors["image"].width) == (3, (), 4)
+    assert np.array_equal(np.load(shard.vectors["image"].path), vectors)
+    assert laion.rows(source, shard).table["url"].to_pylist() == ["a", "b", "c"]
