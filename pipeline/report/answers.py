@@ -156,6 +156,29 @@ def _answers(pieces: Sequence[pa.Table], queries: int, above: float) -> Answers:
     return Answers(nearest, names, crowd, medians, query[near], similarity[near], near_uid)
 
 
+def next_nearest(path: Path, queries: Sequence[int], limit: int) -> dict[int, list[tuple[str, float]]]:
+    """Read what follows the nearest sample of some queries, nearest first.
+
+    Args:
+        path: The pool's neighbours of one benchmark.
+        queries: Positions of the queries.
+        limit: So many samples of each, at most.
+
+    Returns:
+        By query, uids with their similarities; nothing for a query that has no second sample.
+
+    Raises:
+        DataError: If the file is missing or damaged.
+    """
+    found: dict[int, list[tuple[str, float]]] = {}
+    wanted = pc.field("query").isin(pa.array(queries, pa.int32()))
+    ranks = (pc.field("rank") > 1) & (pc.field("rank") <= 1 + limit)
+    for batch in read_batches(path, NEIGHBOUR) if queries and limit else ():
+        for row in pa.Table.from_batches([batch]).filter(wanted & ranks).to_pylist():
+            found.setdefault(row["query"], []).append((row["uid"], row["similarity"]))
+    return found
+
+
 def nearest_similarities(path: Path, queries: int) -> FloatArray:
     """Read how near the pool comes to each query of a benchmark, and nothing else.
 

@@ -13,6 +13,7 @@ from pipeline.report.answers import (
     Answers,
     Queries,
     answers_of_reference,
+    next_nearest,
     order_by_similarity,
     read_answers,
     read_split_answers,
@@ -23,6 +24,8 @@ from pipeline.report.scan import Measured
 NEAREST = "nearest"
 ABOVE = "above the threshold"
 BELOW = "at or below the threshold"
+# So many further samples of a query are shown beside its nearest one, on the same card.
+NEXT = 5
 # No similarity is above it: pairs of a split are not listed one by one.
 NONE_ABOVE = 2.0
 
@@ -37,6 +40,7 @@ class Pair:
         uid: The pool sample.
         similarity: Their similarity.
         threshold: The query's threshold, or the soft level where there is no reference.
+        following: Of the nearest pairs: uids and similarities of the query's next nearest samples, nearest first.
     """
 
     group: str
@@ -44,6 +48,12 @@ class Pair:
     uid: str
     similarity: float
     threshold: float
+    following: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def uids(self) -> tuple[str, ...]:
+        """The pool samples that its card shows."""
+        return (self.uid, *(uid for uid, _ in self.following))
 
     @property
     def margin(self) -> float:
@@ -118,14 +128,22 @@ def _compared(
     level = queries.threshold
     if not request.has_reference:
         level = np.full(len(queries), soft)
-    nearest = tuple(_nearest(sets["pool"], level, request.options.pairs))
+    shown = order_by_similarity(sets["pool"].nearest, request.options.pairs)
+    following = next_nearest(request.path(files.neighbours), shown, NEXT)
+    nearest = tuple(_nearest(sets["pool"], level, shown, following))
     pairs = (*nearest, *_around(measured, level, around_the_threshold(request.options), nearest))
     return Compared(files, queries, sets, measured, pairs)
 
 
-def _nearest(pool: Answers, level: FloatArray, limit: int) -> Iterator[Pair]:
-    for at in order_by_similarity(pool.nearest, limit):
-        yield Pair(NEAREST, at, pool.nearest_uid[at], float(pool.nearest[at]), float(level[at]))
+def _nearest(
+    pool: Answers,
+    level: FloatArray,
+    queries: Sequence[int],
+    following: Mapping[int, Sequence[tuple[str, float]]],
+) -> Iterator[Pair]:
+    for at in queries:
+        others = tuple(following.get(at, ()))
+        yield Pair(NEAREST, at, pool.nearest_uid[at], float(pool.nearest[at]), float(level[at]), others)
 
 
 def around_the_threshold(options: ReportOptions) -> int:

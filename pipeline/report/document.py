@@ -208,6 +208,7 @@ def _pair(findings: Findings, compared: Compared, pair: Pair) -> Json:
         "threshold": pair.threshold,
         "margin": pair.margin,
         "identical": is_identical(findings, compared, pair),
+        "following": [{"uid": uid, "similarity": similarity} for uid, similarity in pair.following],
     }
 
 

@@ -56,7 +56,7 @@ def gather(request: ReportRequest, compared: Sequence[Compared]) -> dict[str, Ev
         return {}
     lookup = Lookup(request, _texts(compared), query_hashes(compared))
     kept = {split.name: _kept(request, split.uids) for split in request.splits if split.uids}
-    shown = {pair.uid for each in compared for pair in each.pairs}
+    shown = {uid for each in compared for pair in each.pairs for uid in pair.uids}
     with_splits = Lookup(request, lookup.texts, lookup.hashes, kept)
     found = {"pool": _evidence(with_splits, request.pool, compared, shown)}
     if request.reference is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pipeline.report.compare import ABOVE, BELOW, NEAREST, Compared, Pair
 from pipeline.report.document import is_identical
 from pipeline.report.drawing.text import brief, shortened
-from pipeline.report.drawing.thumbnails import Thumbnail, thumbnail
+from pipeline.report.drawing.thumbnails import EDGE, ROW_EDGE, Thumbnail, thumbnail
 from pipeline.report.findings import Finding, Findings
 from pipeline.report.lookup import Sample
 
@@ -32,12 +32,14 @@ class Card:
         pair: Their similarity, threshold and margin.
         degree: "identical", "hard", "soft" or "".
         uid: The pool sample's uid.
+        following: The query's next nearest pool samples with their similarities, nearest first.
     """
 
     sides: tuple[Side, ...]
     pair: Pair
     degree: str
     uid: str
+    following: tuple[tuple[Side, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,10 @@ def groups(findings: Findings, finding: Finding) -> list[Group]:
     # An audit cuts no split: nothing was pruned.
     judged = (": pruned, but barely", ": kept, but barely") if findings.request.splits else ("", "")
     headings = {
-        NEAREST: ("Nearest pairs", "The queries that have the nearest pool samples, nearest first."),
+        NEAREST: (
+            "Nearest pairs",
+            "The queries that have the nearest pool samples, nearest first; each with those that follow.",
+        ),
         ABOVE: ("Just above the threshold", f"Pool samples that lie next above {level}{judged[0]}."),
         BELOW: ("Just below the threshold", f"Pool samples at or next below {level}{judged[1]}."),
     }
@@ -72,7 +77,8 @@ def _fetch(findings: Findings, finding: Finding) -> dict[tuple[str, str], bytes]
     compared, request = finding.compared, findings.request
     wanted: dict[str, dict[str, int]] = {}
     for pair in compared.pairs:
-        _want(wanted, "pool", findings.samples["pool"].get(pair.uid))
+        for uid in pair.uids:
+            _want(wanted, "pool", findings.samples["pool"].get(uid))
         _want(wanted, finding.name, finding.places.get(compared.queries.uid[pair.query]))
         if request.has_reference:
             uid = compared.queries.reference_uid[pair.query]
@@ -96,7 +102,8 @@ class _Maker:
         sides = [self._query(compared, pair.query), self._sample("pool", pair.uid)]
         if self.findings.request.has_reference:
             sides.append(self._sample("reference", compared.queries.reference_uid[pair.query]))
-        return Card(tuple(sides), pair, self._degree(pair), pair.uid)
+        following = tuple((self._sample("pool", uid, ROW_EDGE), value) for uid, value in pair.following)
+        return Card(tuple(sides), pair, self._degree(pair), pair.uid, following)
 
     def _degree(self, pair: Pair) -> str:
         options = self.findings.request.options
@@ -112,11 +119,11 @@ class _Maker:
         caption = self._text(queries.caption[at], len(queries.caption[at]))
         return Side("query", brief(queries.key[at]), caption, brief(queries.label[at]), picture)
 
-    def _sample(self, name: str, uid: str) -> Side:
+    def _sample(self, name: str, uid: str, edge: int = EDGE) -> Side:
         sample = self.findings.samples[name].get(uid)
         if sample is None:
             return Side(name, uid, "", "", thumbnail(None))
-        picture = thumbnail(self.images.get((name, sample.key)))
+        picture = thumbnail(self.images.get((name, sample.key)), edge)
         caption = self._text(sample.caption, sample.length)
         return Side(name, brief(sample.key), caption, brief(sample.label), picture)
 

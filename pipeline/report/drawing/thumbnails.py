@@ -12,6 +12,8 @@ from pipeline.files.images import ImageRejected, decode
 
 # Twice the size at which a card shows it, for screens of high density.
 EDGE = 192
+# The same for the small pictures of a row; above `SMALL`, since JPEG is smaller for photographs.
+ROW_EDGE = 112
 # Up to this size PNG is both smaller than JPEG and free of its ringing.
 SMALL = 96
 QUALITY = 82
@@ -27,8 +29,8 @@ class Thumbnail:
     reason: str = ""
 
 
-def thumbnail(content: bytes | None) -> Thumbnail:
-    """Decode a file, shrink it to at most `EDGE` pixels and encode it as PNG or JPEG.
+def thumbnail(content: bytes | None, edge: int = EDGE) -> Thumbnail:
+    """Decode a file, shrink it to at most `edge` pixels and encode it as PNG or JPEG.
 
     Decoding drops all else that the file holds (EXIF, comments, profiles, appended archives).
     """
@@ -38,7 +40,7 @@ def thumbnail(content: bytes | None) -> Thumbnail:
         image = decode(content)
     except ImageRejected as rejected:
         return Thumbnail(reason=str(rejected))
-    image.thumbnail((EDGE, EDGE), Image.Resampling.LANCZOS)
+    image.thumbnail((edge, edge), Image.Resampling.LANCZOS)
     # A copy of the pixels alone: Pillow writes a picture's comments and profiles back when it saves it.
     bare = Image.frombytes("RGB", image.size, image.convert("RGB").tobytes())
     kind, encoded = _encode(bare)

@@ -18,6 +18,7 @@ from curation.audit import exceeded, fail_above
 from pipeline import layout
 from pipeline.files.parquet import read_parquet, write_parquet
 from pipeline.report import ReportOptions, build_report, nearest_similarities
+from pipeline.report.compare import NEXT
 from pipeline.report.scan import Scan
 
 FILES = ("audit.json", "pairs.csv", "pairs.parquet", "report.html")
@@ -157,6 +158,18 @@ def test_pairs_are_the_nearest_and_those_next_to_the_threshold(world: World, tmp
     assert [pair["margin"] for pair in by_group["above the threshold"]] == sorted(widest[widest > 0])[:5]
     below = [pair["margin"] for pair in by_group["at or below the threshold"]]
     assert below == sorted(widest[widest <= 0], reverse=True)[:5]
+
+
+def test_a_query_is_shown_with_its_next_nearest_samples(world: World, tmp_path: Path) -> None:
+    uids, found = world.sets["pool"].uids, audit(world, tmp_path)["benchmarks"]
+    for name in BENCHMARKS:
+        for pair in found[name]["pairs"]:
+            similarity = world.similarity[name][:, pair["query"]]
+            order = sorted(range(len(uids)), key=lambda row: (-similarity[row], uids[row]))
+            told = [(one["uid"], one["similarity"]) for one in pair["following"]]
+            shown = order[1 : 1 + NEXT] if pair["group"] == "nearest" else []
+            assert told == [(uids[row], similarity[row]) for row in shown]
+    assert NEXT < NEIGHBOURS
 
 
 @pytest.mark.parametrize(("soft", "pairs"), [(0.5, 24), (0.9, 24), (0.3, 7), (0.95, 1)])

@@ -17,6 +17,7 @@ from report_sets import Folder, World, build_world
 from pipeline import layout
 from pipeline.files.parquet import read_parquet, write_parquet
 from pipeline.report import ReportOptions, build_report
+from pipeline.report.compare import NEXT
 from pipeline.report.drawing.text import NAME_LIMIT, margin, percent, shortened, similarity, visible
 from pipeline.report.drawing.thumbnails import EDGE, thumbnail
 
@@ -189,9 +190,10 @@ def test_every_chart_has_axes_labels_and_words(plain: str) -> None:
 
 def test_pictures_are_of_all_sides_of_every_pair(plain: str) -> None:
     pictures = [a for tag, a in Page(plain).elements if tag == "img"]
-    assert len(pictures) == 2 * (24 + 12 + 12) * 3
-    for kind in ("query", "pool", "reference"):
-        assert sum(a["alt"].startswith(kind) for a in pictures) == len(pictures) // 3
+    cards, following = 2 * (24 + 12 + 12), 2 * 24 * NEXT
+    for kind, number in {"query": cards, "pool": cards + following, "reference": cards}.items():
+        assert sum(a["alt"].startswith(kind) for a in pictures) == number
+    assert len(pictures) == 3 * cards + following
 
 
 def test_a_picture_keeps_pixels_and_drops_everything_else() -> None:
