@@ -13,7 +13,8 @@ from typing import TypeVar
 
 from indexes.errors import DataError
 
-_NUMBER = re.compile(r"([0-9]+)$")
+# Hugging Face writes how many there are behind the number: train-00003-of-00128.
+_NUMBER = re.compile(r"([0-9]+)(?:-of-[0-9]+)?$")
 _NAMED = 5
 _LOOKS = 8
 """Files whose headers are looked at side by side; a look waits for the disk, or a network behind it."""
@@ -94,6 +95,8 @@ def holds(folder: Path, ending: str) -> bool:
 
 def by_number(files: Iterable[Path]) -> dict[int, Path]:
     """Order files by the number at the end of their stem: `img_emb_2.npy` comes before `img_emb_10.npy`.
+
+    Of `train-00003-of-00128` that is 3.
 
     Raises:
         DataError: If a stem has no number at its end, or two have the same one.

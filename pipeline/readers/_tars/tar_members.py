@@ -7,6 +7,7 @@ is checked here: a whole tar ends with two blocks of zeros, and nothing but zero
 from __future__ import annotations
 
 import os
+import shlex
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,9 @@ _END_BYTES = 2 * tarfile.BLOCKSIZE
 _PIECE = 1 << 20
 # Headers lie far apart: what is read beside them is read for nothing.
 _BUFFER = 4096
+_HEAD_BYTES = 6
+_COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+"""What compressed files begin with, and the program that unpacks them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +70,26 @@ def members(file: Opened, path: str) -> Iterator[tarfile.TarInfo]:
     except (tarfile.TarError, ValueError, OverflowError, EOFError) as error:
         if _size(file) < size:
             raise _shorter(path) from error
-        raise DataError(
-            f"the tar '{path}' is truncated or damaged ({error}). Fetch or write the shard again"
+        raise (
+            _compressed(path)
+            or DataError(
+                f"the tar '{path}' is truncated or damaged ({error}). Fetch or write the shard again"
+            )
         ) from error
+
+
+def _compressed(path: str) -> DataError | None:
+    """Say how to unpack a compressed file that is called a tar; to fetch it again would bring the same."""
+    with opened(path) as file:
+        head = file.read(_HEAD_BYTES)
+    program = next((name for mark, name in _COMPRESSED.items() if head.startswith(mark)), None)
+    if program is None:
+        return None
+    name, unpacked = shlex.quote(path), shlex.quote(f"{path}.unpacked")
+    return DataError(
+        f"'{path}' is compressed by {program}, and a tar is read here and there, which that does not allow. Unpack it: "
+        f"`{program} -dc {name} > {unpacked} && mv {unpacked} {name}`"
+    )
 
 
 def content_of(file: Opened, span: Span, path: str) -> bytes:
