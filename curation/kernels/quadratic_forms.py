@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-_ROWS = 16
-"""Products of so many unit rows stay under 2^5 and are multiples of 2^-48: float64 sums them without rounding."""
-_STEP = 2.0**24
+_ROWS = 65_536
+_STEP = 2.0**12
 _BITS = 22
 """Bits of a matrix that are multiplied at once: a unit row (multiples of 2^-24) times such a slice stays within 53 bits
 for rows of up to 16,384 numbers."""
@@ -17,21 +16,23 @@ _SLICES = 3
 def second_moment(vectors: NDArray[np.float16]) -> NDArray[np.float64]:
     """Return `(d, d)` QᵀQ, the sum of q qᵀ over the rows.
 
-    Each partial sum is exact, and is kept as a coarse and a fine part that add up exactly too, so the one rounding is
-    the last: the order of the rows does not matter.
+    Each number, a multiple of 2^-24, is cut into a multiple of 2^-12 and what is left, below 2^-12. Products of the
+    parts are then sums of few bits, which float64 holds without rounding however a library orders them; so neither
+    threads nor the order of the rows matter.
 
     Args:
-        vectors: `(n, d)` float16 of unit norm, n below 2^28.
+        vectors: `(n, d)` float16 of unit norm, n at most 2^28.
     """
     width = vectors.shape[1]
-    coarse, fine = np.zeros((width, width)), np.zeros((width, width))
+    coarse, mixed, fine = (np.zeros((width, width)) for _ in range(3))
     for start in range(0, len(vectors), _ROWS):
         rows = vectors[start : start + _ROWS].astype(np.float64)
-        part = rows.T @ rows
-        rounded = np.rint(part * _STEP) / _STEP
-        coarse += rounded
-        fine += part - rounded
-    return coarse + fine
+        high = np.rint(rows * _STEP) / _STEP
+        low = rows - high
+        coarse += high.T @ high
+        mixed += high.T @ low
+        fine += low.T @ low
+    return np.asarray(coarse + (mixed + mixed.T) + fine)
 
 
 def quadratic_form(rows: NDArray[np.float16], matrix: NDArray[np.float64]) -> NDArray[np.float64]:
