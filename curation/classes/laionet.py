@@ -11,7 +11,15 @@ from curation.classes._phrases import Phrases, owners
 MACHINE_CRANE = "n03126707"
 """The one class of ImageNet whose names the authors' list of synsets lacks: "crane" is the bird's alone."""
 
-PUNCTUATION = str.maketrans(dict.fromkeys(string.punctuation, " "))
+_BLANKED = bytes.maketrans(string.punctuation.encode(), b" " * len(string.punctuation))
+
+
+def blanked(text: str) -> str:
+    """Make a blank of each ASCII punctuation character.
+
+    It is done on bytes, in which no other character has one of these; half a surrogate pair stays what it is.
+    """
+    return text.encode("utf-8", "surrogatepass").translate(_BLANKED).decode("utf-8", "surrogatepass")
 
 
 def unique_names(classes: NamedClasses) -> dict[str, int]:
@@ -38,4 +46,4 @@ class LaionetMatcher(Matcher):
 
     def match(self, text: str) -> list[int]:
         """Find names between blanks."""
-        return self._phrases.found(text.translate(PUNCTUATION))
+        return self._phrases.found(blanked(text))
