@@ -26,6 +26,7 @@ from PIL import Image
 from report_sets import Folder, build_world
 
 from pipeline.report import build_report
+from pipeline.report.compare import NEXT
 
 pytestmark = pytest.mark.browser
 
@@ -173,7 +174,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
 
 def test_every_picture_is_decoded(seen: Seen) -> None:
     images = seen.facts["images"]
-    assert len(images) == 2 * (24 + 12 + 12) * 3
+    assert len(images) == 2 * ((24 + 12 + 12) * 3 + 24 * NEXT)
     assert all(complete and wide == tall == 64 for wide, tall, complete, _ in images)
 
 
