@@ -199,10 +199,6 @@ def _of_operator(node: Node, where: str) -> list[Node]:
     return list(node["children"])
 
 
-def _of_conjunction(node: Node, where: str) -> list[Node]:
-    return list(node["children"])
-
-
 def _of_between(node: Node, where: str) -> list[Node]:
     return [node["input"], node["lower"], node["upper"]]
 
@@ -245,7 +241,7 @@ CHILDREN: dict[str, Callable[[Node, str], list[Node]]] = {
     "CAST": _of_cast,
     "COLUMN_REF": _of_leaf,
     "COMPARISON": _of_comparison,
-    "CONJUNCTION": _of_conjunction,
+    "CONJUNCTION": lambda node, where: list(node["children"]),
     "CONSTANT": _of_leaf,
     "FUNCTION": _of_function,
     "OPERATOR": _of_operator,
