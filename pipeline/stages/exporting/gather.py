@@ -12,6 +12,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,7 @@ def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
         tar = TarStream(stream)
         for row in rows.to_pylist():
             copy = f"-{row['copy']}" if row["copy"] else ""
-            for kind, content in _members(row, tars, Path(work.settings.pool), jsons):
+            for kind, content in _members(row, tars, work.settings.pool, jsons):
                 tar.add(f"{row['uid']}{copy}.{kind}", content)
         tar.close()
     into.add(relative, rows=len(rows))
@@ -120,11 +121,11 @@ def _rows(work: Work[Identity, Settings]) -> pa.Table:
 
 
 def _members(
-    row: dict[str, Any], tars: SourceTars, pool: Path, jsons: Counter[str]
+    row: dict[str, Any], tars: SourceTars, pool: str, jsons: Counter[str]
 ) -> Iterator[tuple[str, bytes | memoryview]]:
     """Give a sample's members in the source's order, then those that the source has not."""
     spans = list(zip(row["offsets"], row["sizes"], strict=True))
-    contents = tars.read(str(pool / row["tar"]), spans)
+    contents = tars.read(_tar_path(pool, row["tar"]), spans)
     held: dict[str, bytes | memoryview] = dict(zip(row["kinds"], contents, strict=True))
     own = held.get("json")
     held["json"], how = with_uid(None if own is None else bytes(own), row["uid"])
@@ -132,3 +133,9 @@ def _members(
     if row["caption"] is not None:
         held["txt"] = row["caption"].encode("utf-8", "surrogatepass")
     yield from held.items()
+
+
+@cache
+def _tar_path(pool: str, name: str) -> str:
+    # A pool that is one tar calls it ".".
+    return str(Path(pool) / name)

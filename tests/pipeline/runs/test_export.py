@@ -218,6 +218,19 @@ def test_an_empty_split_has_no_tars(pool: Path, cli: Run) -> None:
     assert json.loads((pool / "out/shards/none/sizes.json").read_text()) == {}
 
 
+def test_a_pool_of_one_tar(pool: Path, cli: Run) -> None:
+    plan = str(write_export_plan(pool, few=[{"random": {"keep": 5}}]))
+    only = ["--set", f"pool.path={pool}/pool/00001.tar", "--set", f"output={pool}/one"]
+    assert cli("run", plan, *only)[0] == 0
+    code, _, errors = cli("export", str(pool / "one"), "few")
+    assert code == 0, errors
+    with tarfile.open(pool / "pool/00001.tar") as tar:
+        images = [tar.extractfile(m).read() for m in tar if m.name.endswith(".jpg")]  # type: ignore[union-attr]
+    found = [members["jpg"] for _, _, members in grouped(pool / "one/shards/few")]
+    assert len(set(found)) == 5
+    assert set(found) < set(images)
+
+
 @pytest.fixture
 def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Rules that a user wrote: one that repeats and one that rewrites."""
