@@ -21,6 +21,7 @@ from curation.losses import allow_lost as parse_allow_lost
 from indexes.errors import BadInputError, OutputError
 from pipeline import layout
 from pipeline.commit import records
+from pipeline.commit.run_lock import holder
 from pipeline.ending import audit_of, lost_of, say
 from pipeline.estimate import StageEstimate, estimate
 from pipeline.execution.context import RunContext, output_of
@@ -101,14 +102,19 @@ def _cells(stage: StageEstimate) -> tuple[str, ...]:
 
 
 def status(out: Path, as_json: bool) -> None:
-    """Print how many units of each stage are committed."""
+    """Print how many units of each stage are committed, and which process is at work on them, if one is."""
     name = _lock_of(out).plan.name
     counts = {stage: len(records(out, stage)) for stage in performing_names()}
-    ended = finished(out) is not None
+    ended, running = finished(out) is not None, holder(out)
     if as_json:
-        print(json.dumps({"plan": name, "committed": counts, "finished": ended}, sort_keys=True))
+        at_work = None if running is None else {"pid": running.pid, "host": running.host}
+        found = {"plan": name, "committed": counts, "finished": ended, "running": at_work}
+        print(json.dumps(found, sort_keys=True))
         return
-    print(f"{name}: {'finished' if ended else 'not finished; run the plan again to go on'}")
+    said = "finished" if ended else "not finished; run the plan again to go on"
+    if running is not None:
+        said = f"running now, as process {running.pid} on host {running.host}"
+    print(f"{name}: {said}")
     for stage, count in counts.items():
         print(f"  {stage:<12}{count:>8} units committed")
 

@@ -16,6 +16,8 @@ import whole_runs
 from small_sets import plan_of, rows_of, unit, write_part, write_plan, write_sets
 from whole_runs import Run
 
+from pipeline.commit.run_lock import hold
+
 
 @pytest.fixture
 def finished(tmp_path: Path, cli: Run) -> Path:
@@ -209,6 +211,14 @@ def test_status(finished: Path, cli: Run) -> None:
     assert found["committed"]["measure"] == 9
     assert "small: finished" in cli("status", str(finished / "out"))[1]
     assert cli("status", str(finished))[0] == 2
+    assert found["running"] is None
+    with hold(finished / "out") as mine:
+        assert (
+            f"running now, as process {mine.pid} on host {mine.host}"
+            in cli("status", str(finished / "out"))[1]
+        )
+        told = json.loads(cli("status", str(finished / "out"), "--json")[1])
+    assert told == found | {"running": {"pid": mine.pid, "host": mine.host}}
 
 
 def test_verify_is_content_with_a_sound_run(finished: Path, cli: Run) -> None:
