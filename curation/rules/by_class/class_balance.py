@@ -31,7 +31,7 @@ class ClassBalance(Rule):
     * `cap: t`: MetaCLIP's balancing (METHODS section 7): a class, or entry, with n samples keeps each with probability
       min(1, t / n), and a sample stays if one of its entries keeps it: 1 − Π(1 − p). Counts are of the samples that
       reach the rule.
-    * `counts: {class: n}`: a target for each class; a class without one drops.
+    * `counts: {'151': n}`: a target for each class, which YAML has in quotes; a class without one drops.
     * `floor: true`, with `cap`: the sample with the lowest draw of each class stays whatever t is; none vanishes.
     * `strict: true`, with `per_class` or `counts`: too few samples are an error, not a shortage in `split.json`.
     """
