@@ -218,7 +218,7 @@ def _opened(path: Path, columns: Sequence[str] | None) -> Iterator[pq.ParquetFil
         raise DataError(f"'{path}' does not exist; put it back, or correct the path") from error
     except PermissionError as error:
         raise DataError(f"'{path}' cannot be read: permission denied; make it readable") from error
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(
             f"'{path}' is not a whole Parquet file (truncated, damaged, or of another format): "
             f"{_one_line(error)}. Fetch or make this file again"

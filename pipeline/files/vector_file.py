@@ -5,6 +5,7 @@ Nothing here unpickles: a header is text, and an array of Python objects is refu
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import stat
@@ -98,7 +99,11 @@ def _archive(file: IO[bytes], path: str) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(file) as archive:
             yield archive
-    except DAMAGE as error:
+    except (OSError, *DAMAGE) as error:
+        if (
+            isinstance(error, OSError) and error.errno != errno.EINVAL
+        ):  # as of a place before the file's first byte
+            raise
         raise DataError(f"'{path}' is not a whole npz archive ({error}). Fetch or write it again") from error
 
 

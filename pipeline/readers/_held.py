@@ -86,7 +86,7 @@ class MetadataFile:
         try:
             with pq.ParquetFile(pa.BufferReader(self._content), page_checksum_verification=True) as file:
                 yield file
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             parquet.read_parquet(self.path)  # which says what is wrong with it
             raise DataError(
                 f"'{self.path}' was not a whole Parquet file when it was read ({error}), and is one now. "

@@ -53,7 +53,12 @@ def join(
             f"'{sidecar}' has no column 'key', only {_list(raw.column_names)}, so no row finds its image"
         )
     listed = _padded(columns.samples(raw, shard.name, sidecar), raw, samples)
-    worked, reasons = _outcomes(raw)
+    try:
+        worked, reasons = _outcomes(raw)
+    except pa.ArrowInvalid as error:
+        raise DataError(
+            f"'{sidecar}': status and error_message must be text, but of one {error}. Fetch or write the shard again"
+        ) from error
     places = _places(samples, _successes(listed, worked), sidecar, holder)
     readable = [sample for sample in samples if sample.fault is None]
     table = _renumbered(_take(listed, readable, places))

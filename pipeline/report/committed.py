@@ -68,7 +68,7 @@ class Committed:
 def _named(path: Path) -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(
             f"'{path}' was committed by the run but cannot be read now ({error}); `nearfar verify OUT --repair` "
             "on the output folder makes again what is damaged"

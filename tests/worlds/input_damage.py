@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from small_sets import plan_of
 from pipeline.documents.yaml_safe import dump_yaml
 
 Rng = np.random.Generator
+_ODD_FAULTS = (ValueError, OSError, EOFError, KeyError, IndexError, AttributeError)
 
 
 def damage(root: Path, rng: Rng) -> None:
@@ -71,7 +73,7 @@ def _retype(path: Path, rng: Rng) -> None:
             _retype_array(path, rng)
         else:
             _fill(path, rng)
-    except (pa.ArrowException, ValueError, OSError, EOFError, KeyError):  # it is damaged already
+    except (pa.ArrowException, zipfile.BadZipFile, *_ODD_FAULTS):  # it is damaged already
         _cut(path, rng)
 
 

@@ -47,3 +47,11 @@ def test_a_hang_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("malformed_sets.SECONDS", 0.05)
     with pytest.raises(TooSlowError), deadline():
         time.sleep(5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "seed"), [("img2dataset", 521), ("datacomp", 57), ("img2dataset", 197), ("laion", 1149)]
+)
+def test_what_ten_thousand_inputs_found(tmp_path: Path, kind: str, seed: int) -> None:
+    """A status that is no text; an archive that points before its first byte; column names that are no UTF-8."""
+    assert outcome(kind, seed, valid_sets(tmp_path / "valid"), tmp_path / "scratch") == "refused"
