@@ -15,11 +15,11 @@ SIMILARITY = {
     "imagenet-v2": POOL @ unit(21, 20).astype(np.float64).T,
     "CIFAR10": POOL @ unit(22, 15).astype(np.float64).T,
 }
-# What a split keeps: samples whose similarity to the benchmark is at most the level. 0.2 takes whole lists.
+# What a split keeps: samples whose similarity to the benchmark is at most the level.
 SPLITS = {
-    "rescan": ("CIFAR10", 0.2),
+    "rescan": ("CIFAR10", 0.5),
     "surviving": ("imagenet-v2", 0.5),
-    "internal": ("CIFAR10", 0.5),
+    "internal": ("CIFAR10", 0.2),
     "part-0000.parquet": ("imagenet-v2", 0.2),
     "split.json": ("CIFAR10", 0.3),
     "reference": ("imagenet-v2", 0.4),
