@@ -111,7 +111,15 @@ def _walk(run: RunContext, result: Verification) -> None:
                 return  # what comes later cannot be planned without its facts
             if not _stands(run, work, contents, result):
                 raise OutputError(_not_done(work, run.out))
-    for request in exports_of(run.out):
+    exports = exports_of(run.out)
+    known = {record_file(request.split) for request in exports}
+    for file in sorted((run.out / commit_folder("export")).glob("*.json")):
+        if file.name not in known:
+            result.problems.append(
+                f"{file.relative_to(run.out)} is not what was committed: it does not agree with its own digest; "
+                f"run nearfar export {run.out} again for that split, which writes it again"
+            )
+    for request in exports:
         _walk_export(run, request, contents, result)
 
 

@@ -19,7 +19,7 @@ from pipeline.execution.tasks import Task
 from pipeline.files.inputs import Input, Read, Stamp, content_of, stamp_of
 
 # Part of every fingerprint: raised when a change of code changes what the same inputs give.
-OUTPUT_VERSION = 2
+OUTPUT_VERSION = 3
 
 Json = dict[str, Any]
 Identity = TypeVar("Identity")

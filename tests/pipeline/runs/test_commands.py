@@ -332,7 +332,9 @@ def test_plan_measures_embedding_where_a_pool_brings_images(
     stages = {stage["stage"]: stage for stage in found["stages"]}
     assert found["rates"]["images"] > 10
     assert stages["read"]["seconds"] > 0
-    assert stages["measure"]["reads"] == 200 * 128 * 2 * 2  # images and captions
+    assert (
+        stages["measure"]["reads"] == 200 * 128 * 2 * 4
+    )  # images and captions; images again, and in the order of groups
     assert not (tmp_path / "out").exists()
 
 

@@ -154,6 +154,10 @@ def test_verify_covers_an_export_and_mends_it(exported: Path, tmp_path: Path, cl
     code, said, errors = cli("verify", str(out), "--repair")
     assert code == 0, said + errors
     assert content(folder) == before
+    flip(out / "commits" / "export" / f"{SPLIT}.json")
+    code, said, _ = cli("verify", str(out))
+    assert code == 1
+    assert f"wrong: commits/export/{SPLIT}.json is not what was committed" in said
 
 
 @pytest.mark.slow

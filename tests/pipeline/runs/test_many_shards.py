@@ -14,8 +14,9 @@ import pytest
 from reader_sets import BUILDERS, samples
 from small_sets import rows_of, unit, write_part, write_plan, write_sets
 
+from pipeline import layout
 from pipeline.cli import main
-from pipeline.commit import Record
+from pipeline.commit import Output, Record
 from pipeline.files.parquet import write_parquet
 from pipeline.passes.located import _repeated
 from pipeline.passes.pictures import Pictured, fetcher
@@ -74,8 +75,13 @@ def test_repeated_rows_are_told_apart_by_part_in_one_look(tmp_path: Path) -> Non
     uids = as_hex(from_pairs(np.stack([rows, rows], axis=1).astype(np.uint64)))
     table = pa.table([numbers, rows, uids], schema=REPEATS_SCHEMA)
     write_parquet(tmp_path / "duplicates.parquet", table, table.schema)
-    found = Record("catalog", "pool", "", (), {"duplicates": len(table)})
-    run: Any = SimpleNamespace(record=lambda *_: found, path=lambda _: tmp_path / "duplicates.parquet")
+    listed = Output(layout.duplicates("pool"), 0, len(table), "")
+    found = Record("catalog", "pool", "", (listed,), {"duplicates": len(table)})
+    run: Any = SimpleNamespace(
+        record=lambda *_: found,
+        path=lambda _: tmp_path / "duplicates.parquet",
+        check_sound=lambda _: None,  # there is no output folder
+    )
     start = time.perf_counter()
     assert _repeated(run, "pool") == dict.fromkeys(range(parts), (5, 7, 40))
     assert time.perf_counter() - start < 5  # a look at every row for every part takes several times as long

@@ -17,6 +17,7 @@ from small_sets import plan_of, rows_of, unit, write_part, write_plan
 from whole_runs import Run
 
 from indexes.canonical import canonical
+from pipeline.execution.work import OUTPUT_VERSION
 
 TINY = whole_runs.ROOT / "data_manifests" / "encoders" / "tiny"
 
@@ -260,7 +261,7 @@ def test_an_output_of_an_older_version_is_refused(sets: Path, cli: Run) -> None:
     assert cli("run", str(plan))[0] == 0
     lock = sets / "out" / "plan.lock.yaml"
     # An older version wrote no digest under its lock.
-    older = lock.read_text().replace("version: 2", "version: 1").splitlines()[:-1]
+    older = lock.read_text().replace(f"version: {OUTPUT_VERSION}", "version: 2").splitlines()[:-1]
     lock.write_text("\n".join(older) + "\n")
     code, _, errors = cli("run", str(plan))
     assert code == 2
