@@ -20,11 +20,11 @@ from curation.losses import AllowLost, too_many_lost
 from curation.losses import allow_lost as parse_allow_lost
 from indexes.errors import BadInputError, OutputError
 from pipeline import layout
-from pipeline.commit import records
+from pipeline.commit import output_of, records
 from pipeline.commit.run_lock import holder
 from pipeline.ending import audit_of, lost_of, say
 from pipeline.estimate import StageEstimate, estimate
-from pipeline.execution.context import RunContext, output_of
+from pipeline.execution.context import RunContext
 from pipeline.execution.progress import Progress
 from pipeline.output import finished
 from pipeline.plan import Lock, Plan, load_lock, load_plan

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,12 @@ def grouped(rows: ReachingRows, by: str, key: str) -> str:
     return f"SELECT ({value})::VARCHAR AS g, {place} AS k, uid FROM ({query}) WHERE {known}"
 
 
+def counted(rows: ReachingRows, query: str) -> dict[str, int]:
+    """Count the samples of each group, in the order of their names; `query` is as `grouped` gives it."""
+    found = rows.db.execute(f"SELECT g, count(*) FROM ({query}) GROUP BY g ORDER BY g").fetchall()
+    return {str(g): int(n) for g, n in found}
+
+
 def known_value(column: str, kind: str) -> str:
     """Return the SQL of a value that is NULL where it is NaN; `kind` is DuckDB's name of its type."""
     return f"nullif({column}, 'nan')" if kind in ("DOUBLE", "FLOAT") else column
@@ -55,6 +61,24 @@ def drawn(rows: ReachingRows, query: str, highest: bool, wanted: str) -> str:
         f"(PARTITION BY g ORDER BY k {order}, uid) AS place FROM ({query})) WHERE place <= {wanted}"
     )
     return table
+
+
+def drawn_by_count(rows: ReachingRows, query: str, counts: Mapping[str, int], highest: bool = False) -> str:
+    """Make a table of the uids that are among the first of some group, so many of each; return its name.
+
+    Args:
+        rows: The rows that reach the rule.
+        query: As `grouped` gives it.
+        counts: How many each group keeps; one that is not named keeps none.
+        highest: Which end of the keys comes first.
+    """
+    table = rows.scratch()
+    rows.db.execute(
+        f"CREATE TEMP TABLE {table} AS SELECT unnest($groups::VARCHAR[]) AS g, "
+        "unnest($counts::BIGINT[]) AS wanted",
+        {"groups": list(counts), "counts": list(counts.values())},
+    )
+    return drawn(rows, f"SELECT k, uid, g, wanted FROM ({query}) JOIN {table} USING (g)", highest, "wanted")
 
 
 def members(columns: InMemory, by: str, key: str, highest: bool) -> dict[str, list[int]]:

@@ -53,18 +53,10 @@ class Balance(Selection):
             DataError: If it is strict and a value has too few.
         """
         query = _groups.grouped(rows, self.by, hashed(self.seed))
-        held = {str(g): int(n) for g, n in rows.db.execute(_counted(query)).fetchall()}
+        held = _groups.counted(rows, query)
         wanted = self._wanted(held, rows.sizes)
         facts = self._facts(held, wanted)
-        table = rows.scratch()
-        given = {"groups": list(wanted), "counts": list(wanted.values())}
-        rows.db.execute(
-            f"CREATE TEMP TABLE {table} AS SELECT unnest($groups::VARCHAR[]) AS g, "
-            "unnest($counts::BIGINT[]) AS wanted",
-            given,
-        )
-        told = f"SELECT k, uid, g, wanted FROM ({query}) JOIN {table} USING (g)"
-        drawn = _groups.drawn(rows, told, False, "wanted")
+        drawn = _groups.drawn_by_count(rows, query, wanted)
         return Decision(f"NOT (uid IN (SELECT uid FROM {drawn}))", facts, f"({self.by})::VARCHAR")
 
     def _wanted(self, held: Mapping[str, int], sizes: Mapping[str, int]) -> dict[str, int]:
@@ -98,10 +90,6 @@ class Balance(Selection):
         if isinstance(self.counts, Amount):
             return f"draws {self.counts.words()} for each value of {by}"
         return f"draws a stated number for each of {len(self.counts):,} values of {by}"
-
-
-def _counted(query: str) -> str:
-    return f"SELECT g, count(*) FROM ({query}) GROUP BY g ORDER BY g"
 
 
 EXAMPLES = (

@@ -55,8 +55,7 @@ class Tail(Selection):
             DataError: If it is strict and there are fewer values.
         """
         query = _groups.grouped(rows, self.by, hashed(self.seed))
-        counted = rows.db.execute(f"SELECT g, count(*) FROM ({query}) GROUP BY g").fetchall()
-        held = {str(g): int(n) for g, n in counted}
+        held = _groups.counted(rows, query)
         if self.strict and len(held) < self.rarest:
             raise DataError(
                 f"{self.said or self.by} has {len(held):,} values, and the {self.rarest:,} rarest are to be cut by a "

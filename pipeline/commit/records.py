@@ -62,6 +62,11 @@ class Record:
 _RECORD = TypeAdapter(Record)
 
 
+def output_of(record: Record, path: str) -> Output:
+    """Find one output of a unit by its path."""
+    return next(output for output in record.outputs if output.path == path)
+
+
 def canonical_json(value: object) -> Bytes:
     """JSON that is the same for equal values: sorted keys, ASCII, no NaN; numpy scalars as plain numbers."""
     return json.dumps(value, sort_keys=True, allow_nan=False, indent=1, default=_plain).encode() + b"\n"

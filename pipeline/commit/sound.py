@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from indexes.errors import OutputError
-from pipeline.commit.records import Output, Record
+from pipeline.commit.records import Output, Record, output_of
 from pipeline.files.digests import sha256_of
 
 
@@ -48,7 +48,7 @@ def sound_bytes(out: Path, record: Record, path: str) -> bytes:
     Raises:
         OutputError: If it is not.
     """
-    output = next(output for output in record.outputs if output.path == path)
+    output = output_of(record, path)
     try:
         content = (out / path).read_bytes()
     except OSError as error:

@@ -170,11 +170,6 @@ class RunContext:
         return str(self.out / relative)
 
 
-def output_of(record: Record, path: str) -> Output:
-    """Find one output of a unit by its path."""
-    return next(output for output in record.outputs if output.path == path)
-
-
 def digests(records: list[Record], under: str = "") -> list[str]:
     """List the sha256 of the records' outputs whose path begins with `under`."""
     return [output.sha256 for record in records for output in record.outputs if output.path.startswith(under)]

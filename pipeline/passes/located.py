@@ -10,8 +10,8 @@ import numpy as np
 from curation.measure import VECTORS
 from indexes.errors import DataError
 from pipeline import layout
-from pipeline.commit import fingerprint
-from pipeline.execution.context import RunContext, digests, inside, output_of
+from pipeline.commit import fingerprint, output_of
+from pipeline.execution.context import RunContext, digests, inside
 from pipeline.files.inputs import Input
 from pipeline.files.parquet import read_parquet
 from pipeline.files.vectors import VectorFile

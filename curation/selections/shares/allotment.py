@@ -56,22 +56,14 @@ class Allotment(Selection):
         """Count and weigh the groups, allot, then draw."""
         left = rows.without(any_null((*self.weights, self.key)))
         query = _groups.grouped(left, self.by, self.key)
-        counted = f"SELECT g, count(*) FROM ({query}) GROUP BY g"  # noqa: S608
-        sizes = {str(g): int(n) for g, n in rows.db.execute(counted).fetchall()}
+        sizes = _groups.counted(rows, query)
         heaviest = []
         for weight in self.weights:
             weighed = f"SELECT g, max(k) FROM ({_groups.grouped(left, self.by, weight)}) GROUP BY g"  # noqa: S608
             heaviest.append({str(g): float(k) for g, k in rows.db.execute(weighed).fetchall()})
         wanted = self.amount.of(held(rows), rows.sizes)
         counts = self._counts(sizes, heaviest[0], heaviest[1], wanted)
-        table = rows.scratch()
-        rows.db.execute(
-            f"CREATE TEMP TABLE {table} AS SELECT unnest($groups::VARCHAR[]) AS g, "
-            "unnest($counts::BIGINT[]) AS wanted",
-            {"groups": list(counts), "counts": list(counts.values())},
-        )
-        told = f"SELECT k, uid, g, wanted FROM ({query}) JOIN {table} USING (g)"  # noqa: S608
-        drawn = _groups.drawn(rows, told, False, "wanted")
+        drawn = _groups.drawn_by_count(rows, query, counts)
         facts = {"wanted": wanted, "groups": len(counts)}
         short = wanted - sum(counts.values())
         return Decision(

@@ -53,18 +53,10 @@ class Hierarchy(Selection):
     def decide(self, rows: ReachingRows) -> Decision:
         """Count the innermost groups, share, then draw."""
         query = _groups.grouped(rows, self._path(), self._key())
-        counted = f"SELECT g, count(*) FROM ({query}) GROUP BY g"  # noqa: S608
-        sizes = {str(g): int(n) for g, n in rows.db.execute(counted).fetchall()}
+        sizes = _groups.counted(rows, query)
         wanted = self.amount.of(held(rows), rows.sizes)
         counts = self._counts(sizes, wanted)
-        table = rows.scratch()
-        rows.db.execute(
-            f"CREATE TEMP TABLE {table} AS SELECT unnest($groups::VARCHAR[]) AS g, "
-            "unnest($counts::BIGINT[]) AS wanted",
-            {"groups": list(counts), "counts": list(counts.values())},
-        )
-        told = f"SELECT k, uid, g, wanted FROM ({query}) JOIN {table} USING (g)"  # noqa: S608
-        drawn = _groups.drawn(rows, told, self.key is not None, "wanted")
+        drawn = _groups.drawn_by_count(rows, query, counts, self.key is not None)
         facts: dict[str, Any] = {"wanted": wanted, "groups": len(counts)}
         short = wanted - sum(counts.values())
         stays = f"uid IN (SELECT uid FROM {drawn})"  # noqa: S608

@@ -20,8 +20,8 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline import layout
-from pipeline.commit import Attempt
-from pipeline.execution.context import RunContext, output_of
+from pipeline.commit import Attempt, output_of
+from pipeline.execution.context import RunContext
 from pipeline.execution.work import Json, Work
 from pipeline.files.storage import output_errors
 from pipeline.sets.uids import as_pairs

@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline import layout
-from pipeline.commit import Attempt
-from pipeline.execution.context import RunContext, digests, inside, output_of, paths
+from pipeline.commit import Attempt, output_of
+from pipeline.execution.context import RunContext, digests, inside, paths
 from pipeline.execution.work import Json, Work
 from pipeline.files.inputs import Input
 from pipeline.files.parquet import open_parquet, parquet_schema, read_batches, read_parquet
