@@ -141,6 +141,16 @@ def model(name: str) -> str:
     return f"internal/models/{name}.npz"
 
 
+def drawn(encoder: str, number: int) -> str:
+    """Locate a part's share of the samples that are drawn to say how alike unrelated pairs are."""
+    return f"internal/drawn/{encoder}/part-{number:04d}.npz"
+
+
+def unrelated(benchmark: str) -> str:
+    """Locate how alike a benchmark's queries and the drawn samples are."""
+    return f"internal/unrelated/{benchmark}.json"
+
+
 def scattered_rows(key: str, number: int) -> str:
     """Locate a part's rows in the order of their groups."""
     return f"internal/groups/{key}/rows/part-{number:04d}.arrow"

@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 
 from curation.audit import MARGINS, QUANTILES, SIMILARITIES, STEPS_PER_UNIT, Grid, IntArray, gap, quantiles
+from curation.chance_pairs import ChancePairs
 from curation.leakage import MODALITY_NAMES, Leakage
 from pipeline import layout
+from pipeline.report.by_chance.calibration import suggestion
 from pipeline.report.compare import Compared, Pair, above_reference, set_key
 from pipeline.report.drawing.cascade import waterfall
 from pipeline.report.evidence import Source
@@ -39,7 +41,7 @@ def document(findings: Findings) -> Json:
         "version": VERSION,
         "plan": request.plan,
         "command": request.command,
-        "levels": {"hard": request.options.hard, "soft": request.options.soft},
+        "levels": _levels(findings),
         "headline": _headline(findings),
         "search": _search(request.search),
         "rows": {name: _rows(rows) for name, rows in findings.rows.items()},
@@ -49,6 +51,17 @@ def document(findings: Findings) -> Json:
         "measures": {tallied.name: _tallied(tallied) for tallied in findings.measures},
         "splits": {name: asdict(waterfall(facts)) for name, facts in findings.splits.items()},
         "provenance": request.provenance,
+    }
+
+
+def _levels(findings: Findings) -> Json:
+    """Give the levels, and those that would do where unrelated pairs reach them."""
+    options, better = findings.request.options, suggestion(findings)
+    return {
+        "hard": options.hard,
+        "soft": options.soft,
+        "suggested_hard": better.hard,
+        "suggested_soft": better.soft,
     }
 
 
@@ -107,7 +120,26 @@ def _benchmark(findings: Findings, finding: Finding) -> Json:
         "pool_minus_reference": _gain(findings, compared),
         "pool_samples": _measured(compared.measured),
         "leakage": [_source(found, len(compared.queries)) for found in finding.sources],
+        "unrelated_pairs": _chance(finding.chance),
         "pairs": [_pair(findings, compared, pair) for pair in compared.pairs],
+    }
+
+
+def _chance(found: ChancePairs | None) -> Json | None:
+    """Say how alike drawn pairs are, and the levels that keep a rate of them."""
+    if found is None:
+        return None
+    return {
+        "queries": found.queries,
+        "samples": found.samples,
+        "pairs": found.pairs,
+        "identical_left_out": found.left_out,
+        "quantiles": dict(zip(map(str, QUANTILES), found.quantiles, strict=False)),
+        "histogram": histogram(found.counts, SIMILARITIES),
+        "levels": [
+            {"rate": level.rate, "similarity": level.at, "standard_error": level.error}
+            for level in found.levels
+        ],
     }
 
 

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from curation.chance_pairs import ChancePairs
 from curation.leakage import Verdict, verdict
 from pipeline.report.answers import read_queries
+from pipeline.report.by_chance.drawn_pairs import read_chance
 from pipeline.report.compare import Compared, around_the_threshold, compare
 from pipeline.report.evidence import Source, gather, look_up_queries, source
 from pipeline.report.lookup import Sample
@@ -31,12 +33,14 @@ class Finding:
         sources: Leakage of the pool, then of the reference where there is one.
         verdict: The gravest finding about the pool.
         places: The queries shown, by uid.
+        chance: How alike drawn pairs of a query and a pool sample are; None where that was not looked at.
     """
 
     compared: Compared
     sources: tuple[Source, ...]
     verdict: Verdict
     places: Mapping[str, Sample]
+    chance: ChancePairs | None = None
 
     @property
     def name(self) -> str:
@@ -98,7 +102,8 @@ def collect(request: ReportRequest) -> Findings:
         sources = tuple(source(request, compared, at, found) for found in evidence.values())
         pool = sources[0]
         gravest = verdict(len(each.queries), pool.identical, pool.hard, pool.soft, request.search.exact)
-        benchmarks.append(Finding(each, sources, gravest, look_up_queries(request, each).samples))
+        places, chance = look_up_queries(request, each).samples, read_chance(request, each.files)
+        benchmarks.append(Finding(each, sources, gravest, places, chance))
     return Findings(
         request=request,
         thresholds=thresholds,

@@ -54,12 +54,14 @@ class BenchmarkFiles:
         neighbours: Each query's nearest pool samples.
         similarity: The pool's similarities to it, one file for each part of the pool, in the same order for every
             benchmark.
+        unrelated: How alike drawn pairs of a query and a pool sample are; None leaves that open.
     """
 
     rows: SetFiles
     queries: str
     neighbours: str
     similarity: tuple[str, ...] = ()
+    unrelated: str | None = None
 
     @property
     def name(self) -> str:

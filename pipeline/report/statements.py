@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from curation.leakage import LEVELS, Leakage
+from pipeline.report.by_chance.calibration import advice
 from pipeline.report.compare import above_reference
 from pipeline.report.drawing.text import count, percent
 from pipeline.report.findings import Finding, Findings
@@ -123,7 +124,7 @@ def notes(findings: Findings) -> list[str]:
     search, options = findings.request.search, findings.request.options
     if not findings.benchmarks:
         return []
-    found = [_search(search)]
+    found = [_search(search)] + ([better] if (better := advice(findings)) else [])
     if not all(finding.sources[0].identical.checked for finding in findings.benchmarks):
         found.append(
             "Byte-identical files could not be looked for where a set brings vectors instead of image files."

@@ -28,7 +28,7 @@ from pipeline.report.request import (
 )
 from pipeline.stages import calibrate
 
-AFTER = ("gap",)
+AFTER = ("gap", "unrelated")
 READS_EMBEDDINGS = False
 
 
@@ -149,6 +149,7 @@ def _benchmark(run: RunContext, name: str) -> BenchmarkFiles:
         layout.index(name, "queries.parquet"),
         layout.neighbours(name),
         tuple(layout.measure(kind, name, number) for number in _numbers(run, "pool")),
+        layout.unrelated(name),
     )
 
 

@@ -77,9 +77,8 @@ def marks(scale: Scale, box: Box, values: Sequence[tuple[float, str]]) -> list[M
     for value, name in sorted(values):
         at = scale(value)
         anchor = "end" if at > box.middle else "start"
-        level = box.top - 7
-        if placed and abs(at - float(placed[-1].at)) < 110 and float(placed[-1].level) == level:
-            level -= 12
+        near = {float(other.level) for other in placed if abs(at - float(other.at)) < 110}
+        level = next(row for row in (box.top - 7 - 12 * n for n in range(len(placed) + 1)) if row not in near)
         placed.append(Mark(px(at), name, px(level), anchor))
     return placed
 

@@ -9,9 +9,11 @@ from typing import Any
 
 from curation.audit import gap
 from curation.leakage import MODALITY_NAMES, Leakage
+from pipeline.report.by_chance.calibration import chance_sentence, mark
 from pipeline.report.compare import above_reference, set_key
 from pipeline.report.drawing.axes import Chart
 from pipeline.report.drawing.cards import Group, groups
+from pipeline.report.drawing.chance_chart import chance_chart
 from pipeline.report.drawing.charts import Series, curve, gap_bounds, ranks, ridges
 from pipeline.report.drawing.pool_charts import Counted, density, kept
 from pipeline.report.drawing.text import brief
@@ -46,6 +48,7 @@ class Section:
     sentence: str
     confidence: str
     charts: tuple[Chart, ...]
+    chance: str
     lines: tuple[Line, ...]
     groups: tuple[Group, ...]
 
@@ -60,6 +63,7 @@ def section(findings: Findings, finding: Finding, at: int) -> Section:
         sentence(finding, findings.request.options),
         confidence(finding, findings.request.search),
         tuple(_charts(findings, finding, series)),
+        chance_sentence(finding, findings.rows["pool"].measured),
         tuple(_line(findings, finding, each) for each in series),
         tuple(groups(findings, finding)),
     )
@@ -96,6 +100,11 @@ def _charts(findings: Findings, finding: Finding, series: list[Series]) -> Itera
     beyond = ranks([*fixed, *splits[: len(STYLES)]])
     if beyond is not None:
         yield beyond
+    if finding.chance is not None:
+        stated = mark(finding.chance)
+        chart = chance_chart(finding.chance, [*levels, *([stated] if stated else [])])
+        if chart is not None:
+            yield chart
 
 
 def _line(findings: Findings, finding: Finding, series: Series) -> Line:

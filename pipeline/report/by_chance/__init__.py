@@ -1,0 +1,1 @@
+"""What drawn pairs say of the levels: how alike pairs are by chance."""
