@@ -50,6 +50,15 @@ class Grid:
         upper += self.reach - 1
         return np.bincount(upper.astype(np.int64), minlength=2 * self.reach).astype(np.int64)
 
+    def described(self, counts: IntArray) -> dict[str, Any]:
+        """Write bin counts as JSON, without empty bins at either end; bin j holds `(first + j * step, … + step]`."""
+        filled = np.flatnonzero(counts)
+        if not len(filled):
+            return {"first": 0.0, "step": 1 / STEPS_PER_UNIT, "counts": []}
+        start, stop = int(filled[0]), int(filled[-1]) + 1
+        first = float(self.edges()[start])
+        return {"first": first, "step": 1 / STEPS_PER_UNIT, "counts": counts[start:stop].tolist()}
+
 
 # float16 rounding lets a unit vector's norm reach 1.002, so a similarity can be 1.0041, a margin twice that.
 SIMILARITIES = Grid(258)

@@ -13,11 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from curation.audit import MARGINS, QUANTILES, SIMILARITIES, STEPS_PER_UNIT, Grid, IntArray, gap, quantiles
-from curation.chance_pairs import ChancePairs
+from curation.audit import MARGINS, QUANTILES, SIMILARITIES, gap, quantiles
 from curation.leakage import MODALITY_NAMES, Leakage
 from pipeline import layout
-from pipeline.report.by_chance.calibration import suggestion
+from pipeline.report.by_chance.described import levels, unrelated_pairs
 from pipeline.report.compare import Compared, Pair, above_reference, set_key
 from pipeline.report.drawing.cascade import waterfall
 from pipeline.report.evidence import Source
@@ -41,7 +40,7 @@ def document(findings: Findings) -> Json:
         "version": VERSION,
         "plan": request.plan,
         "command": request.command,
-        "levels": _levels(findings),
+        "levels": levels(findings),
         "headline": _headline(findings),
         "search": _search(request.search),
         "rows": {name: _rows(rows) for name, rows in findings.rows.items()},
@@ -51,17 +50,6 @@ def document(findings: Findings) -> Json:
         "measures": {tallied.name: _tallied(tallied) for tallied in findings.measures},
         "splits": {name: asdict(waterfall(facts)) for name, facts in findings.splits.items()},
         "provenance": request.provenance,
-    }
-
-
-def _levels(findings: Findings) -> Json:
-    """Give the levels, and those that would do where unrelated pairs reach them."""
-    options, better = findings.request.options, suggestion(findings)
-    return {
-        "hard": options.hard,
-        "soft": options.soft,
-        "suggested_hard": better.hard,
-        "suggested_soft": better.soft,
     }
 
 
@@ -120,26 +108,8 @@ def _benchmark(findings: Findings, finding: Finding) -> Json:
         "pool_minus_reference": _gain(findings, compared),
         "pool_samples": _measured(compared.measured),
         "leakage": [_source(found, len(compared.queries)) for found in finding.sources],
-        "unrelated_pairs": _chance(finding.chance),
+        "unrelated_pairs": unrelated_pairs(finding.chance),
         "pairs": [_pair(findings, compared, pair) for pair in compared.pairs],
-    }
-
-
-def _chance(found: ChancePairs | None) -> Json | None:
-    """Say how alike drawn pairs are, and the levels that keep a rate of them."""
-    if found is None:
-        return None
-    return {
-        "queries": found.queries,
-        "samples": found.samples,
-        "pairs": found.pairs,
-        "identical_left_out": found.left_out,
-        "quantiles": dict(zip(map(str, QUANTILES), found.quantiles, strict=False)),
-        "histogram": histogram(found.counts, SIMILARITIES),
-        "levels": [
-            {"rate": level.rate, "similarity": level.at, "standard_error": level.error}
-            for level in found.levels
-        ],
     }
 
 
@@ -152,7 +122,7 @@ def _set(findings: Findings, compared: Compared, name: str) -> Json | None:
         "answered": found.answered,
         "mean": found.mean,
         "quantiles": dict(zip(map(str, QUANTILES), found.quantiles, strict=False)),
-        "histogram": histogram(found.counts, SIMILARITIES),
+        "histogram": SIMILARITIES.described(found.counts),
         "queries_above": {str(t): int(np.count_nonzero(answers.nearest > t)) for t in findings.thresholds},
         "queries_above_reference": above_reference(compared, answers),
         "median_by_rank": list(answers.medians),
@@ -167,7 +137,7 @@ def _gain(findings: Findings, compared: Compared) -> Json | None:
     found = quantiles(gain[~np.isnan(gain)])
     return {
         "quantiles": dict(zip(map(str, QUANTILES), found, strict=False)),
-        "histogram": histogram(MARGINS.count(gain), MARGINS),
+        "histogram": MARGINS.described(MARGINS.count(gain)),
     }
 
 
@@ -176,8 +146,8 @@ def _measured(measured: Measured) -> Json:
         "measured": measured.samples,
         "above": {str(threshold): count for threshold, count in measured.above.items()},
         "margin_above_0": measured.over,
-        "similarity": histogram(measured.similarity, SIMILARITIES),
-        "margin": histogram(measured.margin, MARGINS),
+        "similarity": SIMILARITIES.described(measured.similarity),
+        "margin": MARGINS.described(measured.margin),
     }
 
 
@@ -191,16 +161,6 @@ def _column(column: Tally) -> Json:
     finite = {name: v if v is not None and math.isfinite(v) else None for name, v in numbers.items()}
     described = {"meaning": column.meaning, "type": column.type, "of": column.of}
     return described | {"measured": column.measured, "null": column.missing} | finite
-
-
-def histogram(counts: IntArray, grid: Grid) -> Json:
-    """Write bin counts without the empty bins at either end; bin j holds `(first + j * step, … + step]`."""
-    filled = np.flatnonzero(counts)
-    if not len(filled):
-        return {"first": 0.0, "step": 1 / STEPS_PER_UNIT, "counts": []}
-    start, stop = int(filled[0]), int(filled[-1]) + 1
-    first = float(grid.edges()[start])
-    return {"first": first, "step": 1 / STEPS_PER_UNIT, "counts": counts[start:stop].tolist()}
 
 
 def _source(found: Source, queries: int) -> Json:
