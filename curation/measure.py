@@ -111,6 +111,25 @@ class Measure(ABC):
         """
         return self
 
+    def check_beside(self, others: Mapping[str, Measure], where: str) -> None:  # noqa: B027 - most ask nothing
+        """Refuse a plan whose other measures, by name, do not go with this one; asked before anything is read.
+
+        Raises:
+            PlanError: With the place in the plan.
+        """
+
+    def phrases(self) -> tuple[str, ...]:
+        """List texts that it compares samples with.
+
+        The encoder's text tower embeds them once for the whole pool. The model then has them as `phrases`, `(n, d)`
+        float16 of unit norm, in order. A measure with phrases is not trained.
+        """
+        return ()
+
+    def width(self) -> int | None:
+        """How many numbers the vectors that it looks at must have; None where any will do."""
+        return None
+
     @abstractmethod
     def columns(self) -> tuple[Column, ...]:
         """Name the columns that it writes, at least one."""

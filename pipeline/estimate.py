@@ -20,6 +20,7 @@ from pipeline.execution.work import stage_module
 from pipeline.files.digests import sha256_of
 from pipeline.files.vectors import blocks
 from pipeline.measuring import encoder_name
+from pipeline.passes.fitting import check_measures
 from pipeline.passes.located import embeds_while_reading
 from pipeline.passes.reading import cached_encoder, embed_images
 from pipeline.plan import Plan, check_sources, check_weights
@@ -66,6 +67,7 @@ def estimate(plan: Plan, options: RunOptions) -> tuple[list[StageEstimate], Rate
     """
     check_sources(plan)
     run = open_run(plan, options)
+    check_measures(run)
     check_rules(run)
     done = _done(run)
     rates = probe(run, options)

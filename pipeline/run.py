@@ -28,6 +28,7 @@ from pipeline.execution.work import (
 from pipeline.files.inputs import Ledger
 from pipeline.files.storage import write_atomic
 from pipeline.output import moved_sets, prepare_output
+from pipeline.passes.fitting import check_measures
 from pipeline.passes.located import groups_of
 from pipeline.plan import (
     Plan,
@@ -113,6 +114,7 @@ def execute(plan: Plan, options: RunOptions, progress: Progress) -> RunContext:
     """
     check_sources(plan)
     run = open_run(plan, options)
+    check_measures(run)
     check_rules(run)
     with hold(run.out):
         prepare_output(run, options.overwrite)

@@ -5,7 +5,14 @@ from __future__ import annotations
 import sys
 from functools import cache
 
-from curation.classes._class_lists import IMAGENET_1K, NamedClasses, class_list, digest_of
+from curation.classes._class_lists import (
+    BUILT_IN,
+    IMAGENET_1K,
+    NamedClasses,
+    built_in_file,
+    class_list,
+    digest_of,
+)
 from curation.classes._matcher import Matcher
 from curation.classes._wordnet import wordnet_digest
 from curation.plugin_options import plugin_class
@@ -13,9 +20,11 @@ from indexes import registry
 from indexes.errors import UnknownNameError
 
 __all__ = [
+    "BUILT_IN",
     "IMAGENET_1K",
     "Matcher",
     "NamedClasses",
+    "built_in_file",
     "class_list",
     "digest_of",
     "kind_of_matcher",

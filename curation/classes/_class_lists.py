@@ -131,14 +131,7 @@ def _once(place: str) -> Any:
 
 def _read(source: str, where: str) -> list[bytes]:
     if source in BUILT_IN:
-        # Found without being imported: that would load torch.
-        package = find_spec("timm")
-        if package is None or package.origin is None:
-            raise PlanError(
-                f"{where} is {source!r}, which comes with timm, and timm is not installed: pip install timm"
-            )
-        folder = Path(package.origin).parent / "data" / "_info"
-        return [(folder / name).read_bytes() for name in (BUILT_IN[source], LEMMAS)]
+        return [built_in_file(name, f"{where} is {source!r}, which") for name in (BUILT_IN[source], LEMMAS)]
     try:
         return [Path(source).read_bytes()]
     except OSError as error:
@@ -146,3 +139,16 @@ def _read(source: str, where: str) -> list[bytes]:
             f"{where} is {source!r}, which cannot be read ({error.strerror}); it takes {', '.join(BUILT_IN)}, or the "
             f"path of a file with {FORMS}"
         ) from None
+
+
+def built_in_file(name: str, where: str) -> bytes:
+    """Read one of the files of ImageNet's synsets that come with timm.
+
+    Raises:
+        PlanError: If timm is not installed.
+    """
+    # Found without being imported: that would load torch.
+    package = find_spec("timm")
+    if package is None or package.origin is None:
+        raise PlanError(f"{where} comes with timm, and timm is not installed: pip install timm")
+    return (Path(package.origin).parent / "data" / "_info" / name).read_bytes()

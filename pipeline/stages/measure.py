@@ -42,6 +42,7 @@ from pipeline.readers import Shard
 from pipeline.sets.parts import Part
 from pipeline.stages import train
 from pipeline.stages.groups import _waves
+from pipeline.stages.texts import phrase
 
 AFTER = ("thresholds",)
 
@@ -54,6 +55,7 @@ def plan(run: RunContext) -> Iterator[list[Work[Any, Any]]]:
     first = [_set_aside(run, part, found, encoder) for encoder in looked_at for part, found in pool]
     for level in run.levels():
         yield from train.waves(run, [one for one in level if one.measure.sample_rows()], pool)
+        yield from phrase.wave(run, [one for one in level if one.measure.phrases()])
         yield from _waves.before(run, [one for one in level if isinstance(one.measure, Grouped)], pool)
         yield [*first, *(_work(run, one, part, found) for one in level for part, found in pool)]
         if first:
@@ -127,8 +129,8 @@ def _work(run: RunContext, one: Instance, part: Part, shards: list[Shard]) -> Wo
         k, options = run.plan.neighbours, dict(engine.options)
         searching = Searching(query_identity(files), k, engine.backend, options, sampled)
         identity, settings = replace(identity, searching=searching), replace(settings, queries=files)
-    if one.measure.sample_rows():
-        learned = run.record("train", one.name)
+    if one.measure.sample_rows() or one.measure.phrases():
+        learned = run.record("train" if one.measure.sample_rows() else "phrase", one.name)
         identity = replace(identity, model=digests([learned])[0])
         settings = replace(settings, model=run.path(layout.model(one.name)))
     return _of_part(run, identity, settings, one.name)
@@ -140,7 +142,8 @@ def expect(run: RunContext, rates: Rates) -> Cost:
     looked_at = wanted_vectors(run)["pool"]
     width = width_of(run) if looked_at else 0
     learning = sum(bool(one.measure.sample_rows()) for one in run.instances().values())
-    units = parts * (len(run.instances()) + len(looked_at) + learning) + learning
+    comparing = sum(bool(one.measure.phrases()) for one in run.instances().values())
+    units = parts * (len(run.instances()) + len(looked_at) + learning) + learning + comparing
     reads = rows * width * 2 * sum(len(kinds) for kinds in looked_at.values())
     writes = rows * (TEXT_BYTES // 4 + SCORE_BYTES) * len(run.instances())
     seconds = rows * queries_of(run) * width / rates.products + reads / rates.read_bytes

@@ -16,6 +16,7 @@ import whole_runs
 
 pytestmark = pytest.mark.real_data
 PLANS = whole_runs.QUICKSTART.parent
+TINY = whole_runs.ROOT / "data_manifests" / "encoders" / "tiny"
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,6 @@ def pool(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             "URL": [f"https://example.org/{row}" for row in rows],
             "TEXT": captions,
             "NSFW": ["UNSURE" if row % 7 == 0 else "UNLIKELY" for row in rows],
-            "text_similarity": [similarity(row) for row in rows],
             "ocr": [row % 11 == 0 for row in rows],
         }
     )
@@ -45,12 +45,10 @@ def pool(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def similarity(row: int) -> float:
-    return 0.5 + (row * 37 % 50) / 100
-
-
 def run(cli: whole_runs.Run, plan: str, pool: Path, out: Path, **sets: str) -> None:
     given = {"pool.path": str(pool), "pool.format": "laion", "output": str(out)} | sets
+    if plan.startswith("laionet"):
+        given |= {"encoder.model": str(TINY), "encoder.pretrained": str(TINY / "open_clip_model.safetensors")}
     options = [item for key, value in given.items() for item in ("--set", f"{key}={json.dumps(value)}")]
     code, _, said = cli("run", str(PLANS / f"{plan}.yaml"), *options)
     assert code == 0, said
@@ -61,6 +59,14 @@ def rows_of(out: Path, split: str) -> list[int]:
         pq.read_table(path) for path in sorted((out / "splits" / split).glob("*.parquet"))
     )
     return sorted(int(url.rpartition("/")[2]) for url in table.column("url").to_pylist())
+
+
+def similarities(out: Path) -> dict[int, float]:
+    """The text similarity of each caption that names one class."""
+    found = pq.read_table(out / "measures/class_similarity/definition").to_pylist()
+    rows = pq.read_table(out / "samples/pool", columns=["uid", "url"]).to_pylist()
+    at = {row["uid"]: int(row["url"].rpartition("/")[2]) for row in rows}
+    return {at[each["uid"]]: each["similarity"] for each in found if each["similarity"] is not None}
 
 
 def labels(data: Path) -> dict[int, str | None]:
@@ -74,8 +80,10 @@ def test_laionet(cli: whole_runs.Run, data: Path, pool: Path, tmp_path: Path) ->
     one = [row for row, label in labels(data).items() if label is not None]
     assert len(one) == 459
     assert rows_of(tmp_path / "out", "one_class") == one
-    kept = [row for row in one if similarity(row) > 0.82 and row % 7 and row % 11]
-    assert 10 < len(kept) < len(one)
+    near = similarities(tmp_path / "out")
+    assert sorted(near) == one
+    kept = [row for row in one if near[row] > 0.82 and row % 7 and row % 11]
+    assert 0 < len(kept) < len(one)
     assert rows_of(tmp_path / "out", "laionet") == kept
 
 
@@ -85,7 +93,8 @@ def test_laionet_variants(cli: whole_runs.Run, data: Path, pool: Path, tmp_path:
     label = labels(data)
     safe = [row for row in label if label[row] is not None and row % 7]
     assert rows_of(tmp_path / "out", "safe") == safe
-    passing = {row for row in safe if similarity(row) >= 0.82}
+    near = similarities(tmp_path / "out")
+    passing = {row for row in safe if near[row] >= 0.82}
     gone = {label[row] for row in safe} - {label[row] for row in passing}
     for split in ("level_82", "diverse_82"):  # a size that is not there under-fills, and the run goes on
         level = set(rows_of(tmp_path / "out", split))

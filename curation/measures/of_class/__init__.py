@@ -1,0 +1,1 @@
+"""Measures of what a sample is of."""

@@ -1,0 +1,1 @@
+"""Stages that embed texts which are no captions of a set."""
