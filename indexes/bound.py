@@ -1,7 +1,7 @@
 """How far a screened score can be from the exact similarity, with its proof.
 
-Let s = x · q be the exact similarity, x' and q' the operands that the tile multiplies (x rounded to bfloat16, or x
-itself in float32), and a the tile's answer. With residuals r = x − x', t = q − q':
+Let s = x · q be the exact similarity, x' and q' the operands that the tile multiplies (x rounded to bfloat16 or to
+multiples of a power of two, or x itself in float32), and a the tile's answer. With residuals r = x − x', t = q − q':
 
     s − x'·q' = x'·t + r·q,     so by Cauchy and Schwarz     |s − x'·q'| <= ‖x'‖ ‖t‖ + ‖r‖ ‖q‖.
 
@@ -10,6 +10,10 @@ way a is a sum of d exact products with at most d roundings on the path of each,
 Hence (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1)
 
     |a − x'·q'| <= γ Σ |x'_i q'_i| <= γ ‖x'‖ ‖q'‖,     γ = (d + 2) u / (1 − (d + 2) u).
+
+Integers up to 2^15 have products whose sum int32 holds: a row's are scaled to a norm below 2^15, so by Cauchy and
+Schwarz no partial sum exceeds 2^30. Such a sum rounds once, when it becomes a float32; scaling it back by a power of
+two rounds nothing.
 
 u is taken as 2^-23, twice the unit roundoff, which covers truncating hardware as well as rounding to nearest.
 Denormals cannot occur: all terms are multiples of 2^-48, so flushing them changes nothing.

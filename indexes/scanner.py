@@ -23,8 +23,8 @@ class ScanOptions:
         device: `auto`, `cpu`, `cuda` or `cuda:<number>`.
         threads: CPU threads; None takes what this process may use.
         memory_limit: Bytes that a scanner may hold besides the queries and blocks that it is given.
-        bfloat16: Whether the exact engine may screen in bfloat16 where the processor multiplies it; the answers
-            are the same.
+        bfloat16: Whether the exact engine may screen in bfloat16, or in int16, where the processor multiplies them
+            faster than float32; the answers are the same.
         count_over: Whether to count, per sample and benchmark, the queries whose threshold it exceeds. An approximate
             backend counts those that it found.
 

@@ -74,7 +74,8 @@ class Question(NamedTuple):
         first: Panel to go on with.
         last: End of the range.
         error: Bound of `indexes.bound`.
-        bfloat16: Which tile to use.
+        form: What the tile multiplies (`kernel.FLOAT32` and those beside it).
+        scale: What a product of integers is multiplied by.
         margins: Whether margins are asked.
         counting: Whether every margin above zero is.
     """
@@ -84,7 +85,8 @@ class Question(NamedTuple):
     first: int
     last: int
     error: float
-    bfloat16: bool
+    form: int
+    scale: float
     margins: bool
     counting: bool
 

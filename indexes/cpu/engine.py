@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from indexes.bound import error_bound
 from indexes.cpu.blocks import MOST_RANKS, NO_QUERY, OFFER, ROW, Exact, PanelMaxima, Question, Scratch
-from indexes.cpu.kernel import COLUMNS, HAS_BFLOAT16, ROWS
+from indexes.cpu.kernel import COLUMNS, FLOAT32, NARROW, ROWS
 from indexes.cpu.nearest import ENTRY, as_neighbours, evaluate, insert, no_neighbours
 from indexes.cpu.packing import Sizes, aligned, hold, pack, padded_bits, padded_width, units_of
 from indexes.cpu.primitives import CHUNK
@@ -52,9 +52,9 @@ class Layout:
     rows: int
     offers: int
 
-    def bytes(self, width: int, bfloat16: bool) -> int:
+    def bytes(self, width: int, form: int) -> int:
         """Working memory of all threads."""
-        per_row = 4 * units_of(width, bfloat16) + 2 * padded_width(width) + 2 * (ROW.itemsize + 4)
+        per_row = 4 * units_of(width, form) + 2 * padded_width(width) + 2 * (ROW.itemsize + 4)
         return self.threads * (self.rows * per_row + OFFER.itemsize * self.offers)
 
 
@@ -87,9 +87,9 @@ class ExactScanner:
     """Scan on the CPU with decisions equal to float64's."""
 
     def __init__(self, queries: Queries, options: ScanOptions) -> None:
-        self._queries, self._bfloat16 = queries, options.bfloat16 and HAS_BFLOAT16
-        self._layout = fit_layout(queries, options, self._bfloat16)
-        self._held, self._sizes = hold(queries, self._bfloat16)
+        self._queries, self._form = queries, NARROW if options.bfloat16 else FLOAT32
+        self._layout = fit_layout(queries, options, self._form)
+        self._held, self._sizes = hold(queries, self._form)
         self._nearest = no_neighbours(len(queries.vectors), options.k)
         self._blocks = [self._scratch() for _ in range(self._layout.threads)]
         self._count_over, self._lock = options.count_over, threading.Lock()
@@ -151,13 +151,14 @@ class ExactScanner:
         """
         bits = padded_bits(stream.samples[item.low : item.high])
         rows = item.high - item.low
-        sizes = Sizes(*pack(bits, np.arange(rows, dtype=np.int32), self._bfloat16, block.panels))
+        sizes = Sizes(*pack(bits, np.arange(rows, dtype=np.int32), self._form, block.panels))
         if sizes.bad >= 0:
             raise _bad_row(stream.samples, item.low + sizes.bad)
         error = error_bound(sizes, self._sizes, self._queries.width, self._steepest)
         margins = self._queries.thresholds is not None
         counting = margins and self._count_over
-        work = Question(rows, item.first, item.first, item.last, error, self._bfloat16, margins, counting)
+        scale = 1 / (sizes.scale * self._sizes.scale)
+        work = Question(rows, item.first, item.first, item.last, error, self._form, scale, margins, counting)
         stride, least = 2 * bits.shape[1], -error if counting else np.inf
         addresses = (bits.ctypes.data, self._held.exact.ctypes.data)
         exact = Exact(*addresses, stride, bits.shape[1] // CHUNK, error, least)
@@ -199,14 +200,14 @@ class ExactScanner:
         return Scores(similarity, nearest, margin, margin_query, over)
 
 
-def fit_layout(queries: Queries, options: ScanOptions, bfloat16: bool) -> Layout:
+def fit_layout(queries: Queries, options: ScanOptions, form: int) -> Layout:
     """Choose the largest blocks that the memory limit holds, and fewer threads where it must be.
 
     Raises:
         BadInputError: If not even one block of one tile fits.
     """
     size, width = queries.vectors.shape
-    units = units_of(width, bfloat16)
+    units = units_of(width, form)
     held = (size + COLUMNS * len(queries.names)) * (4 * units + 12) + size * ENTRY.itemsize * options.k
     held += size * 2 * padded_width(width) if padded_width(width) != width else 0
     most = max(1, min(64, MOST_BYTES // (4 * units * ROWS)))
@@ -215,11 +216,9 @@ def fit_layout(queries: Queries, options: ScanOptions, bfloat16: bool) -> Layout
             needed = 2 * tiles * ROWS * COLUMNS
             for offers in (max(MOST_OFFERS, needed), needed):
                 layout = Layout(threads, tiles * ROWS, offers)
-                if held + layout.bytes(width, bfloat16) <= options.memory_limit:
+                if held + layout.bytes(width, form) <= options.memory_limit:
                     return layout
-    check_memory(
-        held + layout.bytes(width, bfloat16), options.memory_limit, f"{size} queries of width {width}"
-    )
+    check_memory(held + layout.bytes(width, form), options.memory_limit, f"{size} queries of width {width}")
     return layout
 
 

@@ -2,12 +2,12 @@
 
 One call multiplies `ROWS` samples by `COLUMNS` queries, keeps all products in registers over the whole width, and
 compares them there with what is known already, so that the score matrix never reaches memory unless something in
-the tile may matter. Operands are packed in units of four bytes: one float32, or two neighbouring bfloat16.
+the tile may matter. Operands are packed in units of four bytes: one float32, or two neighbouring bfloat16 or int16.
 
 Why its answers hold: a product is the sum of `width` terms in one lane, fused, one rounding after the other, as
-`indexes.bound` counts them; cuts, levels and floors are compared in float32, with the few roundings that are counted
-there too. A comparison with NaN is false, but `packing.pack` refused such rows. Nothing is stored where the answer
-is zero: the tile in memory is then an older one's.
+`indexes.bound` counts them, or a sum of integers, which does not round until it becomes a float32; cuts, levels and
+floors are compared in float32, with the few roundings that are counted there too. A comparison with NaN is false, but
+`packing.pack` refused such rows. Nothing is stored where the answer is zero: the tile in memory is then an older one's.
 
 What is marked `no cover` here runs only while numba compiles, and so not when its cache is warm.
 """
@@ -38,11 +38,22 @@ def features_compiled_for() -> dict[str, bool]:
 _FEATURES: Final = features_compiled_for()
 HAS_BFLOAT16: Final = bool(_FEATURES.get("avx512bf16") and _FEATURES.get("avx512f"))
 _WIDE: Final = bool(_FEATURES.get("avx512f"))
+HAS_INT16: Final = bool(_FEATURES.get("avx2")) and not _WIDE
+"""Whether pairs of int16 are multiplied and added at twice the rate of float32: AVX2's vpmaddwd and vpaddd use
+other ports than its float units. With AVX-512 they gain nothing over bfloat16."""
 LANES: Final = 16 if _WIDE else 8
-ROWS: Final = 9 if _WIDE else 4
-VECTORS: Final = 3
+ROWS: Final = 9 if _WIDE else 6
+VECTORS: Final = 3 if _WIDE else 2
 COLUMNS: Final = LANES * VECTORS
-"""9 × 3 accumulators, 3 operands and a broadcast fill the 32 registers of AVX-512; 4 × 3 the 16 of AVX2."""
+"""9 × 3 accumulators, 3 operands and a broadcast fill the 32 registers of AVX-512; 6 × 2, 2, one and a product the 16
+of AVX2."""
+
+FLOAT32: Final = 0
+BFLOAT16: Final = 1
+INT16: Final = 2
+"""What a tile multiplies."""
+NARROW: Final = BFLOAT16 if HAS_BFLOAT16 else INT16 if HAS_INT16 else FLOAT32
+"""The fastest of them on this processor."""
 
 MARGIN_BIT: Final = 16
 COLUMN_BIT: Final = 32
@@ -62,6 +73,7 @@ class _BFloat(ir.Type):  # type: ignore[misc]  # pragma: no cover
 
 
 _VB = ir.VectorType(_BFloat(), 2 * LANES)
+_VS = ir.VectorType(_I16, 2 * LANES)
 
 
 def compiled(function: _Function) -> _Function:
@@ -111,10 +123,13 @@ class Emitter:  # pragma: no cover
         function = _declare(self.builder.module, name, kind, [operand.type for operand in operands])
         return self.builder.call(function, operands, fastmath=flags)
 
-    def multiply_add(self, total: ir.Value, left: ir.Value, right: ir.Value, bfloat16: bool) -> ir.Value:
-        """Add products of one unit per lane: a float32, or two bfloat16."""
+    def multiply_add(self, total: ir.Value, left: ir.Value, right: ir.Value, form: int) -> ir.Value:
+        """Add products of one unit per lane: a float32, or two bfloat16 or int16."""
         cast_to = self.builder.bitcast
-        if bfloat16:
+        if form == INT16:
+            pairs = self.call("llvm.x86.avx2.pmadd.wd", _VI, [cast_to(left, _VS), cast_to(right, _VS)])
+            return self.builder.add(total, pairs)
+        if form == BFLOAT16:
             operands = [total, cast_to(left, _VB), cast_to(right, _VB)]
             return self.call("llvm.x86.avx512bf16.dpbf16ps.512", _VF, operands)
         operands = [cast_to(left, _VF), cast_to(right, _VF), total]
@@ -135,7 +150,7 @@ class Emitter:  # pragma: no cover
 
 
 def _products(
-    emit: Emitter, left: ir.Value, right: ir.Value, units: ir.Value, bfloat16: bool
+    emit: Emitter, left: ir.Value, right: ir.Value, units: ir.Value, form: int
 ) -> list[list[ir.Value]]:  # pragma: no cover
     """Loop over the width with all accumulators in registers.
 
@@ -143,18 +158,19 @@ def _products(
     once per step for all rows, a sample's unit is broadcast once for all its vectors of queries.
     """
     builder = emit.builder
+    kind, zero = (_VI, 0) if form == INT16 else (_VF, 0.0)
     entry = builder.block
     loop, done = builder.append_basic_block("loop"), builder.append_basic_block("done")
     builder.branch(loop)
     builder.position_at_end(loop)
     index, pa, pb = builder.phi(_I64), builder.phi(_I64), builder.phi(_I64)
-    totals = [[builder.phi(_VF) for _ in range(VECTORS)] for _ in range(ROWS)]
+    totals = [[builder.phi(kind) for _ in range(VECTORS)] for _ in range(ROWS)]
     queries = [emit.load(pb, 4 * LANES * column, _VI, 4 * LANES) for column in range(VECTORS)]
     sums = []
     for row in range(ROWS):
         sample = emit.splat(emit.load(pa, 4 * row, _I32), _VI)
         sums.append(
-            [emit.multiply_add(t, sample, q, bfloat16) for t, q in zip(totals[row], queries, strict=True)]
+            [emit.multiply_add(t, sample, q, form) for t, q in zip(totals[row], queries, strict=True)]
         )
     steps = [(index, ir.Constant(_I64, 0), 1), (pa, left, 4 * ROWS), (pb, right, 4 * COLUMNS)]
     following = [builder.add(phi, ir.Constant(_I64, step)) for phi, _, step in steps]
@@ -162,7 +178,7 @@ def _products(
         phi.add_incoming(start, entry)
         phi.add_incoming(value, loop)
     for before, after in zip(chain(*totals), chain(*sums), strict=True):
-        before.add_incoming(ir.Constant(_VF, [0.0] * LANES), entry)
+        before.add_incoming(ir.Constant(kind, [zero] * LANES), entry)
         before.add_incoming(after, loop)
     builder.cbranch(builder.icmp_unsigned("<", following[0], units), loop, done)
     builder.position_at_end(done)
@@ -202,13 +218,16 @@ def _column_hits(
     return builder.shl(builder.zext(hit, _I64), ir.Constant(_I64, COLUMN_BIT))
 
 
-def _define_tile(function: ir.Function, bfloat16: bool) -> None:  # pragma: no cover
+def _define_tile(function: ir.Function, form: int) -> None:  # pragma: no cover
     """Body of the tile: products, comparisons, and a store of the products where something was found."""
     function.linkage = "internal"
     function.attributes.add("noinline")
-    left, right, units, cuts, levels, floors, out, error = function.args
+    left, right, units, cuts, levels, floors, out, error, scale = function.args
     emit = Emitter(ir.IRBuilder(function.append_basic_block("entry")))
-    sums = _products(emit, left, right, units, bfloat16)
+    sums = _products(emit, left, right, units, form)
+    if form == INT16:
+        by = emit.splat(scale, _VF)
+        sums = [[emit.builder.fmul(emit.builder.sitofp(v, _VF), by) for v in row] for row in sums]
     thresholds = [emit.load(levels, 4 * LANES * column, _VF) for column in range(VECTORS)]
     answer = _row_hits(emit, sums, cuts, thresholds)
     answer = emit.builder.or_(answer, _column_hits(emit, sums, floors, error))
@@ -219,26 +238,36 @@ def _define_tile(function: ir.Function, bfloat16: bool) -> None:  # pragma: no c
     emit.builder.ret(answer)
 
 
-def _tile(bfloat16: bool) -> Any:
-    name = "nearfar_tile_bfloat16" if bfloat16 else "nearfar_tile_float32"
-
+def _tile(form: int, name: str, there: bool) -> Any:
     def generate(  # pragma: no cover
         context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any
     ) -> ir.Value:
-        if bfloat16 and not HAS_BFLOAT16:
+        if not there:
             return ir.Constant(_I64, 0)
-        function = _declare(builder.module, name, _I64, [_I64] * 7 + [_FLOAT])
+        function = _declare(builder.module, f"nearfar_tile_{name}", _I64, [_I64] * 7 + [_FLOAT] * 2)
         if function.is_declaration:
-            _define_tile(function, bfloat16)
+            _define_tile(function, form)
         return builder.call(function, arguments)
 
     def typed(
-        context: Any, left: Any, right: Any, units: Any, cuts: Any, levels: Any, floors: Any, out: Any, e: Any
+        context: Any,
+        left: Any,
+        right: Any,
+        units: Any,
+        cuts: Any,
+        levels: Any,
+        floors: Any,
+        out: Any,
+        e: Any,
+        s: Any,
     ) -> Any:
-        return types.int64(*[types.int64] * 7, types.float32), generate
+        return types.int64(*[types.int64] * 7, types.float32, types.float32), generate
 
     return intrinsic(typed)
 
 
-tile_bfloat16: Any = _tile(True)
-tile_float32: Any = _tile(False)
+tile_float32: Any = _tile(FLOAT32, "float32", True)
+tile_bfloat16: Any = _tile(BFLOAT16, "bfloat16", HAS_BFLOAT16)
+tile_int16: Any = _tile(INT16, "int16", HAS_INT16)
+"""Bits of what a tile of products holds, by the addresses of both operands, their units, the addresses of cuts, levels,
+floors and of the products' place, the bound e, and what a product of integers is multiplied by."""

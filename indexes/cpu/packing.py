@@ -8,11 +8,14 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from indexes.cpu.kernel import COLUMNS, compiled
+from indexes.cpu.kernel import BFLOAT16, COLUMNS, FLOAT32, INT16, compiled
 from indexes.cpu.primitives import CHUNK, widen
 from indexes.queries import MAX_NORM, Queries
 
-BFLOAT16_UNIT = 2
+PAIR = 2
+"""Narrow elements in a unit."""
+MOST = 32767.0
+"""Largest int16. A row's integers have this norm or a lower one, so 2^30 bounds their products' sums in int32."""
 NEVER = np.float32(1e30)
 """A threshold that no sample comes near to."""
 
@@ -47,12 +50,14 @@ class Sizes(NamedTuple):
         packed: Of the vectors as the tile sees them.
         residual: Of the differences.
         bad: First row whose norm is not finite or not below `MAX_NORM`, or -1.
+        scale: What one is, as an integer; a power of two, so that dividing by it rounds nothing. 1 for floats.
     """
 
     whole: float
     packed: float
     residual: float
     bad: int
+    scale: float
 
 
 def padded_width(width: int) -> int:
@@ -60,9 +65,9 @@ def padded_width(width: int) -> int:
     return -(-width // CHUNK) * CHUNK
 
 
-def units_of(width: int, bfloat16: bool) -> int:
+def units_of(width: int, form: int) -> int:
     """Operands of four bytes per row."""
-    return -(-width // BFLOAT16_UNIT) if bfloat16 else width
+    return width if form == FLOAT32 else -(-width // PAIR)
 
 
 def padded_bits(vectors: NDArray[np.float16]) -> NDArray[np.uint16]:
@@ -83,7 +88,7 @@ def aligned(shape: tuple[int, ...]) -> NDArray[np.int32]:
     return raw[start : start + size].view(np.int32).reshape(shape)
 
 
-def hold(queries: Queries, bfloat16: bool) -> tuple[Held, Sizes]:
+def hold(queries: Queries, form: int) -> tuple[Held, Sizes]:
     """Pack the queries; each segment begins a new panel."""
     sizes = np.diff(queries.starts)
     counts = -(-sizes // COLUMNS)
@@ -99,8 +104,8 @@ def hold(queries: Queries, bfloat16: bool) -> tuple[Held, Sizes]:
     floor[filling] = np.inf
     thresholds = queries.thresholds if queries.thresholds is not None else np.zeros(len(queries.vectors))
     exact = padded_bits(queries.vectors)
-    panels = aligned((len(segment), units_of(queries.width, bfloat16), COLUMNS))
-    packed = Sizes(*pack(exact, column, bfloat16, panels))
+    panels = aligned((len(segment), units_of(queries.width, form), COLUMNS))
+    packed = Sizes(*pack(exact, column, form, panels))
     level = thresholds[column].astype(np.float32)
     level[filling] = NEVER
     return Held(panels, segment, column, level, floor, exact, thresholds), packed
@@ -134,10 +139,49 @@ def _square(wide: NDArray[np.float32]) -> Any:  # pragma: no cover - runs as mac
     return whole
 
 
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True, fastmath={"reassoc", "contract"})
+def _whole_numbers(
+    wide: NDArray[np.float32], scale: Any, narrow: NDArray[np.float32], out: NDArray[np.int32]
+) -> tuple[Any, Any, Any]:  # pragma: no cover - runs as machine code
+    """Round float32 to integers of 1 / scale, and sum the squares of whole, packed and residual."""
+    whole, packed, residual, back = np.float32(0), np.float32(0), np.float32(0), np.float32(1) / scale
+    for i in range(wide.shape[0]):
+        narrow[i] = np.rint(wide[i] * scale)
+        out[i] = np.int32(narrow[i])
+    for i in range(wide.shape[0]):
+        near = narrow[i] * back
+        lost = wide[i] - near
+        whole += wide[i] * wide[i]
+        packed += near * near
+        residual += lost * lost
+    return whole, packed, residual
+
+
+@compiled
+def scale_of(exact: NDArray[np.uint16], rows: NDArray[np.int32]) -> float:  # pragma: no cover - machine code
+    """Largest power of two by which no row of `(n, padded width)` float16 bits is longer than `MOST`.
+
+    It is 1 where a row is too long to be taken.
+    """
+    width = exact.shape[1]
+    wide = np.empty(width, np.float32)
+    start, target = np.int64(exact.ctypes.data), np.int64(wide.ctypes.data)
+    largest = np.float32(1e-9)
+    for index in range(rows.shape[0]):
+        widen(start + 2 * width * rows[index], target, np.int64(width // CHUNK))
+        square = _square(wide)
+        if not square < MAX_NORM * MAX_NORM:
+            return 1.0
+        largest = max(largest, square)
+    # Rounding adds sqrt(width) / 2 to the norm of the integers at most.
+    room = (MOST - np.sqrt(width)) / np.sqrt(largest * (1.0 + max(2.0**-8, width * 2.0**-22)))
+    return float(2.0 ** np.floor(np.log2(room)))
+
+
 @compiled
 def pack(
-    exact: NDArray[np.uint16], rows: NDArray[np.int32], bfloat16: bool, out: NDArray[np.int32]
-) -> tuple[float, float, float, int]:  # pragma: no cover - runs as machine code
+    exact: NDArray[np.uint16], rows: NDArray[np.int32], form: int, out: NDArray[np.int32]
+) -> tuple[float, float, float, int, float]:  # pragma: no cover - runs as machine code
     """Pack `exact[rows]` into panels `(m, units, lanes)`; missing lanes of the last panel become zero.
 
     The sums of squares are taken in float32 in any order: d terms lose less than d · 2^-23 of the sum, so a
@@ -145,16 +189,21 @@ def pack(
     """
     units, lanes, width = out.shape[1], out.shape[2], exact.shape[1]
     wide, narrow = np.empty(width, np.float32), np.empty(width, np.float32)
-    bits, short = wide.view(np.uint32), narrow.view(np.uint32)
+    bits, short, numbers = wide.view(np.uint32), narrow.view(np.uint32), np.empty(width, np.int32)
     start, target = np.int64(exact.ctypes.data), np.int64(wide.ctypes.data)
     largest, bad = np.zeros(3, np.float64), -1
+    scale = scale_of(exact, rows) if form == INT16 else 1.0
     for index in range(rows.shape[0]):
         widen(start + 2 * width * rows[index], target, np.int64(width // CHUNK))
         panel, lane = index // lanes, index % lanes
-        if bfloat16:
+        if form == BFLOAT16:
             whole, packed, residual = _rounded(wide, bits, narrow, short)
             for i in range(units):
                 out[panel, i, lane] = np.int32((short[2 * i] >> np.uint32(16)) | short[2 * i + 1])
+        elif form == INT16:
+            whole, packed, residual = _whole_numbers(wide, np.float32(scale), narrow, numbers)
+            for i in range(units):
+                out[panel, i, lane] = np.int32((numbers[2 * i] & 0xFFFF) | (numbers[2 * i + 1] << 16))
         else:
             whole, residual = _square(wide), np.float32(0)
             packed = whole
@@ -168,4 +217,4 @@ def pack(
     if rows.shape[0] % lanes:
         out[rows.shape[0] // lanes, :, rows.shape[0] % lanes :] = 0
     largest = np.sqrt(largest * (1.0 + max(2.0**-8, exact.shape[1] * 2.0**-22)))
-    return largest[0], largest[1], largest[2], bad
+    return largest[0], largest[1], largest[2], bad, scale

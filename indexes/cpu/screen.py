@@ -22,14 +22,17 @@ from numpy.typing import NDArray
 
 from indexes.cpu.blocks import KEPT, NO_QUERY, Exact, PanelMaxima, Question, Scratch
 from indexes.cpu.kernel import (
+    BFLOAT16,
     COLUMN_BIT,
     COLUMNS,
+    INT16,
     MARGIN_BIT,
     ROWS,
     compiled,
     inlined,
     tile_bfloat16,
     tile_float32,
+    tile_int16,
 )
 from indexes.cpu.offers import note_columns, thin
 from indexes.cpu.packing import Held
@@ -188,6 +191,7 @@ def _sweep(
     columns, thresholds, first = held.column, held.thresholds, queries * COLUMNS
     cut, rows, offers = block.cut, block.rows, block.offers
     units, micro = np.int64(held.panels.shape[1]), -(-work.rows // ROWS)
+    scale = np.float32(work.scale)
     lines, error, tile = units * COLUMNS // 16, np.float32(work.error), np.int64(block.tile.ctypes.data)
     right, left = np.int64(held.panels[queries:].ctypes.data), np.int64(block.panels.ctypes.data)
     level, floor = np.int64(held.level[first:].ctypes.data), np.int64(held.floor[first:].ctypes.data)
@@ -199,10 +203,12 @@ def _sweep(
         for line in range(panel * lines // micro, (panel + 1) * lines // micro):
             prefetch(right + 64 * (lines + line))
         a, at = left + 4 * ROWS * units * panel, at_cut + 8 * ROWS * panel
-        if work.bfloat16:
-            hits = tile_bfloat16(a, right, units, at, level, floor, tile, error)
+        if work.form == INT16:
+            hits = tile_int16(a, right, units, at, level, floor, tile, error, scale)
+        elif work.form == BFLOAT16:
+            hits = tile_bfloat16(a, right, units, at, level, floor, tile, error, scale)
         else:
-            hits = tile_float32(a, right, units, at, level, floor, tile, error)
+            hits = tile_float32(a, right, units, at, level, floor, tile, error, scale)
         if hits >> COLUMN_BIT:
             place = (panel * ROWS, min(ROWS, work.rows - panel * ROWS), first)
             count = note_columns(tile, floor, offers, place, count, work.error)

@@ -15,39 +15,53 @@ from vector_worlds import clustered, packed, truth, uids_of, unit
 
 from indexes.bound import error_bound
 from indexes.cpu.engine import ExactScanner, fit_layout
-from indexes.cpu.kernel import COLUMNS, HAS_BFLOAT16, ROWS, compiled, tile_bfloat16, tile_float32
+from indexes.cpu.kernel import (
+    BFLOAT16,
+    COLUMNS,
+    FLOAT32,
+    HAS_BFLOAT16,
+    HAS_INT16,
+    INT16,
+    ROWS,
+    compiled,
+    tile_bfloat16,
+    tile_float32,
+    tile_int16,
+)
 from indexes.cpu.packing import Sizes, aligned, hold, pack, padded_bits, units_of
 from indexes.errors import BadInputError, DataError
 from indexes.queries import Queries
 from indexes.scanner import ScanOptions
 
-both_tiles = pytest.mark.parametrize("bfloat16", [True, False] if HAS_BFLOAT16 else [False])
+FORMS = [FLOAT32, *([BFLOAT16] if HAS_BFLOAT16 else []), *([INT16] if HAS_INT16 else [])]
+all_tiles = pytest.mark.parametrize("form", FORMS)
 
 
 @compiled
-def one_tile(places: NDArray[np.int64], bfloat16: bool) -> int:
+def one_tile(places: NDArray[np.int64], form: int, scale: float) -> int:
     left, right, units, cut, level, floor, out = places
-    if bfloat16:
-        return tile_bfloat16(left, right, units, cut, level, floor, out, np.float32(0))
-    return tile_float32(left, right, units, cut, level, floor, out, np.float32(0))
+    error, by = np.float32(0), np.float32(scale)
+    if form == BFLOAT16:
+        return tile_bfloat16(left, right, units, cut, level, floor, out, error, by)
+    if form == INT16:
+        return tile_int16(left, right, units, cut, level, floor, out, error, by)
+    return tile_float32(left, right, units, cut, level, floor, out, error, by)
 
 
-def screened(
-    samples: NDArray[np.float16], vectors: NDArray[np.float16], bfloat16: bool, cut: float = -np.inf
-):
+def screened(samples: NDArray[np.float16], vectors: NDArray[np.float16], form: int, cut: float = -np.inf):
     """Products of `ROWS` samples and `COLUMNS` queries as the tile gives them, its answer, and the bound."""
     width = samples.shape[1]
-    units = units_of(width, bfloat16)
+    units = units_of(width, form)
     left, right = aligned((1, units, ROWS)), aligned((1, units, COLUMNS))
-    of_samples = Sizes(*pack(padded_bits(samples), np.arange(ROWS, dtype=np.int32), bfloat16, left))
-    of_queries = Sizes(*pack(padded_bits(vectors), np.arange(COLUMNS, dtype=np.int32), bfloat16, right))
+    of_samples = Sizes(*pack(padded_bits(samples), np.arange(ROWS, dtype=np.int32), form, left))
+    of_queries = Sizes(*pack(padded_bits(vectors), np.arange(COLUMNS, dtype=np.int32), form, right))
     cuts = np.full((2, ROWS), cut, np.float32)
     levels, floors = np.full(COLUMNS, 100, np.float32), np.full(COLUMNS, 100, np.float32)
     out = np.full((ROWS, COLUMNS), np.nan, np.float32)
     arrays = (left, right, cuts, levels, floors, out)
     at = [array.ctypes.data for array in arrays]
     places = np.array([at[0], at[1], units, *at[2:]], np.int64)
-    hits = one_tile(places, bfloat16)
+    hits = one_tile(places, form, 1 / (of_samples.scale * of_queries.scale))
     return out, hits, error_bound(of_samples, of_queries, width, 1.0)
 
 
@@ -62,36 +76,36 @@ def adversaries(width: int) -> list[NDArray[np.float16]]:
     return [*blocks, blocks[0] * np.float16(4), blocks[0] * np.float16(1e-4), np.zeros_like(blocks[0])]
 
 
-@both_tiles
+@all_tiles
 @pytest.mark.parametrize("width", [1, 7, 64, 513, 1024])
-def test_no_screened_score_is_farther_off_than_the_bound(width: int, bfloat16: bool) -> None:
+def test_no_screened_score_is_farther_off_than_the_bound(width: int, form: int) -> None:
     blocks = adversaries(width)
     for left in blocks:
         for right in blocks:
             samples, vectors = left[:ROWS], right[:COLUMNS]
-            found, _, bound = screened(samples, vectors, bfloat16)
+            found, _, bound = screened(samples, vectors, form)
             exact = samples.astype(np.float64) @ vectors.astype(np.float64).T
             assert np.abs(found - exact).max() <= bound
 
 
-@both_tiles
-def test_the_bound_is_of_the_size_that_was_promised(bfloat16: bool) -> None:
+@all_tiles
+def test_the_bound_is_of_the_size_that_was_promised(form: int) -> None:
     block = adversaries(512)[0]
-    _, _, bound = screened(block[:ROWS], block[:COLUMNS], bfloat16)
-    assert bound < (0.0045 if bfloat16 else 7e-5)
+    _, _, bound = screened(block[:ROWS], block[:COLUMNS], form)
+    assert bound < {FLOAT32: 7e-5, BFLOAT16: 0.0045, INT16: 0.0011}[form]
 
 
-@both_tiles
-def test_a_tile_below_its_cuts_answers_nothing_and_stores_nothing(bfloat16: bool) -> None:
+@all_tiles
+def test_a_tile_below_its_cuts_answers_nothing_and_stores_nothing(form: int) -> None:
     block = adversaries(64)[0]
-    found, hits, _ = screened(block[:ROWS], block[:COLUMNS], bfloat16, cut=50.0)
+    found, hits, _ = screened(block[:ROWS], block[:COLUMNS], form, cut=50.0)
     assert hits == 0
     assert np.isnan(found).all()
 
 
 def test_filling_columns_repeat_the_last_query_of_their_segment() -> None:
     vectors = clustered(1, COLUMNS + 3, 20)
-    held, sizes = hold(packed((COLUMNS + 1, 2), vectors, True), False)
+    held, sizes = hold(packed((COLUMNS + 1, 2), vectors, True), FLOAT32)
     assert held.segment.tolist() == [0, 0, 1]
     assert held.column[: COLUMNS + 1].tolist() == list(range(COLUMNS + 1))
     assert set(held.column[COLUMNS + 1 : 2 * COLUMNS].tolist()) == {COLUMNS}
@@ -123,12 +137,10 @@ def test_smaller_memory_means_smaller_blocks_and_the_same_answer(limit: int, bfl
 
 def test_layout_takes_fewer_threads_before_it_gives_up() -> None:
     queries = packed((200,), clustered(1, 200, 64), True)
-    options = [ScanOptions(threads=4, memory_limit=limit) for limit in range(1_000_000, 200_000, -50_000)]
-    layouts = [
-        fit_layout(queries, some, True) for some in [*options, ScanOptions(threads=4, memory_limit=130_000)]
-    ]
-    with pytest.raises(BadInputError, match="too small"):
-        fit_layout(queries, ScanOptions(memory_limit=50_000), True)
+    layouts = []
+    with pytest.raises(BadInputError, match="too small"):  # noqa: PT012 - how small depends on the tile
+        for limit in range(1_000_000, 0, -10_000):
+            layouts.append(fit_layout(queries, ScanOptions(threads=4, memory_limit=limit), FORMS[-1]))
     threads = [layout.threads for layout in layouts]
     assert threads[0] == 4
     assert threads[-1] < 4
