@@ -68,7 +68,7 @@ def timed(cluster: NDArray[np.float16], number: int, times: Times) -> None:
 
     times["torch"].append(spent(theirs))
     times["nearfar"].append(spent(lambda: found.append(nearest_earlier(cluster, uids, order, OPTIONS))))
-    times["thinning"].append(spent(lambda: farthest_first(cluster, uids, 1 << 30)))
+    times["thinning"].append(spent(lambda: farthest_first(cluster, uids, OPTIONS)))
     if np.abs(np.maximum(found[2].similarity, 0) - found[0].numpy()).max() > FLOAT32_ERROR:
         raise SystemExit("the answers differ; the speed says nothing")
 

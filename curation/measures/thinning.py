@@ -50,5 +50,5 @@ class Thinning(Grouped):
 
     def whole(self, group: Block, options: ScanOptions) -> Columns:
         """Order the group."""
-        found = farthest_first(group.vectors["image"], group.uids, options.memory_limit)
+        found = farthest_first(group.vectors["image"], group.uids, options)
         return {"level": np.maximum(found.level, FIRST), "place": found.place}

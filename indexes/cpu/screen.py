@@ -51,7 +51,7 @@ def similarity(exact: Exact, row: int, query: int) -> float:  # pragma: no cover
 
 
 @inlined
-def _resolve(
+def resolve(
     exact: Exact,
     column: NDArray[np.int32],
     thresholds: NDArray[np.float64],
@@ -89,7 +89,7 @@ def _resolve(
 
 
 @inlined
-def _note_row(
+def note_row(
     at: tuple[Any, Any],
     known: Any,
     cut: NDArray[np.float32],
@@ -146,7 +146,7 @@ def _begin(
 
 
 @inlined
-def _announce(
+def announce(
     exact: Exact, column: NDArray[np.int32], known: Any, cut: float
 ) -> None:  # pragma: no cover - machine code
     """Bring the queries that a row's candidates need into the cache."""
@@ -166,8 +166,8 @@ def _finish(
     for kind in range(1 + work.margins):
         for row in range(work.rows):
             ahead = min(row + _AHEAD, work.rows - 1)
-            _announce(exact, column, rows[kind, ahead], cut[ahead // ROWS, kind, ahead % ROWS])
-            _resolve(exact, column, thresholds, rows, cut, (row // ROWS, kind, row % ROWS))
+            announce(exact, column, rows[kind, ahead], cut[ahead // ROWS, kind, ahead % ROWS])
+            resolve(exact, column, thresholds, rows, cut, (row // ROWS, kind, row % ROWS))
             found.value[kind, row, segment] = rows[kind, row].best
             found.query[kind, row, segment] = rows[kind, row].query
     if work.counting:
@@ -223,9 +223,9 @@ def _sweep(
             known, waiting = rows[kind, panel * ROWS + lane], _EVERY
             while waiting:
                 where = (tile + 4 * COLUMNS * lane, level if kind else nothing)
-                waiting = _note_row(where, known, cut, (panel, kind, lane, first), exact, waiting)
+                waiting = note_row(where, known, cut, (panel, kind, lane, first), exact, waiting)
                 if waiting:
-                    _resolve(exact, columns, thresholds, rows, cut, (panel, kind, lane))
+                    resolve(exact, columns, thresholds, rows, cut, (panel, kind, lane))
     if 2 * (count - begin) > 3 * crowd:
         count = thin(held.floor, block, (first, begin, count), work.error)
     return count

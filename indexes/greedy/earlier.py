@@ -1,8 +1,8 @@
 """Each row's most similar earlier row, exactly: what a greedy choice over an order of rows looks at.
 
-Rows are halved: the later half is searched among the earlier one by the exact engine, then each half by itself, down to
-a few rows, which are multiplied in float64. So half of all pairs are screened in the engine's fast arithmetic and the
-answers are exact; memory holds blocks, however many rows there are.
+Half of all pairs are screened in the engine's fast arithmetic (`indexes.cpu.triangle`), and the answers are exact;
+memory holds chunks of earlier rows and blocks of later ones, however many rows there are. On a GPU rows are halved
+first: the later half is searched among the earlier one there, then each half by itself, down to what is quicker here.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from indexes.device.choice import has_driver, resolve_device
 from indexes.queries import Queries
 from indexes.scanner import ScanOptions
 from indexes.search import open_scanner
 
-# Below this many rows float64 products are faster than opening a search.
-_FEW = 128
+_FEW = 4096
+"""Rows that a GPU does not halve any more."""
 _SMALL = 1 << 22
-"""Pairs of rows that one thread searches: to start and join others takes longer."""
-_TILE = 16
-_QUERIES, _SAMPLES = 1 << 15, 1 << 15
+"""Pairs of rows that one thread compares: to start and join others takes longer."""
+_EARLIER, _LATER = 1 << 15, 1 << 14
 """Earlier and later rows that are compared at a time."""
 
 
@@ -60,10 +60,11 @@ def nearest_earlier(
         options: Device, threads and memory; they change no result.
     """
     held = _Held(vectors, uid_ranks(uids)[order], order, replace(options, k=1))
+    few = _FEW if _on_card(options.device) else len(vectors)
     pending = [(0, len(vectors))]
     while pending:
         first, last = pending.pop()
-        if last - first <= _FEW:
+        if last - first <= few:
             held.within(first, last)
             continue
         middle = (first + last) // 2
@@ -72,19 +73,10 @@ def nearest_earlier(
     return Earlier(held.similarity, held.row)
 
 
-def _square(vectors: NDArray[np.float16], columns: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Exact products of a few rows with one another, the columns in another order.
-
-    Tile by tile: products as small as these are not spread over threads, which would wait for one another.
-    """
-    count, width = vectors.shape
-    tiles = -(-count // _TILE)
-    wide = np.zeros((2, tiles * _TILE, width))
-    wide[0, :count], wide[1, :count] = vectors, vectors[columns]
-    left, right = wide.reshape(2, tiles, _TILE, width)
-    found = left[:, None] @ right.transpose(0, 2, 1)[None]
-    products: NDArray[np.float64] = found.transpose(0, 2, 1, 3).reshape(tiles * _TILE, -1)[:count, :count]
-    return products + 0.0
+def _on_card(device: str) -> bool:
+    """Say whether the exact engine would work on a GPU."""
+    asked = device.startswith("cuda") or (device == "auto" and has_driver())
+    return asked and resolve_device(device) != "cpu"
 
 
 class _Held:
@@ -102,30 +94,35 @@ class _Held:
         self.row = np.full(len(vectors), -1, np.int64)
 
     def within(self, first: int, last: int) -> None:
-        """Compare a few rows with one another."""
-        if last - first < 2:
-            return
-        vectors = self._taken(np.arange(first, last))
-        by_uid = np.argsort(self._ranks[first:last])
-        products = _square(vectors, by_uid)
-        products[by_uid[None, :] >= np.arange(last - first)[:, None]] = -np.inf
-        best = products.argmax(axis=1)
-        later = np.arange(1, last - first)
-        self._offer(first + later, products[later, best[later]], first + by_uid[best[later]])
+        """Compare rows with one another, a chunk of earlier ones with blocks of later ones."""
+        # Here, since numba takes half a second to load, and a plan's check needs none of it.
+        from indexes.cpu.triangle import Triangle, look_back, packed_chunk
+
+        threads = 1 if (last - first) ** 2 // 2 <= _SMALL else self._options.workers
+        for start in range(first, last, _EARLIER):
+            earlier = np.arange(start, min(start + _EARLIER, last))
+            by_uid = np.argsort(self._ranks[earlier])
+            ranks = np.empty(len(earlier), np.int64)
+            ranks[by_uid] = np.arange(len(earlier))
+            chunk = packed_chunk(self._taken(earlier), ranks, self._options.bfloat16)
+            for begin in range(start, last, _LATER):
+                rows = np.arange(begin, min(begin + _LATER, last))
+                found = Triangle(self.similarity[rows], np.empty(len(rows), np.int32))
+                look_back(chunk, self._taken(rows), begin - start, found, threads)
+                better = np.flatnonzero(found.similarity > -np.inf)
+                self._offer(rows[better], found.similarity[better], earlier[by_uid[found.rank[better]]])
 
     def across(self, first: int, middle: int, last: int) -> None:
         """Search the rows from `middle` on among those before it."""
-        small = (middle - first) * (last - middle) <= _SMALL
-        options = replace(self._options, threads=1) if small else self._options
-        for start in range(first, middle, _QUERIES):
-            earlier = np.arange(start, min(start + _QUERIES, middle))
+        for start in range(first, middle, _EARLIER):
+            earlier = np.arange(start, min(start + _EARLIER, middle))
             # The search gives ties to the lower position, so positions are in the order of the uids.
             earlier = earlier[np.argsort(self._ranks[earlier])]
             starts = np.array([0, len(earlier)], np.int64)
             packed = Queries(self._taken(earlier), ("earlier",), starts, None)
-            scanner = open_scanner(packed, "exact", options)
-            for begin in range(middle, last, _SAMPLES):
-                rows = np.arange(begin, min(begin + _SAMPLES, last))
+            scanner = open_scanner(packed, "exact", self._options)
+            for begin in range(middle, last, _LATER):
+                rows = np.arange(begin, min(begin + _LATER, last))
                 found = scanner.scan(self._taken(rows))
                 self._offer(rows, found.similarity[:, 0], earlier[found.nearest[:, 0]])
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from vector_worlds import clustered, uids_of, unit
 
 from indexes.greedy import earlier as earlier_module
+from indexes.greedy import farthest as farthest_module
 from indexes.greedy.earlier import nearest_earlier
 from indexes.greedy.farthest import farthest_first
 from indexes.scanner import ScanOptions
@@ -55,13 +56,26 @@ def test_block_sizes_and_memory_change_nothing(monkeypatch: pytest.MonkeyPatch) 
     vectors, uids = with_copies(400)
     order = np.random.default_rng(0).permutation(400)
     whole = nearest_earlier(vectors, uids, order, OPTIONS)
-    for few, block in ((1, 7), (50, 31), (16, 400)):
-        monkeypatch.setattr(earlier_module, "_FEW", few)
-        monkeypatch.setattr(earlier_module, "_QUERIES", block)
-        monkeypatch.setattr(earlier_module, "_SAMPLES", block + 3)
-        again = nearest_earlier(vectors, uids, order, replace(OPTIONS, threads=1, memory_limit=1 << 22))
-        np.testing.assert_array_equal(again.similarity, whole.similarity)
-        np.testing.assert_array_equal(again.row, whole.row)
+    for block in (7, 31, 400):
+        monkeypatch.setattr(earlier_module, "_EARLIER", block)
+        monkeypatch.setattr(earlier_module, "_LATER", block + 3)
+        monkeypatch.setattr(earlier_module, "_SMALL", 100)
+        for threads, narrow in ((1, True), (3, True), (2, False)):
+            options = replace(OPTIONS, threads=threads, bfloat16=narrow, memory_limit=1 << 22)
+            again = nearest_earlier(vectors, uids, order, options)
+            np.testing.assert_array_equal(again.similarity, whole.similarity)
+            np.testing.assert_array_equal(again.row, whole.row)
+
+
+def test_halving_as_on_a_card_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors, uids = with_copies(400)
+    order = np.random.default_rng(0).permutation(400)
+    whole = nearest_earlier(vectors, uids, order, OPTIONS)
+    monkeypatch.setattr(earlier_module, "_on_card", lambda device: True)
+    monkeypatch.setattr(earlier_module, "_FEW", 50)
+    again = nearest_earlier(vectors, uids, order, OPTIONS)
+    np.testing.assert_array_equal(again.similarity, whole.similarity)
+    np.testing.assert_array_equal(again.row, whole.row)
 
 
 def test_equal_vectors_all_name_the_lowest_uid_before_them() -> None:
@@ -72,7 +86,7 @@ def test_equal_vectors_all_name_the_lowest_uid_before_them() -> None:
 
 
 @pytest.mark.parametrize("rows", [1, 2, 60])
-def test_farthest_first_is_that_of_brute_force(rows: int) -> None:
+def test_farthest_first_is_that_of_brute_force(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     vectors, uids = with_copies(rows)
     wide = vectors.astype(np.float64)
     left = sorted(range(rows), key=lambda n: uids[n].tolist())
@@ -83,15 +97,17 @@ def test_farthest_first_is_that_of_brute_force(rows: int) -> None:
         left.remove(chosen)
         taken.append(chosen)
         levels.append(highest[chosen])
-    for memory in (1 << 30, 8 * rows * 16, 1):
-        found = farthest_first(vectors, uids, memory)
+    for window in (4096, 25, 7, 1):
+        monkeypatch.setattr(farthest_module, "_WINDOW", window)
+        monkeypatch.setattr(farthest_module, "_BLOCK", window + 5)
+        found = farthest_first(vectors, uids, OPTIONS)
         assert np.argsort(found.place).tolist() == taken
         assert found.level[taken].tolist() == levels
 
 
 def test_at_any_level_the_thinned_set_is_apart_and_maximal() -> None:
     vectors, uids = clustered(8, 300, 16), uids_of(9, 300)
-    found = farthest_first(vectors, uids, 1 << 30)
+    found = farthest_first(vectors, uids, OPTIONS)
     products = vectors.astype(np.float64) @ vectors.astype(np.float64).T
     assert (np.diff(found.level[np.argsort(found.place)]) >= 0).all()
     sizes = []
@@ -108,8 +124,26 @@ def test_at_any_level_the_thinned_set_is_apart_and_maximal() -> None:
 
 def test_the_order_of_rows_does_not_change_the_thinning() -> None:
     vectors, uids = with_copies(200)
-    found = farthest_first(vectors, uids, 1 << 30)
+    found = farthest_first(vectors, uids, OPTIONS)
     mixed = np.random.default_rng(2).permutation(200)
-    again = farthest_first(vectors[mixed], uids[mixed], 1 << 30)
+    again = farthest_first(vectors[mixed], uids[mixed], OPTIONS)
     np.testing.assert_array_equal(again.level, found.level[mixed])
     np.testing.assert_array_equal(again.place, found.place[mixed])
+
+
+def test_equal_vectors_are_taken_by_uid_window_after_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors, uids = np.repeat(unit(np.ones((1, 8))), 100, axis=0), uids_of(1, 100)
+    monkeypatch.setattr(farthest_module, "_WINDOW", 30)
+    compared: list[int] = []
+    compare = farthest_module._compare
+    monkeypatch.setattr(farthest_module, "_compare", lambda *given: (compared.append(1), compare(*given))[1])
+    found = farthest_first(vectors, uids, OPTIONS)
+    assert np.lexsort((uids[:, 1], uids[:, 0])).tolist() == np.argsort(found.place).tolist()
+    # The first alone, then 30, 30, 30 and 9.
+    assert len(compared) == 5
+
+
+def test_the_window_keeps_to_its_memory() -> None:
+    for limit in (1 << 20, 1 << 26, 1 << 30):
+        rows = farthest_module._window(512, replace(OPTIONS, memory_limit=limit))
+        assert 8 * rows * (rows + 512) <= limit / 4
