@@ -50,7 +50,7 @@ def matmul_rates(width: int) -> dict[str, float]:
     """GFLOP/s of large products on this machine now, the best of a few, in the formats that its screens use."""
     import torch
 
-    from indexes.cpu.kernel import HAS_BFLOAT16
+    from indexes.cpu.processor import HAS_BFLOAT16
 
     rates = {}
     kinds = {"float32": torch.float32} | ({"bfloat16": torch.bfloat16} if HAS_BFLOAT16 else {})
@@ -173,7 +173,7 @@ def avx2_child(pool: str, count: str, width: str, rounds: str) -> Row:
     """`in_memory` where the variables of `AVX2` are set, with what they came to."""
     import faiss
 
-    from indexes.cpu.kernel import HAS_BFLOAT16, LANES
+    from indexes.cpu.processor import HAS_BFLOAT16, LANES
 
     if HAS_BFLOAT16 or LANES != 8 or faiss.SIMDConfig.get_level_name() != "AVX2":
         raise SystemExit(f"not limited to AVX2: {LANES} lanes, FAISS {faiss.SIMDConfig.get_level_name()}")

@@ -71,6 +71,7 @@ LATE = {
     "indexes.backends.exact": "numba takes half a second to load and torch four; one of them is used",
     "indexes.device.exact_products": "Triton is there only beside a GPU",
     "indexes.device.group_maxima": "Triton is there only beside a GPU",
+    "indexes.greedy.earlier": "numba is loaded by those who compare",
     "indexes.kmeans": "numba is loaded by those who train",
 }
 PAIRS = {

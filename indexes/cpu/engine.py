@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from indexes.bound import error_bound
 from indexes.cpu.blocks import MOST_RANKS, NO_QUERY, OFFER, ROW, Exact, PanelMaxima, Question, Scratch
-from indexes.cpu.kernel import COLUMNS, FLOAT32, NARROW, ROWS
 from indexes.cpu.nearest import ENTRY, as_neighbours, evaluate, insert, no_neighbours
 from indexes.cpu.packing import Sizes, aligned, hold, pack, padded_bits, padded_width, units_of
 from indexes.cpu.primitives import CHUNK
+from indexes.cpu.processor import COLUMNS, FLOAT32, NARROW, ROWS
 from indexes.cpu.screen import screen
 from indexes.errors import DataError
 from indexes.queries import MAX_NORM, Queries

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.cpu.blocks import Scratch
-from indexes.cpu.kernel import COLUMNS, inlined
+from indexes.cpu.kernel import inlined
+from indexes.cpu.processor import COLUMNS
 from indexes.cpu.tile_rows import first_bit, float_at, reaching
 
 

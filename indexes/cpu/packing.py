@@ -8,8 +8,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from indexes.cpu.kernel import BFLOAT16, COLUMNS, FLOAT32, INT16, compiled
+from indexes.cpu.kernel import compiled
 from indexes.cpu.primitives import CHUNK, widen
+from indexes.cpu.processor import BFLOAT16, COLUMNS, FLOAT32, INT16
 from indexes.queries import MAX_NORM, Queries
 
 PAIR = 2

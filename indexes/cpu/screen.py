@@ -21,22 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.cpu.blocks import KEPT, NO_QUERY, Exact, PanelMaxima, Question, Scratch
-from indexes.cpu.kernel import (
-    BFLOAT16,
-    COLUMN_BIT,
-    COLUMNS,
-    INT16,
-    MARGIN_BIT,
-    ROWS,
-    compiled,
-    inlined,
-    tile_bfloat16,
-    tile_float32,
-    tile_int16,
-)
+from indexes.cpu.kernel import COLUMN_BIT, MARGIN_BIT, compiled, inlined, tile_of
 from indexes.cpu.offers import note_columns, thin
 from indexes.cpu.packing import Held
 from indexes.cpu.primitives import exact_product, prefetch
+from indexes.cpu.processor import COLUMNS, ROWS
 from indexes.cpu.tile_rows import first_bit, float_at, reaching, top_of
 
 _AHEAD: Final = 4
@@ -203,12 +192,7 @@ def _sweep(
         for line in range(panel * lines // micro, (panel + 1) * lines // micro):
             prefetch(right + 64 * (lines + line))
         a, at = left + 4 * ROWS * units * panel, at_cut + 8 * ROWS * panel
-        if work.form == INT16:
-            hits = tile_int16(a, right, units, at, level, floor, tile, error, scale)
-        elif work.form == BFLOAT16:
-            hits = tile_bfloat16(a, right, units, at, level, floor, tile, error, scale)
-        else:
-            hits = tile_float32(a, right, units, at, level, floor, tile, error, scale)
+        hits = tile_of(work.form, (a, right, units), (at, level, floor), tile, (error, scale))
         if hits >> COLUMN_BIT:
             place = (panel * ROWS, min(ROWS, work.rows - panel * ROWS), first)
             count = note_columns(tile, floor, offers, place, count, work.error)

@@ -11,7 +11,8 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.extending import intrinsic
 
-from indexes.cpu.kernel import LANES, VECTORS, Emitter
+from indexes.cpu.emitter import Emitter
+from indexes.cpu.processor import LANES, VECTORS
 
 _I64, _FLOAT = ir.IntType(64), ir.FloatType()
 _VF = ir.VectorType(_FLOAT, LANES)

@@ -16,21 +16,10 @@ from numpy.typing import NDArray
 
 from indexes.bound import error_bound
 from indexes.cpu.blocks import NO_QUERY, ROW, Exact, Question, Scratch
-from indexes.cpu.kernel import (
-    BFLOAT16,
-    COLUMNS,
-    FLOAT32,
-    INT16,
-    NARROW,
-    ROWS,
-    compiled,
-    inlined,
-    tile_bfloat16,
-    tile_float32,
-    tile_int16,
-)
+from indexes.cpu.kernel import compiled, inlined, tile_of
 from indexes.cpu.packing import NEVER, Held, Sizes, aligned, pack, padded_bits, units_of
 from indexes.cpu.primitives import CHUNK
+from indexes.cpu.processor import COLUMNS, FLOAT32, NARROW, ROWS
 from indexes.cpu.screen import announce, note_row, resolve
 from indexes.cpu.tile_rows import first_bit
 from indexes.queries import check_norms
@@ -186,12 +175,7 @@ def _sweep(
     begin = max(0, (first - work.start - ROWS + 1) // ROWS + 1)
     for micro in range(begin, -(-work.rows // ROWS)):
         a, at = left + 4 * ROWS * units * micro, at_cut + 8 * ROWS * micro
-        if work.form == INT16:
-            hits = tile_int16(a, right, units, at, level, floor, tile, error, scale)
-        elif work.form == BFLOAT16:
-            hits = tile_bfloat16(a, right, units, at, level, floor, tile, error, scale)
-        else:
-            hits = tile_float32(a, right, units, at, level, floor, tile, error, scale)
+        hits = tile_of(work.form, (a, right, units), (at, level, floor), tile, (error, scale))
         while hits:
             lane = first_bit(hits)
             hits &= hits - 1

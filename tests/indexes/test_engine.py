@@ -15,20 +15,9 @@ from vector_worlds import clustered, packed, truth, uids_of, unit
 
 from indexes.bound import error_bound
 from indexes.cpu.engine import ExactScanner, fit_layout
-from indexes.cpu.kernel import (
-    BFLOAT16,
-    COLUMNS,
-    FLOAT32,
-    HAS_BFLOAT16,
-    HAS_INT16,
-    INT16,
-    ROWS,
-    compiled,
-    tile_bfloat16,
-    tile_float32,
-    tile_int16,
-)
+from indexes.cpu.kernel import compiled, tile_bfloat16, tile_float32, tile_int16
 from indexes.cpu.packing import Sizes, aligned, hold, pack, padded_bits, units_of
+from indexes.cpu.processor import BFLOAT16, COLUMNS, FLOAT32, HAS_BFLOAT16, HAS_INT16, INT16, ROWS
 from indexes.errors import BadInputError, DataError
 from indexes.queries import Queries
 from indexes.scanner import ScanOptions
@@ -177,7 +166,7 @@ OLDER = """
 import numpy as np
 from vector_worlds import clustered, packed, truth, uids_of
 from indexes.cpu.engine import ExactScanner
-from indexes.cpu.kernel import HAS_BFLOAT16, LANES
+from indexes.cpu.processor import HAS_BFLOAT16, LANES
 from indexes.scanner import ScanOptions
 
 assert (HAS_BFLOAT16, LANES) == (False, 8)

@@ -7,9 +7,10 @@ where a group is larger than that, blocks of it: its vectors then lie in a scrat
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import islice, pairwise, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ from pipeline.stages.groups.scatter import COLUMN, GROUP
 
 ROW = "row of the part"
 """Names the column that says where an answer belongs; no column of a measure has blanks in its name."""
+SMALL = 1 << 12
+"""Rows of a group that one thread measures, while others measure other groups."""
 HELD = 1 << 29
 """Bytes of a bucket's vectors that are held in memory; what is larger lies in a scratch file."""
 
@@ -123,17 +126,37 @@ def _measured(
     columns = {name.removeprefix(COLUMN): rows.column(name).combine_chunks() for name in asked}
     starts = [*np.flatnonzero(np.diff(code, prepend=-1)).tolist(), len(code)]
     found: dict[str, list[Any]] = {column.name: [] for column in measure.columns()}
-    for first, last in pairwise(starts):
+
+    def one(bounds: tuple[int, int]) -> Columns:
+        first, last = bounds
         group = Block(
             uids[first:last],
             {kind: values[first:last] for kind, values in vectors.items()},
             {name: values.slice(first, last - first) for name, values in columns.items()},
         )
-        answer: Columns = measure.whole(group, options)
+        # Small groups share the threads out among them; a large one takes them all.
+        shared = replace(options, threads=1, memory_limit=options.memory_limit // options.workers)
+        return measure.whole(group, shared if last - first <= SMALL else options)
+
+    for answer in _in_threads(one, list(pairwise(starts)), options.workers):
         for column in measure.columns():
             found[column.name].append(_typed(answer[column.name], column.type))
     arrays = {c.name: pa.chunked_array(found[c.name], type=c.type) for c in measure.columns()}
     return pa.table({ROW: rows.column("place")} | arrays)
+
+
+def _in_threads(
+    one: Callable[[tuple[int, int]], Columns], groups: Sequence[tuple[int, int]], threads: int
+) -> Iterator[Columns]:
+    """Measure groups in their order; consecutive small ones at once, as many as there are threads."""
+    with ThreadPoolExecutor(threads, "nearfar-group") as pool:
+        at = 0
+        while at < len(groups):
+            some = list(takewhile(lambda bounds: bounds[1] - bounds[0] <= SMALL, islice(groups, at, None)))
+            if not some:
+                yield one(groups[at])
+            yield from pool.map(one, some)
+            at += max(1, len(some))
 
 
 def _typed(values: Any, kind: Any) -> Any:
