@@ -48,7 +48,16 @@ def resolve(
     cut: NDArray[np.float32],
     place: tuple[int, int, int],
 ) -> None:  # pragma: no cover - machine code
-    """Compute a row's waiting candidates exactly; the most promising first, whose value raises the cut for the rest."""
+    """Compute a row's waiting candidates exactly; the most promising first, whose value raises the cut for the rest.
+
+    Args:
+        exact: Where the float16 rows of both sides are.
+        column: `(p,)` packed query of each column.
+        thresholds: `(q,)` float64.
+        rows: `(2, n)` of `ROW`.
+        cut: `(m, 2, ROWS)` float32.
+        place: Panel, kind and lane of the row.
+    """
     panel, kind, lane = place
     known = rows[kind, panel * ROWS + lane]
     promising = 0
@@ -89,7 +98,8 @@ def note_row(
     """Note a row's candidates of a tile: the columns among `bits` that are at or above the cut.
 
     Filling columns repeat their panel's last query: as similarities they come to that query again; as margins their
-    level keeps them below any cut that a top has set, so that none is counted twice.
+    level keeps them below any cut that a top has set, so that none is counted twice. `cut` is `(m, 2, ROWS)` float32,
+    `at` the addresses of the row's scores and levels.
 
     Returns:
         Bits of the columns that found no room, to be noted once the waiting candidates are resolved.
@@ -138,7 +148,7 @@ def _begin(
 def announce(
     exact: Exact, column: NDArray[np.int32], known: Any, cut: float
 ) -> None:  # pragma: no cover - machine code
-    """Bring the queries that a row's candidates need into the cache."""
+    """Bring the queries that a row's candidates need into the cache; `column` is `(p,)` packed queries."""
     for turn in range(known.count):
         if known.score[turn] >= cut:
             start = exact.queries + column[known.column[turn]] * exact.stride
