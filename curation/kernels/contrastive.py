@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-_SCORES = 1 << 22
-"""Scores that are held at once: 32 MB."""
+_SCORES = 1 << 20
+"""Scores that are held at once: 8 MB, which stay in a cache between the product and the sums."""
 
 
 class Batch(NamedTuple):
     """The pairs that a pair is contrasted with.
 
     Attributes:
-        image: `(b, d)` float16 of unit norm.
-        text: `(b, d)` float16 of unit norm.
+        image: `(b, d)` float16 of unit norm, or the same numbers in float64.
+        text: `(b, d)` likewise.
     """
 
-    image: NDArray[np.float16]
-    text: NDArray[np.float16]
+    image: NDArray[Any]
+    text: NDArray[Any]
 
 
 def neg_clip_loss(
@@ -41,7 +41,7 @@ def neg_clip_loss(
     Returns:
         `(n,)` scores, at most 0 but for rounding; higher fits better.
     """
-    image, text = (each.astype(np.float64) for each in others)
+    image, text = (each.astype(np.float64, copy=False) for each in others)
     found = np.empty(len(pairs.image))
     step = max(1, _SCORES // max(1, len(image)))
     for start in range(0, len(found), step):
@@ -59,8 +59,14 @@ def neg_clip_loss(
 def _log_sum(
     scores: NDArray[np.float64], own: NDArray[np.float64], outside: NDArray[np.bool_], temperature: float
 ) -> NDArray[np.float64]:
-    """Return `(n,)` T ln Σ e^(s / T) over the rows of `(n, b)` scores, and over `own` where that is `outside`."""
+    """Return `(n,)` T ln Σ e^(s / T) over the rows of `(n, b)` scores, and over `own` where that is `outside`.
+
+    It works in the place of the scores: what is written anew for each step would cost as much as the product.
+    """
     highest = np.maximum(scores.max(axis=1, initial=-np.inf), own)
-    total = np.add.reduce(np.exp((scores - highest[:, None]) / temperature), axis=1)
+    scores -= highest[:, None]
+    scores /= temperature
+    np.exp(scores, out=scores)
+    total = np.add.reduce(scores, axis=1)
     total += np.where(outside, np.exp((own - highest) / temperature), 0.0)
     return np.asarray(highest + temperature * np.log(total))
