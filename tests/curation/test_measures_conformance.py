@@ -21,6 +21,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "similarity": {"benchmark": "photo"},
     "clusters": {"k": 3},
     "norm-sim": {"to": "photo"},
+    "copies": {"by": "caption"},
+    "leaky-splits": {"split": "caption"},
 }
 """For measures that have no defaults; one that is not named here is tried as it comes."""
 EVERY_MEASURE = pytest.mark.parametrize("name", measures.names())
