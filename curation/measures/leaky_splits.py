@@ -30,7 +30,7 @@ class LeakySplits(Grouped):
     `within` groups: `pool` takes it whole, which costs the products of every kept sample with all later ones.
     """
 
-    split: Name
+    split: Name = "split"
     distance: Annotated[float, Field(strict=True, gt=0, lt=2)] = 0.2
     within: Name = "pool"
 
