@@ -11,7 +11,7 @@ from indexes.errors import DataError, PlanError
 from pipeline.documents.overrides import apply_overrides
 from pipeline.documents.yaml_safe import Document
 from pipeline.plan import Plan, build_plan
-from pipeline.readers import describe, detect, names
+from pipeline.readers import advice, describe, detect, names, near
 
 
 def audit_plan(
@@ -99,16 +99,8 @@ def _next_step(option: str, path: Path) -> str:
     """Say what to give instead of a path that holds no set: what is there one level down, or one level up."""
     if not path.exists():
         return "correct the path, or put the files there"
-    near = [*_folders(path), path.absolute().parent]
-    for place in near:
-        fits = detect(place)
-        if len(fits) == 1:
-            where = "its folder" if place.parent == path else "the folder that holds it"
-            return f"{where} '{place.name}' looks like {fits[0]}: give {option}{shlex.quote(str(place))}"
-    return f"nearfar reads {', '.join(names())}: name the folder that holds such files"
-
-
-def _folders(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return []
-    return sorted(child for child in path.iterdir() if child.is_dir() and not child.name.startswith("."))
+    found = near(path)
+    if found is not None:
+        where, place, name = found
+        return f"{where} '{place.name}' looks like {name}: give {option}{shlex.quote(str(place))}"
+    return f"nearfar reads {', '.join(names())}: {advice(path) or 'name the folder that holds such files'}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import struct
 import zlib
 from collections.abc import Callable
@@ -24,6 +25,9 @@ MAX_BYTES = 64 << 20
 MAX_PIXELS = 1 << 26
 MAX_ASPECT = 200
 """A 1 x 60,000 image is small, but resizing its short side to 224 would take 3 billion pixels."""
+
+# Its lines would say on a terminal that something is damaged, and not what; `ImageRejected` says it of the sample.
+logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
 # What Pillow's parsers raise on damaged files.
 _DAMAGE = (

@@ -18,11 +18,13 @@ __all__ = [
     "Shard",
     "ShardRead",
     "ShardRows",
+    "advice",
     "describe",
     "detect",
     "format_of",
     "listing_stamp",
     "names",
+    "near",
     "open_reader",
     "options_of",
     "reader_of",
@@ -30,6 +32,7 @@ __all__ = [
 ]
 
 _KINDS_TOLD = 8
+_ARCHIVES = frozenset({".zip", ".7z", ".rar", ".gz", ".bz2", ".xz", ".zst"})
 
 
 def names() -> tuple[str, ...]:
@@ -123,11 +126,38 @@ def format_of(source: Source) -> str:
     if len(fits) == 1:
         return fits[0]
     next_step = "name one of them under format" if fits else f"formats: {', '.join(names())}"
-    if not fits and place.is_file():
-        next_step = f"a set is the folder that its files lie in ('{place.absolute().parent}'); {next_step}"
+    if not fits:
+        next_step = f"{advice(place) or 'name the folder that holds such files'}; {next_step}"
     raise DataError(
         f"the format of '{source.path}' is not clear; found there: {describe(place)}; {next_step}"
     )
+
+
+def near(path: Path) -> tuple[str, Path, str] | None:
+    """Find a set one level down from a path that holds none, or one level up.
+
+    Returns:
+        Where it is, in words; its path and its format. None where there is none, or more than one format fits.
+    """
+    folders = [child for child in _children(path) if child.is_dir()] if path.is_dir() else []
+    for place in [*sorted(folders), path.absolute().parent]:
+        fits = detect(place)
+        if len(fits) == 1:
+            return "its folder" if place.parent == path else "the folder that holds it", place, fits[0]
+    return None
+
+
+def advice(path: Path) -> str:
+    """Say what to name instead of a path that holds no set; an empty text where nothing is known."""
+    found = near(path)
+    if found is not None:
+        where, place, name = found
+        return f"{where} '{place.name}' looks like {name}: name '{place}' as the path"
+    inside = [path] if path.is_file() else _children(path)
+    archives = [file.name for file in inside if file.suffix.lower() in _ARCHIVES]
+    if archives:
+        return f"'{archives[0]}' is an archive: unpack it, and name the folder that it becomes"
+    return ""
 
 
 def _exists(place: Path) -> bool:

@@ -13,7 +13,12 @@ from pipeline.sets.columns import plain_text
 DROPPING = "hidden or dropped by macOS, Windows or Hadoop"
 """How a note calls entries of which `is_dropping` is true."""
 # Hadoop and Spark also leave `.part-0.crc`, which is hidden; what comes here begins with no dot.
-_DROPPED = frozenset({"thumbs.db", "desktop.ini", "__macosx", "_success", "_temporary"})
+_DROPPED = frozenset(
+    {
+        *("thumbs.db", "desktop.ini", "$recycle.bin", "system volume information"),
+        *("__macosx", "@eadir", "lost+found", "_success", "_temporary"),
+    }
+)
 _DROPPED_STARTS = ("_committed_", "_started_")
 _KINDS_TOLD = 8
 # Where nearfar has embedded a set, this says with what; see pipeline/stages/catalog.py.
@@ -24,7 +29,8 @@ _STATS = "_stats.json"
 def is_dropping(name: str) -> bool:
     """Tell whether a file or folder of that name is no part of any set: hidden, or left by a system."""
     lower = name.lower()
-    return name.startswith(".") or lower in _DROPPED or lower.startswith(_DROPPED_STARTS)
+    marker = lower.startswith(_DROPPED_STARTS) and "." not in lower
+    return name.startswith(".") or lower in _DROPPED or marker
 
 
 def kind_of(name: str) -> str:

@@ -123,7 +123,7 @@ def rows_of(
             f"'{found.path}' has changed during the run: it had {shard.rows:,} rows, now {held:,}. "
             "Run again once nothing writes to it"
         )
-    told = notes(found.path, found.schema())
+    told = (*notes(found.path, found.schema()), *columns.taken_otherwise(found.schema()))
     return ShardRows(
         lambda: pieces(shard.name, found, keys),
         columns.no_loss(),

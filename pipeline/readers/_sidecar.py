@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -52,16 +53,11 @@ def join(
         raise DataError(
             f"'{sidecar}' has no column 'key', only {_list(raw.column_names)}, so no row finds its image"
         )
-    listed = _padded(columns.samples(raw, shard.name, sidecar), raw, samples)
-    try:
-        worked, reasons = _outcomes(raw)
-    except pa.ArrowInvalid as error:
-        raise DataError(
-            f"'{sidecar}': status and error_message must be text, but of one {error}. Fetch or write the shard again"
-        ) from error
+    listed = _as_held(_padded(columns.samples(raw, shard.name, sidecar), raw, samples), samples)
+    worked, reasons = read_outcomes(raw, sidecar)
     places = _places(samples, _successes(listed, worked), sidecar, holder)
     readable = [sample for sample in samples if sample.fault is None]
-    table = _renumbered(_take(listed, readable, places))
+    table = renumbered(_take(listed, readable, places))
     odd: Counter[str] = Counter()
     if not has_captions(raw):
         captions = [described(sample.texts, odd)["caption"] for sample in readable]
@@ -70,11 +66,12 @@ def join(
     faulty = [sample for sample in samples if sample.fault is not None]
     lost = [
         columns.lost(
-            _identified(listed.filter(pa.array(~worked)), shard), [columns.FAILED] * len(reasons), reasons
+            identified(listed.filter(pa.array(~worked)), shard), [columns.FAILED] * len(reasons), reasons
         ),
         _quarantined(_take(listed, faulty, places), faulty, shard),
     ]
-    found = ShardRows.whole(_identified(table, shard), pa.concat_tables(lost), odd)
+    found = ShardRows.whole(identified(table, shard), pa.concat_tables(lost), odd)
+    found = replace(found, notes=columns.taken_otherwise(raw.schema))
     return found, {"count": len(raw), "successes": int(worked.sum())}
 
 
@@ -91,7 +88,7 @@ def from_members(samples: list[Sample], shard: Shard) -> ShardRows:
     readable = pa.array([sample.fault is None for sample in samples], pa.bool_())
     faulty = [sample for sample in samples if sample.fault is not None]
     return ShardRows.whole(
-        _identified(_renumbered(listed.filter(readable)), shard),
+        identified(renumbered(listed.filter(readable)), shard),
         _quarantined(listed.filter(pc.invert(readable)), faulty, shard),
         odd,
     )
@@ -119,8 +116,36 @@ def _padded(listed: pa.Table, raw: pa.Table, samples: list[Sample]) -> pa.Table:
     return listed.set_column(position, "key", named)
 
 
+def _as_held(listed: pa.Table, samples: list[Sample]) -> pa.Table:
+    """Write keys as the holder of the samples spells them, where they differ as `columns.loose` allows."""
+    known = set(listed["key"].to_pylist())
+    spelled = {columns.loose(sample.key): sample.key for sample in samples if sample.key not in known}
+    if not spelled:
+        return listed
+    held = {sample.key for sample in samples}
+    keys = [key if key in held else spelled.get(columns.loose(key), key) for key in listed["key"].to_pylist()]
+    return listed.set_column(listed.column_names.index("key"), "key", pa.array(keys, pa.string()))
+
+
+def read_outcomes(raw: pa.Table, path: str) -> tuple[Flags, list[str]]:
+    """Tell which rows are successes, and why the others are not; without a status all are.
+
+    Args:
+        raw: The rows that the producer lists.
+        path: Their file, for messages.
+
+    Raises:
+        DataError: If status or error_message are not text.
+    """
+    try:
+        return _outcomes(raw)
+    except pa.ArrowInvalid as error:
+        raise DataError(
+            f"'{path}': status and error_message must be text, but of one {error}. Fetch or write the shard again"
+        ) from error
+
+
 def _outcomes(raw: pa.Table) -> tuple[Flags, list[str]]:
-    """Tell which rows are successes, and why the others are not; without a status all are."""
     place = columns.find(raw.column_names, ("status",))
     if place is None:
         return np.ones(len(raw), dtype=bool), []
@@ -176,7 +201,7 @@ def _take(listed: pa.Table, samples: list[Sample], places: dict[int, int | None]
     return listed.take(pa.array([places[id(sample)] for sample in samples], pa.int64()))
 
 
-def _identified(table: pa.Table, shard: Shard) -> pa.Table:
+def identified(table: pa.Table, shard: Shard) -> pa.Table:
     """Give uids to samples that have neither url nor uid: their keys often start again in every shard.
 
     The uid of such a sample is derived from `<shard>/<key>`; that of one with a url as `uids.derive` says.
@@ -192,13 +217,13 @@ def _quarantined(rows: pa.Table, samples: list[Sample], shard: Shard) -> pa.Tabl
     keys = pa.array([sample.key for sample in samples], pa.string())
     named = rows.set_column(rows.column_names.index("key"), "key", keys)
     return columns.lost(
-        _identified(named, shard),
+        identified(named, shard),
         [columns.QUARANTINED] * len(samples),
         [sample.fault or "" for sample in samples],
     )
 
 
-def _renumbered(table: pa.Table) -> pa.Table:
+def renumbered(table: pa.Table) -> pa.Table:
     """Number the rows again: `row` counts the samples that there are."""
     return table.set_column(0, "row", pa.array(np.arange(len(table), dtype=np.int64)))
 

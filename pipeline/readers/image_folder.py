@@ -33,9 +33,9 @@ from pipeline.readers._folders.folder_walk import (
     TOLD_SUFFIXES,
     Walk,
     left_out,
+    names_of,
     visible,
     walk,
-    without_suffix,
 )
 from pipeline.readers._folders.image_files import bytes_of, fault_of, key_of
 from pipeline.readers._folders.telling import described_by, tables_of, texts_of
@@ -196,13 +196,21 @@ def _named(root: Path, shard: Shard, odd: Counter[str], digests: dict[str, str])
     named = {"key": keys, "label": labels}
     if len(files) < len(shard.files):
         texts, tables = texts_of(root, shard.files[: len(files)], shard.files[len(files) :], digests)
-        told = [
-            described_by(texts.get(without_suffix(file), {}), tables, key_of(root, file), odd)
-            for file in files
-        ]
+        told = [described_by(_beside(texts, file), tables, key_of(root, file), odd) for file in files]
         named |= {role: [one[role] for one in told] for role in ("url", "caption")}
         named["label"] = [one["label"] or label for one, label in zip(told, labels, strict=True)]
     return pa.table({name: pa.array(values, pa.string()) for name, values in named.items()})
+
+
+def _beside(texts: dict[str, dict[str, bytes]], image: str) -> dict[str, bytes]:
+    """Put together the texts of an image; `a.txt` goes before `a.jpg.txt`."""
+    plain, whole = (texts.get(columns.loose(name), {}) for name in names_of(image))
+    return whole | plain
+
+
+def metadata_files(shard: Shard) -> tuple[str, ...]:
+    """List the Parquet files whose columns `samples/` passes on: those of downloads, not Hugging Face's tables."""
+    return shard.files[:1] if is_download(shard) else ()
 
 
 def _name(root: Path, files: Sequence[str]) -> str:

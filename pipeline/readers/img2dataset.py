@@ -22,9 +22,10 @@ from pipeline.readers import _files, _sidecar
 from pipeline.readers._contract import Shard, ShardRead, ShardRows, noted
 from pipeline.readers._held import MetadataFile
 from pipeline.readers._leftover import left_out
-from pipeline.readers._partners import check_partners, not_there
 from pipeline.readers._tars import tar_samples
+from pipeline.readers._tars.packed_tars import packed, refuse_packed
 from pipeline.readers._tars.tar_members import content_of, opened
+from pipeline.readers._tars.tar_partners import check_partners, not_there
 from pipeline.readers._tars.tar_stream import HashedFile
 from pipeline.sets.source import Source
 
@@ -32,20 +33,25 @@ _STATS_BYTES = 1 << 20
 
 
 def recognises(path: Path) -> bool:
-    """Tell whether there are tars, or the path is one."""
-    return _is_tar(path) or _files.holds(path, ".tar")
+    """Tell whether there are tars, or the path is one; compressed ones too, which `shards` refuses with advice."""
+    try:
+        return _is_tar(path) or _files.holds(path, ".tar") or bool(packed(path))
+    except DataError:
+        return False
 
 
 def shards(source: Source) -> list[Shard]:
     """List the tars in numeric order, or the one that the path is, each with its sidecar and counts.
 
     Raises:
-        DataError: If some tars have a sidecar and others not, or a sidecar has no tar.
+        DataError: If some tars have a sidecar and others not, or a sidecar has no tar, or a tar is compressed.
     """
     root = Path(source.path).absolute()
+    refuse_packed(root)
     if _is_tar(root):
-        beside = (root.with_suffix(".parquet"), root.with_name(f"{root.stem}_stats.json"))
-        return [_shard(0, [root, *(file for file in beside if file.is_file())])]
+        beside = [*_files.listing(root.parent, ".parquet"), *_files.listing(root.parent, "_stats.json")]
+        named = (root.stem, f"{root.stem}_stats")
+        return [_shard(0, [root, *(file for file in beside if file.stem in named)])]
     tars = sorted(_files.listing(root, ".tar"), key=lambda file: _files.natural(file.name))
     sidecars = {file.stem: file for file in _files.listing(root, ".parquet")}
     stats = {file.name[: -len("_stats.json")]: file for file in _files.listing(root, "_stats.json")}
@@ -181,7 +187,7 @@ def _is_tar(path: Path) -> bool:
 
 
 def _file(shard: Shard, ending: str) -> str | None:
-    return next((file for file in shard.files[1:] if file.endswith(ending)), None)
+    return next((file for file in shard.files[1:] if file.lower().endswith(ending)), None)
 
 
 def _stats(shard: Shard) -> bytes | None:

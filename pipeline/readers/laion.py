@@ -19,6 +19,8 @@ from pipeline.files.parquet import parquet_rows, parquet_schema
 from pipeline.readers import _files, _paired
 from pipeline.readers._contract import Shard, ShardRead, ShardRows, no_image, no_images, noted
 from pipeline.readers._leftover import left_out
+from pipeline.readers._tars.packed_tars import PROGRAMS
+from pipeline.readers.image_parquet import image_column, is_counted
 from pipeline.sets import columns
 from pipeline.sets.source import PathText, ReaderOptions, Source
 
@@ -41,7 +43,7 @@ image = no_image
 
 
 def recognises(path: Path) -> bool:
-    """Tell whether there is Parquet with urls or captions, and neither tars nor npz beside it."""
+    """Tell whether there is Parquet with urls or captions, no images in it, and neither tars nor npz beside it."""
     try:
         files = _find(path)
         if not files or _beside_images(path, files):
@@ -49,10 +51,13 @@ def recognises(path: Path) -> bool:
     except DataError:
         return False
     try:
-        found = parquet_schema(files[0]).names
+        schema = parquet_schema(files[0])
     except DataError:
-        return True  # damaged: reading it will say so, which is the better answer
-    return any(columns.find(found, columns.ALIASES[role]) is not None for role in ("url", "caption"))
+        return not is_counted(files[0])  # damaged: reading it will say so, which is the better answer
+    if files[0].name.lower() == "metadata.parquet" and "file_name" in schema.names:
+        return False  # a table of Hugging Face's image folders
+    told = any(columns.find(schema.names, columns.ALIASES[role]) is not None for role in ("url", "caption"))
+    return told and image_column(schema) is None
 
 
 def shards(source: Source) -> list[Shard]:
@@ -101,7 +106,7 @@ def _beside_images(path: Path, files: list[Path]) -> bool:
     """Tell whether the Parquet is another format's: img2dataset's tars or folders of files, DataComp's npz."""
     if any(file.with_suffix("").is_dir() for file in files):
         return True
-    return path.is_dir() and (_files.holds(path, ".tar") or _files.holds(path, ".npz"))
+    return path.is_dir() and any(_files.holds(path, ending) for ending in (".tar", ".npz", *PROGRAMS))
 
 
 def _find(path: Path) -> list[Path]:

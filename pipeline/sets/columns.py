@@ -6,7 +6,6 @@ and text. Columns are matched by name, never by position, and in any case of let
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, TypeAlias
 
@@ -17,6 +16,10 @@ import pyarrow.compute as pc
 from indexes.errors import DataError
 from pipeline.sets import uids
 from pipeline.sets.samples import LOST_SCHEMA, OWN_NAMES
+from pipeline.sets.texts import first_texts, holds_lists_of_text
+from pipeline.sets.texts import loose as loose
+from pipeline.sets.texts import plain_text as plain_text
+from pipeline.sets.texts import text as text
 
 ArrowArray: TypeAlias = Any
 
@@ -31,13 +34,6 @@ ALIASES: dict[str, tuple[str, ...]] = {
 FAILED = "failed"
 TEXT = pa.string()
 QUARANTINED = "quarantined"
-
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-def plain_text(value: str) -> str:
-    """Replace each lone surrogate, which UTF-8 cannot hold but JSON and file names can, by U+FFFD."""
-    return _LONE_SURROGATE.sub("\ufffd", value)
 
 
 def find(names: Sequence[str], aliases: Iterable[str]) -> int | None:
@@ -105,6 +101,16 @@ def roles(
     return places, columns
 
 
+def taken_otherwise(schema: pa.Schema) -> tuple[str, ...]:
+    """Note what of a producer's columns is taken in another way than it stands there."""
+    place = find(schema.names, ALIASES["caption"])
+    if place is None or not holds_lists_of_text(schema.types[place]):
+        return ()
+    return (
+        f"column '{plain_text(schema.names[place])}' holds lists of captions, of which the first is taken",
+    )
+
+
 def copied(raw: pa.Table, columns: dict[str, ArrowArray]) -> set[int]:
     """Find the columns that repeat, under its name, one that has a role: they are left out."""
     found = set()
@@ -147,37 +153,12 @@ def no_loss() -> pa.Table:
     return LOST_SCHEMA.empty_table()
 
 
-def text(column: ArrowArray) -> ArrowArray:
-    """Turn a column into Arrow strings of valid UTF-8; bytes that are not are replaced by U+FFFD.
-
-    Args:
-        column: Text, bytes, dictionary-coded text, integers or nulls.
-
-    Raises:
-        pa.ArrowInvalid: If the column is of another type.
-    """
-    kind = column.type
-    if pa.types.is_floating(kind) and pc.all(pc.is_null(column, nan_is_null=True), min_count=0).as_py():
-        return pa.nulls(len(column), pa.string())  # how pandas writes a text column without any text
-    if pa.types.is_dictionary(kind):
-        column = column.cast(kind.value_type)
-    elif pa.types.is_nested(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
-        raise pa.ArrowInvalid(f"it holds {kind}")
-    try:
-        plain = column.cast(pa.string())
-        plain.validate(full=True)
-    except pa.ArrowInvalid:
-        values = column.cast(pa.binary()).to_pylist()
-        decoded = [None if value is None else value.decode("utf-8", "replace") for value in values]
-        plain = pa.array(decoded, pa.string())
-    return plain
-
-
 def _role(raw: pa.Table, place: int | None, role: str, where: str) -> ArrowArray:
     if place is None:
         return pa.nulls(len(raw), pa.string())
+    column = raw.column(place)
     try:
-        return text(raw.column(place))
+        return text(first_texts(column) if role == "caption" and holds_lists_of_text(column.type) else column)
     except pa.ArrowInvalid as error:
         name = plain_text(raw.column_names[place])
         raise DataError(
@@ -217,8 +198,8 @@ def _own_columns(raw: pa.Table, taken: set[int], where: str) -> Iterable[tuple[s
     used = {name.lower() for name in OWN_NAMES}
     for place, name in enumerate(raw.column_names):
         column = raw.column(place)
-        # A number that went into a column of text, like SAMPLE_ID, also stays a number.
-        if place in taken and not pa.types.is_integer(column.type):
+        # A number that went into a column of text, like SAMPLE_ID, also stays a number, and a list a list.
+        if place in taken and not pa.types.is_integer(column.type) and not holds_lists_of_text(column.type):
             continue
         shown = plain_text(name).replace("\0", "\ufffd")
         if not shown or shown.lower() in used:

@@ -24,12 +24,15 @@ def own_columns(source: Source, shards: Sequence[Shard]) -> dict[str, Any]:
     Raises:
         DataError: If a file is damaged.
     """
-    keys = getattr(reader_of(format_of(source)), "KEYS", columns.KEY_NAMES)
-    tables = [(shard.name, file) for shard in shards for file in shard.files if file.endswith(".parquet")]
+    reader = reader_of(format_of(source))
+    keys = getattr(reader, "KEYS", columns.KEY_NAMES)
+    metadata_of = getattr(reader, "metadata_of", lambda schema: schema)
+    tables_of = getattr(reader, "metadata_files", _tables)
+    tables = [(shard.name, file) for shard in shards for file in tables_of(shard)]
     schemas = side_by_side(lambda one: parquet_schema(one[1]), tables)
     distinct = {schema.remove_metadata(): one for schema, one in zip(schemas, tables, strict=True)}
     found = [
-        columns.samples(schema.empty_table(), shard, file, keys).schema
+        columns.samples(metadata_of(schema).empty_table(), shard, file, keys).schema
         for schema, (shard, file) in distinct.items()
     ]
 
@@ -42,3 +45,8 @@ def own_columns(source: Source, shards: Sequence[Shard]) -> dict[str, Any]:
     whole = {field.name: field.type for field in unify(found, values)} if found else {}
     every = dict.fromkeys(("key", "url", "caption", "label", "image_sha256"), columns.TEXT)
     return every | {name: kind for name, kind in whole.items() if name not in OWN_NAMES}
+
+
+def _tables(shard: Shard) -> tuple[str, ...]:
+    """List the Parquet files of a shard: its metadata, unless the reader's `metadata_files` says otherwise."""
+    return tuple(file for file in shard.files if file.lower().endswith(".parquet"))

@@ -152,6 +152,19 @@ def img2dataset(root: Path, shards: list[list[Sample]]) -> Written:
     return Written(Source(path=str(root), format="img2dataset"), shards, has_images=True)
 
 
+def image_parquet(root: Path, shards: list[list[Sample]]) -> Written:
+    """img2dataset's `parquet` output: the tar's images as a column, beside what the sidecar has."""
+    root.mkdir(parents=True, exist_ok=True)
+    for number, shard in enumerate(shards):
+        columns = text_columns(shard, "key", "url", "caption") | own_columns(shard)
+        columns["status"] = pa.array(["success"] * len(shard), pa.string())
+        columns["error_message"] = pa.nulls(len(shard), pa.string())
+        columns["jpg"] = pa.array([sample.image for sample in shard], pa.binary())
+        write_parquet(root / f"{number:05d}.parquet", columns)
+        write_stats(root / f"{number:05d}_stats.json", len(shard), len(shard))
+    return Written(Source(path=str(root), format="image-parquet"), shards, has_images=True)
+
+
 def members(sample: Sample) -> list[tuple[str, bytes]]:
     described = json.dumps({"url": sample.url, "caption": sample.caption, "key": sample.key})
     caption = (sample.caption or "").encode()
@@ -181,6 +194,7 @@ BUILDERS: dict[str, Builder] = {
     "clip-retrieval": clip_retrieval,
     "datacomp": datacomp,
     "image-folder": image_folder,
+    "image-parquet": image_parquet,
     "img2dataset": img2dataset,
     "laion": laion,
 }

@@ -12,10 +12,11 @@ from indexes.errors import DataError
 from pipeline.readers._contract import IMAGE_SUFFIXES, UNREAD_KINDS
 from pipeline.readers._folders.captions import tells_captions
 from pipeline.readers._leftover import DROPPING, counted, is_dropping, kind_of
+from pipeline.sets import columns
 
 TEXT_SUFFIXES = (".json", ".txt")
 """Files of an image's name that end so say its caption."""
-TOLD_SUFFIXES = (*TEXT_SUFFIXES, ".csv", ".jsonl")
+TOLD_SUFFIXES = (*TEXT_SUFFIXES, ".csv", ".jsonl", ".parquet")
 """Files of a shard that end so are no images."""
 
 
@@ -27,7 +28,7 @@ class Walk:
         root: Real path of the set.
         follow: Whether links may leave it.
         others: Files that are no images, by kind.
-        texts: Files that may tell of an image, by their path without the suffix.
+        texts: Files that may tell of an image, by `columns.loose` of their path without the suffix.
         tables: Files that may tell of many images.
     """
 
@@ -39,7 +40,7 @@ class Walk:
 
     def beside(self, image: str) -> list[str]:
         """List the texts of an image, which are then no longer counted as others."""
-        found = sorted(self.texts.pop(without_suffix(image), []))
+        found = sorted(text for name in names_of(image) for text in self.texts.pop(columns.loose(name), []))
         for file in found:
             self.others[kind_of(file)] -= 1
         return found
@@ -48,6 +49,11 @@ class Walk:
 def without_suffix(file: str) -> str:
     """Cut off how a file's name ends: what an image and the texts about it share."""
     return file.removesuffix(Path(file).suffix)
+
+
+def names_of(image: str) -> tuple[str, str]:
+    """List what the texts about an image may be called before their suffix: `a.txt`, or `a.jpg.txt`."""
+    return without_suffix(image), image
 
 
 def walk(folder: str, seen: Walk, above: tuple[str, ...]) -> Iterator[str]:
@@ -72,7 +78,7 @@ def walk(folder: str, seen: Walk, above: tuple[str, ...]) -> Iterator[str]:
             if tells_captions(entry.name) and entry.is_file():
                 seen.tables.append(entry.path)
             if kind in TEXT_SUFFIXES and entry.is_file():
-                seen.texts.setdefault(without_suffix(entry.path), []).append(entry.path)
+                seen.texts.setdefault(columns.loose(without_suffix(entry.path)), []).append(entry.path)
             continue
         if entry.is_symlink():
             _check_link(entry.path, seen, above)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.readers._described import described, of_fields
 from pipeline.readers._folders.captions import Told, told_by
-from pipeline.readers._folders.folder_walk import TEXT_SUFFIXES, Walk, without_suffix
+from pipeline.readers._folders.folder_walk import TEXT_SUFFIXES, Walk, names_of, without_suffix
 from pipeline.readers._folders.image_files import bytes_of, key_of
 from pipeline.readers._leftover import kind_of
 from pipeline.sets import columns
@@ -23,7 +23,9 @@ def tables_of(root: Path, files: list[str], seen: Walk) -> tuple[dict[str, Calla
     keys = [key_of(root, file) for file in files]
     for file in seen.tables:
         # One that lies beside an image of its name tells of that image alone.
-        alone = file in seen.texts.get(without_suffix(file), ()) or not file.lower().endswith(TEXT_SUFFIXES)
+        alone = file in seen.texts.get(columns.loose(without_suffix(file)), ()) or not file.lower().endswith(
+            TEXT_SUFFIXES
+        )
         odd: Counter[str] = Counter()
         told = told_by(file, bytes_of(file), _folder(root, file), odd) if alone else None
         if told is not None:
@@ -37,15 +39,20 @@ def tables_of(root: Path, files: list[str], seen: Walk) -> tuple[dict[str, Calla
 def texts_of(
     root: Path, files: Sequence[str], texts: Sequence[str], digests: dict[str, str]
 ) -> tuple[dict[str, dict[str, bytes]], list[Told]]:
-    """Read what lies beside the images, by their path without the suffix and by suffix, and what tells of many."""
-    images = {without_suffix(file) for file in files}
+    """Read what lies beside the images, and what tells of many.
+
+    Returns:
+        The texts beside images, by `columns.loose` of their path without the suffix, and by suffix; and the tables.
+    """
+    images = {columns.loose(name) for file in files for name in names_of(file)}
     beside: dict[str, dict[str, bytes]] = {}
     tables: list[Told] = []
     for file in texts:
         content = bytes_of(file)
         digests[file] = hashlib.sha256(content).hexdigest()
-        if without_suffix(file) in images and file.lower().endswith(TEXT_SUFFIXES):
-            beside.setdefault(without_suffix(file), {})[Path(file).suffix[1:].lower()] = content
+        name = columns.loose(without_suffix(file))
+        if name in images and file.lower().endswith(TEXT_SUFFIXES):
+            beside.setdefault(name, {})[Path(file).suffix[1:].lower()] = content
         else:
             told = told_by(file, content, _folder(root, file), Counter())  # `tables_of` has noted what is odd
             tables += [told] if told is not None else []

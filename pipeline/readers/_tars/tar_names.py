@@ -6,15 +6,17 @@ import re
 from collections import Counter
 
 from pipeline.readers._contract import IMAGE_KINDS
+from pipeline.readers._leftover import is_dropping
 from pipeline.readers._tars.tar_members import members, opened
 
 TEXTS = ("json", "txt")
 MAX_KEY_BYTES = 4096
 # Members that belong to no sample, as they are counted.
-HIDDEN = "hidden members of tars (as ._0.jpg of macOS), left out"
+HIDDEN = "hidden members of tars and droppings of systems (as ._0.jpg of macOS), left out"
 NO_SUFFIX = "members of tars whose names end with no suffix (as README), left out"
 # webdataset's split: the key is everything before the first dot of the file's name, folders included.
 _MEMBER = re.compile(r"(?:\./)?((?:.*/)?[^./][^./]*)\.([^/]*)", re.DOTALL)
+_ABSOLUTE = re.compile("(?:[A-Za-z]:)?/")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -35,9 +37,14 @@ class Names:
         Raises:
             DataError: If the tar is damaged; its headers are looked through where a name has several dots.
         """
-        found = _MEMBER.fullmatch(name)
+        # Archivers of Windows may write its separator.
+        path = name.replace("\\", "/")
+        if any(is_dropping(part) for part in path.split("/") if part not in (".", "..")):
+            left[HIDDEN] += 1
+            return None
+        found = _MEMBER.fullmatch(path)
         if found is None:
-            left[HIDDEN if name.rpartition("/")[2].startswith(".") else NO_SUFFIX] += 1
+            left[NO_SUFFIX] += 1
             return None
         key, suffix = found.group(1), found.group(2)
         inner, dot, kind = suffix.rpartition(".")
@@ -52,7 +59,7 @@ class Names:
             dotted: set[str] = set()
             with opened(self._path) as file:
                 for member in members(file, self._path):
-                    found = _MEMBER.fullmatch(member.name)
+                    found = _MEMBER.fullmatch(member.name.replace("\\", "/"))
                     _, dot, kind = found.group(2).lower().rpartition(".") if found else ("", "", "")
                     if found and kind in IMAGE_KINDS:
                         (dotted if dot else plain).add(found.group(1))
@@ -66,6 +73,6 @@ def key_fault(key: str) -> str | None:
         return f"key of more than {MAX_KEY_BYTES:,} bytes"
     if _CONTROL.search(key):
         return "key with a control character"
-    if key.startswith("/") or "\\" in key or not {"..", "."}.isdisjoint(key.split("/")):
+    if _ABSOLUTE.match(key) or not {"..", "."}.isdisjoint(key.split("/")):
         return "key that leads out of its folder"
     return None

@@ -14,6 +14,7 @@ from pipeline.readers._tars.tar_names import TEXTS, Names, key_fault
 from pipeline.sets.columns import plain_text
 
 MAX_TEXT_BYTES = 16 << 20
+FURTHER = "further images of a sample (as .png beside .jpg), not looked at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +91,12 @@ def walk(file: Opened, path: str, wanted: Wanted, left: Counter[str] | None = No
             if sample is not None:
                 seen.add(sample.key)
                 scattered += [key] if key != sample.key and key in seen else []
-                yield _finished(sample)
+                yield _finished(sample, others)
             sample = Sample(key)
         _add(sample, suffix, member)
         _fetch(sample, suffix, file, path, wanted)
     if sample is not None:
-        yield _finished(sample)
+        yield _finished(sample, others)
     _refuse_scattered(scattered, path)
 
 
@@ -110,7 +111,10 @@ def _fetch(sample: Sample, suffix: str, file: Opened, path: str, wanted: Wanted)
         sample.texts[suffix] = content_of(file, span, path)
 
 
-def _finished(sample: Sample) -> Sample:
+def _finished(sample: Sample, others: Counter[str]) -> Sample:
+    further = sum(kind in IMAGE_KINDS for kind in sample.members) - 1
+    if further > 0:
+        others[FURTHER] += further
     sample.fault = key_fault(sample.key) or sample.fault or _image_fault(sample)
     sample.key = plain_text(sample.key)
     return sample

@@ -17,6 +17,7 @@ OWN: dict[str, dict[str, Any]] = {
     "clip-retrieval": {"metadata": "metadata"},
     "datacomp": {"embedding": "l14_img", "text_embedding": "l14_img"},
     "image-folder": {"follow_links": True},
+    "image-parquet": {},
     "img2dataset": {},
     "laion": {"embeddings": "img_emb"},
 }

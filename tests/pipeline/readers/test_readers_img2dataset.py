@@ -318,7 +318,7 @@ def test_a_mask_before_its_image_is_no_sample(tmp_path: Path) -> None:
     assert read(tmp_path).table["key"].to_pylist() == ["0", "1"]
 
 
-@pytest.mark.parametrize("key", ["a/../b", "a\\b", "x" * 4097, "tab\t"])
+@pytest.mark.parametrize("key", ["a/../b", "a\\..\\b", "x" * 4097, "tab\t"])
 def test_keys_that_would_be_unsafe_as_paths_are_lost(tmp_path: Path, key: str) -> None:
     tar(tmp_path, [image(f"in/{key}"), image("good")])
     found = read(tmp_path)

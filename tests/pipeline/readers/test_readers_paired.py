@@ -331,7 +331,10 @@ def test_a_lone_pair_in_one_folder_is_a_set(tmp_path: Path) -> None:
     vectors = np.eye(3, 4, dtype=np.float32)
     np.save(tmp_path / "vectors.npy", vectors)
     write_parquet(tmp_path / "rows.parquet", {"url": pa.array(["a", "b", "c"])})
-    with pytest.raises(DataError, match=f"a set is the folder that its files lie in \\('{tmp_path}'\\)"):
+    with pytest.raises(
+        DataError,
+        match=f"that holds it '{tmp_path.name}' looks like laion: name '{tmp_path}' as",
+    ):
         readers.open_reader(Source(path=str(tmp_path / "vectors.npy")))
     source = Source(path=str(tmp_path), embeddings=str(tmp_path))
     assert readers.detect(tmp_path) == ("laion",)

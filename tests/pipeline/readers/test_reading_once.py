@@ -7,6 +7,8 @@ import tracemalloc
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from reader_sets import BUILDERS, ODD_FOLDER, Written, samples, vectors, write_parquet, write_tar
 
@@ -61,6 +63,12 @@ def large(root: Path, name: str) -> Written:
     if name == "img2dataset":
         entries = [(f"{s.key}.{kind}", rng.bytes(size)) for s in shard for kind, size in KINDS.items()]
         write_tar(root / "00000.tar", entries)
+    if name == "image-parquet":
+        listed = pq.read_table(root / "00000.parquet")
+        images = pa.array([rng.bytes(20_011) for _ in shard], pa.binary())
+        pq.write_table(
+            listed.set_column(listed.column_names.index("jpg"), "jpg", images), root / "00000.parquet"
+        )
     return written
 
 
