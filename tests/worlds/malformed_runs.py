@@ -7,7 +7,6 @@ import io
 import json
 import shutil
 import tarfile
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -162,8 +161,3 @@ def _account(out: Path, rows: int) -> None:
 
 def _table_rows(files: Any) -> int:
     return sum(pq.read_metadata(file).num_rows for file in files)
-
-
-def run_faults(seeds: Sequence[int], root: Path, kinds: Sequence[str] = RUNS) -> dict[str, str]:
-    """Run one damaged input of each kind for each seed: the outcome of each, by kind and seed."""
-    return {f"{kind} {seed}": run_outcome(kind, seed, root) for seed in seeds for kind in kinds}

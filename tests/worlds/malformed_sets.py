@@ -10,7 +10,6 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from input_damage import damage, damaged_plan
@@ -69,12 +68,14 @@ def outcome(kind: str, seed: int, sets: dict[str, Source], scratch: Path) -> str
 
 
 @contextmanager
-def deadline() -> Iterator[None]:
+def deadline(seconds: float | None = None) -> Iterator[None]:
+    allowed = SECONDS if seconds is None else seconds
+
     def stop(*_: object) -> None:
-        raise TooSlowError(f"not done after {SECONDS:g} s")
+        raise TooSlowError(f"not done after {allowed:g} s")
 
     before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    signal.setitimer(signal.ITIMER_REAL, allowed)
     try:
         yield
     finally:
@@ -103,25 +104,3 @@ def _read_set(source: Source) -> None:
 
 def _read_plan(text: str) -> None:
     resolve(build_plan(parse_yaml(text, "plan.yaml")))
-
-
-def faults(seeds: range, root: Path, kinds: tuple[str, ...] = KINDS) -> tuple[dict[str, int], list[str]]:
-    """Read one damaged input of each kind for each seed.
-
-    Returns:
-        How many were read and refused, by kind; and each that did neither, with its seed, in words.
-    """
-    sets, counts, wrong = valid_sets(root / "valid"), dict[str, int](), list[str]()
-    for seed in seeds:
-        for kind in kinds:
-            try:
-                name = f"{kind} {outcome(kind, seed, sets, root / 'scratch')}"
-            except Exception as error:  # noqa: BLE001 - any of them is a finding
-                name = f"{kind} wrong"
-                wrong.append(f"{kind} {seed}: {type(error).__name__}: {_first(error)}")
-            counts[name] = counts.get(name, 0) + 1
-    return dict(sorted(counts.items())), wrong
-
-
-def _first(error: Any) -> str:
-    return (str(error).splitlines() or [""])[0][:300]

@@ -9,7 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
-from malformed_sets import KINDS, TooSlowError, deadline, faults, outcome, valid_sets
+from malformed_pool import EVERY_KIND, IMAGE, shares, survey
+from malformed_runs import RUNS
+from malformed_sets import KINDS, TooSlowError, deadline, outcome, valid_sets
 
 from pipeline.readers import names, open_reader
 
@@ -22,26 +24,58 @@ def test_valid_sets_are_read_whole(tmp_path: Path) -> None:
         assert sum(len(reader.rows(source, shard).table) for shard in reader.shards(source)) == 11
 
 
-def test_malformed_inputs_are_read_or_refused(tmp_path: Path) -> None:
-    counts, wrong = faults(range(25), tmp_path)
+def test_malformed_inputs_are_read_or_refused() -> None:
+    counts, wrong = survey(shares(200, 0, 0, (*KINDS, IMAGE)), 1)
     assert wrong == []
-    assert sum(counts.values()) == 25 * len(KINDS)
-    assert all(counts.get(f"{kind} read") for kind in KINDS), (
+    assert sum(counts.values()) == 200
+    assert all(counts.get(f"{kind} read") for kind in (*KINDS, IMAGE)), (
         "damage is not so heavy that nothing is left to read"
     )
-    assert sum(number for name, number in counts.items() if name.endswith("refused")) > 40
+    assert sum(number for name, number in counts.items() if name.endswith("refused")) > 50
+
+
+def test_malformed_sets_go_through_whole_runs() -> None:
+    """Of three formats each, by seeds that finish; `benchmarks/malformed.py` runs thousands."""
+    counts, wrong = survey([("run laion", (0,)), ("images of image-parquet", (0,))], 1)
+    assert wrong == []
+    assert counts == {"images of image-parquet finished": 1, "run laion finished": 1}
+
+
+@pytest.mark.soak
+def test_ten_thousand_malformed_inputs() -> None:
+    counts, wrong = survey(shares(10_000, 0, 0.05, EVERY_KIND), 2)
+    assert wrong == []
+    assert sum(counts.values()) == 10_000
+    assert all(counts.get(f"{kind} finished") for kind in RUNS)
+
+
+def test_inputs_are_shared_out_and_each_comes_once() -> None:
+    found = shares(1000, 7, 0.1, EVERY_KIND)
+    runs = sum(len(seeds) for kind, seeds in found if kind in RUNS)
+    assert (runs, sum(len(seeds) for _, seeds in found)) == (100, 1000)
+    assert len({(kind, seed) for kind, seeds in found for seed in seeds}) == 1000
+    assert min(seed for _, seeds in found for seed in seeds) == 7
+    assert shares(4, 0, 0.1, ["run laion"]) == [("run laion", (0, 1, 2)), ("run laion", (3,))]
 
 
 def test_a_fault_would_be_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader that raises what it likes, and one that loses a row, are both reported with their seed."""
     monkeypatch.setattr("malformed_sets.build_plan", lambda _: {}["key"])
-    counts, wrong = faults(range(2), tmp_path, ("plan",))
+    counts, wrong = survey([("plan", (0, 1))], 1)
     assert counts["plan wrong"] >= 1
+    assert wrong[0].startswith("plan ")
     assert "KeyError" in wrong[0]
     monkeypatch.setattr("malformed_sets.damage", lambda *_: None)
     monkeypatch.setattr("malformed_sets.np.unique", lambda rows: rows[:1])
     with pytest.raises(AssertionError, match="a row is there twice"):
         outcome("laion", 0, valid_sets(tmp_path / "again"), tmp_path / "scratch")
+
+
+def test_a_lost_row_of_a_run_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("malformed_runs._rows", lambda _: 99)
+    counts, wrong = survey([("run laion", (0,))], 1)
+    assert counts == {"run laion wrong": 1}
+    assert "rows in the report, 99 in the files" in wrong[0]
 
 
 def test_a_hang_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
