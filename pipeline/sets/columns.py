@@ -15,11 +15,11 @@ import pyarrow.compute as pc
 
 from indexes.errors import DataError
 from pipeline.sets import uids
+from pipeline.sets.plain_text import first_texts, holds_lists_of_text
+from pipeline.sets.plain_text import loose as loose
+from pipeline.sets.plain_text import plain_text as plain_text
+from pipeline.sets.plain_text import text as text
 from pipeline.sets.samples import LOST_SCHEMA, OWN_NAMES
-from pipeline.sets.texts import first_texts, holds_lists_of_text
-from pipeline.sets.texts import loose as loose
-from pipeline.sets.texts import plain_text as plain_text
-from pipeline.sets.texts import text as text
 
 ArrowArray: TypeAlias = Any
 
