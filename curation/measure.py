@@ -164,6 +164,24 @@ class Measure(ABC):
         """
         return {}
 
+    def learns(self) -> Self:
+        """Return the measure with the options alone that decide what it learns: changing others trains nothing anew."""
+        return self
+
+    def summarises(self) -> bool:
+        """Whether it takes a summary of its target's queries, made once for the whole pool, and not the queries."""
+        return False
+
+    def summary(self, target: NDArray[np.float16], model: Model, options: ScanOptions = DEFAULTS) -> Model:
+        """Work out of the target's queries what parts of the pool need of them; `start` has it beside the model.
+
+        Args:
+            target: `(q, d)` float16 of unit norm.
+            model: What it learned.
+            options: Device, threads and memory; they change no result.
+        """
+        return {}
+
 
 def query_vectors(table: pa.Table) -> NDArray[np.float16]:
     """Return `(q, d)` the vectors of a `queries:<benchmark>` table."""

@@ -136,6 +136,11 @@ def training_sample(name: str, number: int) -> str:
     return f"internal/training/{name}/part-{number:04d}.npz"
 
 
+def target_summary(name: str) -> str:
+    """What a measure takes of its target's queries."""
+    return f"internal/targets/{name}.npz"
+
+
 def model(name: str) -> str:
     """Locate what a measure learned."""
     return f"internal/models/{name}.npz"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +22,6 @@ from curation.measure import (
     Model,
     Running,
     Tables,
-    query_vectors,
 )
 from indexes import kmeans
 from indexes.errors import BadInputError, DataError
@@ -88,10 +87,27 @@ class Clusters(Measure):
         apart = distances_between(kmeans.Assigner(trained, options, self.assign == "product").centroids)
         return {"centroids": trained.centroids, "apart": apart}
 
+    def learns(self) -> Self:
+        """All but the target, which is looked at when the centroids are there."""
+        return replace(self, target=None)
+
+    def summarises(self) -> bool:
+        """A target's images are counted once."""
+        return self.target is not None
+
+    def summary(self, target: NDArray[np.float16], model: Model, options: ScanOptions = DEFAULTS) -> Model:
+        """Count `(k,)` the target's images in each cluster."""
+        found = self.assigner(model, options).assign(target).cluster
+        return {"taken": np.bincount(found, minlength=self.k)}
+
+    def assigner(self, model: Model, options: ScanOptions) -> kmeans.Assigner:
+        """Open one search over the centroids."""
+        training = kmeans.Training(model["centroids"], self.spherical, self.seed, self.iterations)
+        return kmeans.Assigner(training, options, self.assign == "product")
+
     def start(self, model: Model, tables: Tables, options: ScanOptions = DEFAULTS) -> Running:
         """Open one search over the centroids for the whole part."""
-        wanted = None if self.target is None else tables[f"{QUERIES}:{self.target}"]
-        return _Assigning(self, model, options, wanted)
+        return _Assigning(self, model, options)
 
     def apply(self, block: Block, model: Model) -> Columns:
         """Refuse to count blocks apart."""
@@ -101,18 +117,12 @@ class Clusters(Measure):
 class _Assigning(Running):
     """Assigns a part's blocks and adds up what each cluster gets."""
 
-    def __init__(
-        self, measure: Clusters, model: Model, options: ScanOptions, target: pa.Table | None
-    ) -> None:
+    def __init__(self, measure: Clusters, model: Model, options: ScanOptions) -> None:
         super().__init__(measure, model)
-        training = kmeans.Training(model["centroids"], measure.spherical, measure.seed, measure.iterations)
-        self._assigner = kmeans.Assigner(training, options, measure.assign == "product")
+        self._assigner = measure.assigner(model, options)
         self._sizes = np.zeros(measure.k, dtype=np.int64)
         self._sums = ExactSums(measure.k)
-        self._taken = None if target is None else self._counted(query_vectors(target))
-
-    def _counted(self, vectors: NDArray[np.float16]) -> NDArray[np.int64]:
-        return np.bincount(self._assigner.assign(vectors).cluster, minlength=len(self._sizes))
+        self._taken = model["taken"] if measure.target is not None else None
 
     def apply(self, block: Block) -> Columns:
         found = self._assigner.assign(block.vectors["image"])

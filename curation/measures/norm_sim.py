@@ -53,10 +53,19 @@ class NormSim(Measure):
             Column("norm_sim", pa.float64(), "norm of the products with the target's queries, from 0 up"),
         )
 
+    def summarises(self) -> bool:
+        """The quadratic form is summed up once."""
+        return self.norm == 2
+
+    def summary(self, target: NDArray[np.float16], model: Model, options: ScanOptions = DEFAULTS) -> Model:
+        """Sum `(d, d)` QᵀQ."""
+        return {"moment": second_moment(target)}
+
     def start(self, model: Model, tables: Tables, options: ScanOptions = DEFAULTS) -> Running:
         """Hold the target ready."""
-        vectors = query_vectors(tables[f"{QUERIES}:{self.to}"])
-        return _Squared(self, vectors) if self.norm == 2 else _Largest(self, vectors, options)
+        if self.norm == 2:
+            return _Squared(self, model)
+        return _Largest(self, query_vectors(tables[f"{QUERIES}:{self.to}"]), options)
 
     def apply(self, block: Block, model: Model) -> Columns:
         """Refuse to work without the target."""
@@ -66,12 +75,8 @@ class NormSim(Measure):
 class _Squared(Running):
     """The root of the quadratic form."""
 
-    def __init__(self, measure: NormSim, vectors: NDArray[np.float16]) -> None:
-        super().__init__(measure, {})
-        self._moment = second_moment(vectors)
-
     def apply(self, block: Block) -> Columns:
-        squares = quadratic_form(block.vectors["image"], self._moment)
+        squares = quadratic_form(block.vectors["image"], self.model["moment"])
         return {"norm_sim": np.sqrt(np.maximum(squares, 0.0))}
 
 

@@ -48,7 +48,7 @@ class Identity:
         others: Digests of other measures' columns and tables that it looks at.
         searching: What it searches, if it does.
         model: Digest of what it learned, if it did.
-        target: Digest of the benchmark's queries that it takes whole, if it does.
+        target: Digest of the benchmark's queries that it takes whole, if it does, or of what was made of them.
     """
 
     kind: str
@@ -109,6 +109,7 @@ class Settings:
         others: What it needs of other measures.
         queries: The benchmark's queries, where it searches or takes them whole.
         model: What it learned.
+        summary: What was made of its target's queries.
         results: For a measure of whole groups, what it found.
     """
 
@@ -119,6 +120,7 @@ class Settings:
     others: tuple[Other, ...] = ()
     queries: QueryFiles | None = None
     model: str | None = None
+    summary: str | None = None
     results: Results | None = None
 
 

@@ -15,13 +15,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from curation.measure import QUERIES, Block, Columns, Model, Running, schema_of
+from curation.measure import QUERIES, Block, Columns, Running, schema_of
 from indexes.quality import SampledScanner
 from indexes.scores import Scores
 from indexes.stream import ahead
 from pipeline import layout
 from pipeline.commit import Attempt
 from pipeline.execution.work import Json, Work
+from pipeline.files.arrays import read_arrays
 from pipeline.files.parquet import Writing, open_parquet, read_parquet, write_parquet
 from pipeline.passes.measure_unit import Identity, Settings
 from pipeline.passes.packed_queries import open_search, packed, scan_options, whole_queries
@@ -176,18 +177,12 @@ def _open(
         else:
             found = whole_columns(other.paths[0], other.columns)
             others |= {f"{other.need}.{name}": values for name, values in found.items()}
-    if identity.target is not None and settings.queries is not None:
+    if identity.target is not None and settings.queries is not None and settings.summary is None:
         tables[f"{QUERIES}:{settings.queries.name}"] = whole_queries(settings.queries)
-    running = measure.start(_model(settings.model), tables, scan_options(work.place, k=1))
+    model = read_arrays(settings.model) | read_arrays(settings.summary)
+    running = measure.start(model, tables, scan_options(work.place, k=1))
     search = next((one for one in searches if identity.searching and identity.name in one.names), None)
     return _Column(work, into, running, schema, writing, search, others)
-
-
-def _model(path: str | None) -> Model:
-    if path is None:
-        return {}
-    with np.load(path, allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}
 
 
 def _searches(works: Sequence[Work[Identity, Settings]]) -> list[Search]:

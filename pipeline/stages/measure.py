@@ -40,8 +40,8 @@ from pipeline.passes.packed_queries import query_files, query_identity
 from pipeline.passes.part_pass import lane
 from pipeline.readers import Shard
 from pipeline.sets.parts import Part
-from pipeline.stages import train
 from pipeline.stages.groups import _waves
+from pipeline.stages.learning import target, train
 from pipeline.stages.texts import phrase
 
 AFTER = ("thresholds",)
@@ -55,6 +55,7 @@ def plan(run: RunContext) -> Iterator[list[Work[Any, Any]]]:
     first = [_set_aside(run, part, found, encoder) for encoder in looked_at for part, found in pool]
     for level in run.levels():
         yield from train.waves(run, [one for one in level if one.measure.sample_rows()], pool)
+        yield from target.waves(run, [one for one in level if one.measure.summarises()])
         yield from phrase.wave(run, [one for one in level if one.measure.phrases()])
         yield from _waves.before(run, [one for one in level if isinstance(one.measure, Grouped)], pool)
         yield [*first, *(_work(run, one, part, found) for one in level for part, found in pool)]
@@ -120,7 +121,11 @@ def _work(run: RunContext, one: Instance, part: Part, shards: list[Shard]) -> Wo
     settings = Settings(part, lanes, one.encoder, own_columns(run, one), others)
     vectors = {key: stored_identity(run, found) for key, found in lanes.items()}
     identity = of_instance(one, part, vectors, {need: digests_of_other(run, need, part) for need in needs})
-    if one.target is not None:
+    if one.measure.summarises():
+        summed = digests([run.record("target", one.name)])[0]
+        identity = replace(identity, target=summed)
+        settings = replace(settings, summary=run.path(layout.target_summary(one.name)))
+    elif one.target is not None:
         files = query_files(run, one.target, thresholds=False)
         identity, settings = replace(identity, target=files.index), replace(settings, queries=files)
     if one.searches:
@@ -142,8 +147,9 @@ def expect(run: RunContext, rates: Rates) -> Cost:
     looked_at = wanted_vectors(run)["pool"]
     width = width_of(run) if looked_at else 0
     learning = sum(bool(one.measure.sample_rows()) for one in run.instances().values())
+    summing = sum(one.measure.summarises() for one in run.instances().values())
     comparing = sum(bool(one.measure.phrases()) for one in run.instances().values())
-    units = parts * (len(run.instances()) + len(looked_at) + learning) + learning + comparing
+    units = parts * (len(run.instances()) + len(looked_at) + learning) + learning + comparing + summing
     reads = rows * width * 2 * sum(len(kinds) for kinds in looked_at.values())
     writes = rows * (TEXT_BYTES // 4 + SCORE_BYTES) * len(run.instances())
     seconds = rows * queries_of(run) * width / rates.products + reads / rates.read_bytes

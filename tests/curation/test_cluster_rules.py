@@ -93,11 +93,11 @@ def test_the_published_densities(vectors: Path) -> None:
 def test_the_published_clusters_of_training_images(vectors: Path) -> None:
     held = arrays(vectors / "datacomp_image_based.npz")
     pool, target = held["pool_embeddings"], held["target_embeddings"].astype(np.float16)
-    lists = pa.FixedSizeListArray.from_arrays(pa.array(target.reshape(-1)), target.shape[1])
     options = {"k": 12, "spherical": False, "assign": "product", "target": "train"}
     # Theirs are up to 5.6 long, which no mean of unit vectors is; a quarter of each has the same largest product.
     model = {"centroids": held["centroids"] / 4, "apart": np.zeros(12)}
-    running = measures.parse("clusters", options).start(model, {"queries:train": pa.table({"vector": lists})})
+    measure = measures.parse("clusters", options)
+    running = measure.start(model | dict(measure.summary(target, model)), {})
     found = running.apply(Block(np.zeros((80, 2), np.uint64), {"image": pool}))
     np.testing.assert_array_equal(found["cluster"], held["centroid_of_pool_row"])
     taken = np.unique(np.asarray(found["cluster"])[np.asarray(found["target"]) > 0])

@@ -37,9 +37,9 @@ def norm_sims(
     vectors: NDArray[np.float16], targets: NDArray[np.float16], norm: object
 ) -> NDArray[np.float64]:
     lists = pa.FixedSizeListArray.from_arrays(pa.array(targets.reshape(-1)), targets.shape[1])
-    running = measures.parse("norm_sim", {"to": "t", "norm": norm}).start(
-        {}, {"queries:t": pa.table({"vector": lists})}
-    )
+    measure = measures.parse("norm_sim", {"to": "t", "norm": norm})
+    model = measure.summary(targets, {}) if measure.summarises() else {}
+    running = measure.start(model, {"queries:t": pa.table({"vector": lists})})
     found = running.apply(Block(np.zeros((len(vectors), 2), np.uint64), {"image": vectors}))
     return np.asarray(found["norm_sim"])
 

@@ -27,8 +27,8 @@ from pipeline.passes.located import groups_of, inputs_of, parts_of, stored, stor
 from pipeline.passes.packed_queries import QueryFiles, packed, query_files, query_identity
 from pipeline.passes.part_pass import pairs
 from pipeline.sets.uid_hash import hashes
+from pipeline.stages.learning.sample import bound
 from pipeline.stages.levels import draw
-from pipeline.stages.sample import bound
 
 # What vectors hold is known when they have been measured, so that no file is hashed for a few of its rows.
 AFTER = ("measure",)

@@ -229,6 +229,17 @@ def test_clusters_that_a_target_takes_and_dense_ones(sets: Path, cli: Run) -> No
         assert stays == sorted(stays, reverse=True), "the farthest from the centroid stay"
         mean = np.mean([1 - row["similarity"] for row in rows])
         assert within[rows[0]["uid"]] == pytest.approx(mean, rel=1e-13)
+    # Another target is looked at once, and trains nothing anew.
+    trained = (sets / "out" / "internal" / "models" / "clusters.npz").stat().st_mtime_ns
+    other = {"clusters": clusters | {"target": "two"}, "norm_sim": {"to": "two", "norm": 2}}
+    code, _, errors = cli("run", str(write_plan(sets, splits=splits, measures=other)))
+    assert code == 0, errors
+    assert "target: 2/2 units" in errors
+    assert "train: 0/" not in errors  # it stands
+    assert (sets / "out" / "internal" / "models" / "clusters.npz").stat().st_mtime_ns == trained
+    again = table(sets, "out", "measures", "clusters").to_pylist()
+    assert [row["cluster"] for row in again] == [row["cluster"] for row in found]
+    assert [row["target"] for row in again] != [row["target"] for row in found]
     code, _, errors = cli("run", str(write_plan(sets, splits=splits, measures={"clusters": {"k": 9}})))
     assert code == 2
     assert "Name a benchmark under measures.clusters.target" in errors

@@ -24,7 +24,7 @@ from pipeline.passes.part_pass import lane
 from pipeline.readers import Shard
 from pipeline.sets.parts import Part
 from pipeline.sets.uid_hash import hashes
-from pipeline.stages import sample
+from pipeline.stages.learning import sample
 
 SEED = 0
 
@@ -95,7 +95,7 @@ def _share(
 
 def _work(run: RunContext, one: Instance) -> Work[Identity, Settings]:
     shares = run.part_records("sample", one.name)
-    options, under = measures.dump(one.measure), layout.folder(layout.training_sample(one.name, 0))
+    options, under = measures.dump(one.measure.learns()), layout.folder(layout.training_sample(one.name, 0))
     identity = Identity(one.kind, one.name, options, one.measure.version, tuple(digests(shares, under)))
     settings = Settings(tuple(run.path(path) for path in paths(shares, under)), one.encoder)
     return Work("train", one.name, identity, settings, run.place, rows=one.measure.sample_rows())

@@ -1,0 +1,1 @@
+"""Rules that read how near samples of the pool are to one another."""
