@@ -21,6 +21,7 @@ def audit_plan(
     out: str,
     encoder: tuple[str | None, str | None],
     overrides: Sequence[str] = (),
+    images: Sequence[str] = (),
 ) -> Plan:
     """Make a plan from the options of `nearfar audit`.
 
@@ -31,6 +32,7 @@ def audit_plan(
         out: Folder for the report.
         encoder: Model and weights, each if given.
         overrides: `key=value` texts that replace or add values, as `--set` gives them.
+        images: `SET=PLACE` of each set whose pictures lie beside it: `pool`, `reference` or a benchmark's name.
 
     Raises:
         PlanError: If an option is wrong.
@@ -51,6 +53,7 @@ def audit_plan(
         )
     if model is not None:
         given["encoder"] = {"model": model} | ({} if pretrained is None else {"pretrained": pretrained})
+    _put_images(given, images)
     document = Document(given, "audit")
     apply_overrides(document, overrides)
     return build_plan(document)
@@ -68,6 +71,24 @@ def _named(benchmarks: Sequence[str]) -> dict[str, str]:
             raise PlanError(f"--benchmark {name} is given twice; give each benchmark a name of its own")
         named[name] = path
     return named
+
+
+def _put_images(given: dict[str, Any], images: Sequence[str]) -> None:
+    sets = {name: given[name] for name in ("pool", "reference") if name in given} | given["benchmarks"]
+    for option in images:
+        name, equals, place = option.partition("=")
+        if not equals or not place:
+            raise PlanError(
+                f"--images takes SET=PLACE, got '{option}'; write --images pool=/data/pool_images, SET one of: "
+                f"{', '.join(sets)}"
+            )
+        if name not in sets:
+            raise PlanError(
+                f"--images {option}: there is no set '{name}'; there are: {', '.join(sets)}. Name one of these"
+            )
+        if "images" in sets[name]:
+            raise PlanError(f"--images {name} is given twice; a set has one place of images")
+        sets[name]["images"] = place
 
 
 def _source(place: str, option: str, path: str, told: frozenset[str]) -> dict[str, str]:

@@ -128,6 +128,10 @@ def audit(
     reference: Annotated[str | None, typer.Option(help="The set that calibrates thresholds.")] = None,
     model: Annotated[str | None, typer.Option(help="open_clip model that embeds images.")] = None,
     pretrained: Annotated[str | None, typer.Option(help="Its weights: a name or a file.")] = None,
+    images: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SET=PLACE", help="Folder or tars with the pictures of a set of embeddings."),
+    ] = None,
     fail_above: Annotated[
         str | None,
         typer.Option(
@@ -151,7 +155,7 @@ def audit(
     from pipeline import commands
     from pipeline.auditing import audit_plan
 
-    plan = audit_plan(pool, benchmark, reference, out, (model, pretrained), overrides or [])
+    plan = audit_plan(pool, benchmark, reference, out, (model, pretrained), overrides or [], images or [])
     chosen = commands.options(workers, None, device, overwrite)
     raise typer.Exit(commands.audit(plan, fail_above, allow_lost, chosen, as_json))
 

@@ -101,7 +101,7 @@ def _pairs(output: str, audit: Json) -> str:
     found = audit["pair_list"]
     benchmarks = found["benchmarks"].values()
     listed, cut = (sum(each[name] for each in benchmarks) for name in ("pairs", "queries_cut"))
-    files = f"{output}/{found['files'][0]} and {found['files'][1]}"
+    files = " and ".join(f"{output}/{file}" for file in found["files"])
     line = f"pairs above {found['above']:g}: {_count(listed)}, in {files}"
     if not cut:
         return line

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
+from pathlib import Path
 
+from pipeline.passes.beside import find_pictures
 from pipeline.readers import Reader, Shard, reader_of
-from pipeline.report.request import FetchImages
+from pipeline.report.request import FetchImages, Wanted
 from pipeline.sets.source import Source
 
 
 @dataclass(frozen=True, slots=True)
 class Pictured:
-    """A set with images.
+    """A set whose images a report shows.
 
     Attributes:
         source: Where it lies, its format named.
-        parts: Number of each part and how many shards it has, in the order of the set.
+        parts: Number of each part and how many shards it has, in the order of the set; none for a set without images.
+        beside: The place that may have the images of a set that brings none.
     """
 
     source: Source
-    parts: tuple[tuple[int, int], ...]
+    parts: tuple[tuple[int, int], ...] = ()
+    beside: str = ""
 
 
 def fetcher(sets: Mapping[str, Pictured]) -> FetchImages:
@@ -34,16 +38,23 @@ def fetcher(sets: Mapping[str, Pictured]) -> FetchImages:
         reader = reader_of(str(source.format))
         return reader, _by_part(reader.shards(source), sets[name].parts)
 
-    def fetch(wanted: Mapping[str, Mapping[str, int]]) -> dict[tuple[str, str], bytes]:
+    def own(name: str, wanted: Mapping[str, Wanted]) -> Iterator[tuple[str, bytes]]:
+        reader, parts = listed(name)
+        for number in sorted({one.part for one in wanted.values()}):
+            left = {key for key, one in wanted.items() if one.part == number}
+            for shard in parts.get(number, ()):
+                images = reader.image(sets[name].source, shard, left) if left and shard.has_images else {}
+                yield from images.items()
+                left -= images.keys()
+
+    def fetch(wanted: Mapping[str, Mapping[str, Wanted]]) -> dict[tuple[str, str], bytes]:
         found: dict[tuple[str, str], bytes] = {}
         for name in wanted.keys() & sets.keys():
-            reader, parts = listed(name)
-            for number in sorted(set(wanted[name].values())):
-                left = {key for key, part in wanted[name].items() if part == number}
-                for shard in parts.get(number, ()):
-                    images = reader.image(sets[name].source, shard, left) if left and shard.has_images else {}
-                    found |= {(name, key): image for key, image in images.items()}
-                    left -= images.keys()
+            images = dict(own(name, wanted[name])) if sets[name].parts else {}
+            left = {key: one for key, one in wanted[name].items() if key not in images}
+            if sets[name].beside and left:
+                images |= find_pictures(Path(sets[name].beside), left)
+            found |= {(name, key): image for key, image in images.items()}
         return found
 
     return fetch

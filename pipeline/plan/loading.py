@@ -96,6 +96,8 @@ def with_absolute_paths(plan: Plan) -> Plan:
 
     def absolute(source: Source) -> Source:
         found = {"path": str(Path(source.path).absolute())}
+        if source.images is not None:
+            found["images"] = str(Path(source.images).absolute())
         for key in options_of(format_of(source)).paths if source.options else ():
             value = source.options.get(key)
             if value is not None and not (Path(source.path) / value).exists() and Path(value).exists():

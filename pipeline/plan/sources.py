@@ -44,15 +44,16 @@ def missing_sources(plan: Plan) -> list[str]:
 
 
 def _missing(place: str, source: Source) -> Iterator[str]:
-    for key, text in (("path", source.path), *option_paths(source)):
-        if not _exists(text, source.path):
+    pictures = [("images", source.images)] if source.images is not None else []
+    for key, text in (("path", source.path), *pictures, *option_paths(source)):
+        if not (Path(text).exists() if key == "images" else _exists(text, source.path)):
             advice = _pattern(text) or f"Correct it in the plan, or give --set {place}.{key}=PATH"
             yield f"{place}.{key}: '{text}' does not exist. {advice}{_how_to_get(place, source)}"
             return
         if Path(text).exists() and not os.access(text, os.R_OK):
             yield f"{place}.{key}: '{text}' cannot be read. Give yourself read permission on it"
             return
-        if key != "path" and _means_two(text, source.path):
+        if key not in ("path", "images") and _means_two(text, source.path):
             yield (
                 f"{place}.{key}: '{text}' means two: '{Path(source.path) / text}' inside the set, and "
                 f"'{Path(text).absolute()}' from the current directory. Give the whole path of the one that you mean"

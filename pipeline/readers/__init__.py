@@ -10,7 +10,7 @@ from typing import cast
 from indexes import registry
 from indexes.errors import DataError
 from pipeline.readers._contract import Reader, Shard, ShardRead, ShardRows
-from pipeline.readers._files import side_by_side, stamp
+from pipeline.readers._files import side_by_side, stamp, tells_of_missing_files
 from pipeline.sets.source import ReaderOptions, Source
 
 __all__ = [
@@ -29,6 +29,8 @@ __all__ = [
     "options_of",
     "reader_of",
     "side_by_side",
+    "stamp",
+    "tells_of_missing_files",
 ]
 
 _KINDS_TOLD = 8

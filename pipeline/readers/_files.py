@@ -117,6 +117,15 @@ def by_number(files: Iterable[Path]) -> dict[int, Path]:
     return dict(sorted(numbered.items()))
 
 
+GAP = "gap in the numbers of"
+COUNTED_ALONE = "have a _stats.json and no .tar"
+
+
+def tells_of_missing_files(note: str) -> bool:
+    """Say whether a note on a set's files is about files that left a trace and are not there."""
+    return note.startswith(GAP) or COUNTED_ALONE in note
+
+
 def gaps(numbers: Iterable[int], what: str) -> tuple[str, ...]:
     """Say which numbers are missing between the first and the last; nothing where none is."""
     there = sorted(set(numbers))
@@ -130,7 +139,7 @@ def gaps(numbers: Iterable[int], what: str) -> tuple[str, ...]:
         f"number {shown[0]} is missing" if missing == 1 else f"numbers {', '.join(shown)}{more} are missing"
     )
     return (
-        f"gap in the numbers of {what}: {which} ({missing:,} between {there[0]} and {there[-1]}); "
+        f"{GAP} {what}: {which} ({missing:,} between {there[0]} and {there[-1]}); "
         "if they belong to this set, fetch them and run again",
     )
 

@@ -37,6 +37,11 @@ class Committed:
         """Number of row groups."""
         return int(self._file.num_row_groups)
 
+    @property
+    def names(self) -> list[str]:
+        """Names of the columns."""
+        return list(self._file.schema_arrow.names)
+
     def outline(self) -> list[tuple[int, Any, Any]]:
         """Say, for each row group, its rows and the lowest and highest value of the first column.
 

@@ -40,7 +40,8 @@ class Pair:
         uid: The pool sample.
         similarity: Their similarity.
         threshold: The query's threshold, or the soft level where there is no reference.
-        following: Of the nearest pairs: uids and similarities of the query's next nearest samples, nearest first.
+        following: Uids and similarities of further samples of the query: of the nearest pairs, the next nearest; of
+            those around the threshold, others on the same side of it, closest to it first.
     """
 
     group: str
@@ -147,17 +148,31 @@ def _nearest(
 
 
 def around_the_threshold(options: ReportOptions) -> int:
-    """Say how many pairs are shown on either side of the threshold."""
+    """Say how many queries are shown on either side of the threshold."""
     return (options.pairs + 1) // 2
 
 
+def remembered_around(options: ReportOptions) -> int:
+    """Say how many samples next to a threshold must be known, so that every card has its `NEXT` others.
+
+    As many more as the gallery of the nearest pairs may show already.
+    """
+    return around_the_threshold(options) * (1 + NEXT) + options.pairs
+
+
 def _around(measured: Measured, level: FloatArray, limit: int, shown: Sequence[Pair]) -> Iterator[Pair]:
-    """List the pairs next to the threshold, `limit` on either side; a pair that is shown already is passed over."""
+    """List the pairs next to the threshold; a pair that is shown already is passed over.
+
+    Several pairs of one query are one: the closest to the threshold, and up to `NEXT` that follow. So there are `limit`
+    queries on either side.
+    """
     already = {(pair.query, pair.uid) for pair in shown}
     for group, closest, sign in ((ABOVE, measured.nearest_over, 1.0), (BELOW, measured.nearest_under, -1.0)):
+        by_query: dict[int, list[tuple[str, float]]] = {}
         rows = zip(closest.query.tolist(), closest.uid.tolist(), closest.distance.tolist(), strict=True)
-        others = (row for row in rows if row[:2] not in already)
-        for query, uid, distance in islice(others, limit):
-            threshold = float(level[query])
+        for query, uid, distance in (row for row in rows if row[:2] not in already):
             # Exact: margin and threshold are multiples of 2**-48, and so is their sum.
-            yield Pair(group, query, uid, threshold + sign * distance, threshold)
+            by_query.setdefault(query, []).append((uid, float(level[query]) + sign * distance))
+        for query, others in islice(by_query.items(), limit):
+            (uid, similarity), *following = others
+            yield Pair(group, query, uid, similarity, float(level[query]), tuple(following[:NEXT]))

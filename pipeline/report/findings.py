@@ -11,7 +11,7 @@ from curation.chance_pairs import ChancePairs
 from curation.leakage import Verdict, verdict
 from pipeline.report.answers import read_queries
 from pipeline.report.by_chance.drawn_pairs import read_chance
-from pipeline.report.compare import Compared, around_the_threshold, compare
+from pipeline.report.compare import Compared, compare, remembered_around
 from pipeline.report.evidence import Source, gather, look_up_queries, source
 from pipeline.report.lookup import Sample
 from pipeline.report.near_pairs.pair_files import PairList
@@ -90,8 +90,7 @@ def collect(request: ReportRequest) -> Findings:
     thresholds = tuple(sorted({*NAMED_THRESHOLDS, options.soft, options.hard}))
     names = [benchmark.name for benchmark in request.benchmarks]
     around = None if request.has_reference else options.soft
-    # As many more as the gallery of the nearest pairs may show already.
-    scan = Scan(names, thresholds, around, around_the_threshold(options) + options.pairs)
+    scan = Scan(names, thresholds, around, remembered_around(options))
     parts = zip(*(benchmark.similarity for benchmark in request.benchmarks), strict=True)
     measured = scan.run([[request.path(path) for path in part] for part in parts])
     queries = {files.name: read_queries(request.path(files.queries)) for files in request.benchmarks}

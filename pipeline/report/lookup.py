@@ -23,14 +23,19 @@ from pipeline.report.request import ReportRequest, SetFiles
 from pipeline.sets.membership import is_member
 from pipeline.sets.uids import as_pairs
 
-TEXT = ["uid", "part", "row", "key", "caption", "label", "image_sha256"]
+TEXT = ["uid", "part", "row", "key", "url", "caption", "label", "image_sha256"]
+# A column of the set's own, where it has one: the file of the sample's picture.
+IMAGE_PATH = "image_path"
 # Identical files are counted without a limit; so many of them are listed by name.
 LISTED = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A row of a set, as the report shows it; `length` is the caption's, before it was cut."""
+    """A row of a set, as the report shows it; `length` is the caption's, before it was cut.
+
+    `url` says where its picture came from, and `path` where the set says that it lies; both may be empty.
+    """
 
     part: int
     key: str
@@ -38,6 +43,9 @@ class Sample:
     length: int
     label: str
     sha256: str
+    uid: str = ""
+    url: str = ""
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +140,8 @@ class Lookup:
         cut = caption[: self.request.options.caption_limit]
         label, sha256 = str(row["label"] or ""), str(row["image_sha256"] or "")
         part = row["part"] if isinstance(row["part"], int) else 0
-        return Sample(part, str(row["key"] or ""), cut, len(caption), label, sha256)
+        uid, url, path = (str(row.get(name) or "") for name in ("uid", "url", IMAGE_PATH))
+        return Sample(part, str(row["key"] or ""), cut, len(caption), label, sha256, uid, url, path)
 
     def _count_copies(self, table: pa.Table, uids: list[str], found: Matches) -> None:
         position = pc.index_in(table.column("image_sha256"), value_set=pa.array(self.hashes, pa.string()))
@@ -155,19 +164,21 @@ def hits(path: Path, uids: Sequence[str], hashes: Sequence[str]) -> Iterator[tup
     """Read the rows of a part that have one of the uids or hashes, one row group at a time.
 
     Yields:
-        The matching rows with the columns of `TEXT`, and how many rows of the row group carry a hash.
+        The matching rows with the columns of `TEXT` and, where there is one, `IMAGE_PATH`; and how many rows of the
+        row group carry a hash.
     """
     names, texts = pa.array(uids, pa.string()), pa.array(hashes, pa.string())
     with Committed(path) as file:
+        columns = [*TEXT, IMAGE_PATH] if IMAGE_PATH in file.names else TEXT
         for group in range(file.groups):
             table = file.read(group, ["uid", "image_sha256"])
             sha256 = table.column("image_sha256")
             match = pc.or_(pc.is_in(table.column("uid"), value_set=names), pc.is_in(sha256, value_set=texts))
             rows = len(sha256) - sha256.null_count
             if pc.any(match).as_py():
-                yield file.read(group, TEXT).filter(match), rows
+                yield file.read(group, columns).filter(match), rows
             else:
-                yield file.empty(TEXT), rows
+                yield file.empty(columns), rows
 
 
 def repeated(request: ReportRequest, files: SetFiles) -> set[tuple[int, int]]:

@@ -12,6 +12,7 @@ from curation.audit import QUANTILES
 from pipeline.report.drawing import text
 from pipeline.report.drawing.cascade import waterfall
 from pipeline.report.drawing.sections import flattened, leak_rows, pool_charts, section
+from pipeline.report.drawing.worst import by_gravity, missing_pictures, worst
 from pipeline.report.findings import Findings
 from pipeline.report.loss_lines import loss_lines, note_lines
 from pipeline.report.statements import headline, notes, pair_note
@@ -42,7 +43,8 @@ def render(findings: Findings) -> bytes:
     }
     style = (FOLDER / "report.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
-    sections = [section(findings, finding, at) for at, finding in enumerate(findings.benchmarks)]
+    whole = [section(findings, finding, at) for at, finding in enumerate(findings.benchmarks)]
+    first, sections = worst(whole)
     page = environment.get_template("report.html.j2").render(
         policy=f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
         style=style,
@@ -51,9 +53,11 @@ def render(findings: Findings) -> bytes:
         headline=headline(findings),
         lost=loss_lines(findings.rows),
         noted=note_lines(findings.noted),
-        notes=notes(findings),
+        notes=[*notes(findings), *missing_pictures(whole)],
+        worst=first,
         pair_note=pair_note(findings),
         sections=sections,
+        ranked=by_gravity(sections),
         pool_charts=pool_charts(findings),
         leaks=leak_rows(findings),
         waterfalls={name: waterfall(facts) for name, facts in findings.splits.items()},

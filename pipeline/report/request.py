@@ -7,7 +7,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-FetchImages = Callable[[Mapping[str, Mapping[str, int]]], Mapping[tuple[str, str], bytes]]
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A sample whose picture is wanted.
+
+    Attributes:
+        part: Number of its part.
+        uid: 32 hex digits.
+        url: Where its picture came from, "" where that is not known.
+        path: What the set's own `image_path` says, "" where it has none.
+    """
+
+    part: int
+    uid: str = ""
+    url: str = ""
+    path: str = ""
+
+
+FetchImages = Callable[[Mapping[str, Mapping[str, Wanted]]], Mapping[tuple[str, str], bytes]]
 
 
 class Writer(Protocol):
@@ -143,7 +161,7 @@ class ReportOptions:
     caption_limit: int = 280
 
 
-def _no_images(wanted: Mapping[str, Mapping[str, int]]) -> Mapping[tuple[str, str], bytes]:
+def _no_images(wanted: Mapping[str, Mapping[str, Wanted]]) -> Mapping[tuple[str, str], bytes]:
     return {}
 
 
@@ -168,7 +186,7 @@ class ReportRequest:
         provenance: Fingerprints, versions, seeds and digests, shown as they are. No time, host or absolute
             path belongs here: the report's bytes must not depend on when and where it was made.
         command: The command that reproduces the report.
-        fetch_images: Reads the file bytes of images. It is called with set -> {key: part} (a mapping of keys,
+        fetch_images: Reads the file bytes of images. It is called with set -> {key: sample} (a mapping of keys,
             so a collection of keys too) and returns what it has by (set, key).
     """
 

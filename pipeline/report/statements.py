@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from curation.leakage import LEVELS, Leakage
+from pipeline.readers import tells_of_missing_files
 from pipeline.report.by_chance.calibration import advice
 from pipeline.report.compare import above_reference
 from pipeline.report.drawing.text import count, percent
@@ -59,6 +60,13 @@ def _doubts(findings: Findings, of: Sequence[Finding]) -> list[str]:
         for name, found in rows.items()
         if found.lost
     ]
+    noted = findings.noted
+    doubts += [
+        f"files of {name} may be missing ({note.partition(';')[0]})"
+        for name in names
+        for note in noted[name]
+        if tells_of_missing_files(note)
+    ]
     doubts += _nearer_than_reference(of)
     if not findings.request.search.exact:
         doubts.append("the search was approximate and may miss near samples")
@@ -92,7 +100,10 @@ def sentence(finding: Finding, options: ReportOptions) -> str:
         more = f" {count(hard)} have a pool sample above {options.hard:g}, by similarity." if hard else ""
         return f"{share} have a byte-identical file in the pool.{more}"
     if found.level == "none":
-        return f"None of {count(found.queries)} queries has a pool sample above {options.soft:g}."
+        nearer = above_reference(finding.compared, finding.compared.sets["pool"]) or 0
+        verb = "has" if nearer == 1 else "have"
+        more = f" {count(nearer)} {verb} one nearer than the reference comes." if nearer else ""
+        return f"None of {count(found.queries)} queries has a pool sample above {options.soft:g}.{more}"
     level = options.hard if found.level == "hard" else options.soft
     return f"{share} have a pool sample above {level:g}."
 

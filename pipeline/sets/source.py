@@ -50,6 +50,10 @@ class Source(BaseModel):
     dataset: NameText | None = Field(
         default=None, description="Name of the dataset that this set is part of, as the report shows it."
     )
+    images: PathText | None = Field(
+        default=None,
+        description="Folder, or img2dataset's tars, with the images of a set of vectors, for the report.",
+    )
     expect: Expect | None = Field(default=None, description="Counts that the files must match.")
     manifest: PathText | None = Field(default=None, description="Manifest that describes the set.")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pipeline import layout
@@ -15,7 +16,7 @@ from pipeline.measuring import encoder_name
 from pipeline.passes.located import groups_of, parts_of, wanted_vectors
 from pipeline.passes.pictures import Pictured, fetcher
 from pipeline.passes.provenance import provenance, searched
-from pipeline.readers import format_of
+from pipeline.readers import format_of, stamp
 from pipeline.report import build_report
 from pipeline.report.request import (
     BenchmarkFiles,
@@ -45,6 +46,7 @@ class Identity:
         provenance: What the report was made from.
         measures: The measures other than similarity: name, kind, and each column with its meaning.
         command: The command that reproduces the run.
+        pictures: What is in the places of pictures that the plan names.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Identity:
     provenance: Json
     measures: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...]
     command: str
+    pictures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,7 @@ def plan(run: RunContext) -> Iterator[list[Work[Identity, Settings]]]:
         provenance(run),
         tuple((one.name, one.kind, one.columns) for one in measures),
         run.command,
+        _places_of_pictures(run),
     )
     settings = Settings(
         _set_files(run, "pool"),
@@ -173,15 +177,24 @@ def _measures(run: RunContext) -> tuple[MeasureFiles, ...]:
 
 
 def _pictured(run: RunContext) -> dict[str, Pictured]:
-    """Say where the sets that have images lie, of those whose images a report shows."""
+    """Say where the images of the sets lie that a report shows: in the set, or in a place beside it."""
     shown = ("pool", "reference", *run.plan.benchmarks) if run.plan.benchmarks else ()
     found = {}
-    for name in shown:
-        if name in run.sets() and any(shard.has_images for shard in run.shards(name)):
-            source = run.sets()[name]
-            parts = tuple((number, len(shards)) for number, shards in groups_of(run, name))
-            found[name] = Pictured(source.model_copy(update={"format": format_of(source)}), parts)
+    for name in (name for name in shown if name in run.sets()):
+        source, images = run.sets()[name], any(shard.has_images for shard in run.shards(name))
+        parts = tuple((number, len(shards)) for number, shards in groups_of(run, name)) if images else ()
+        beside = source.images or ("" if images else source.path)
+        found[name] = Pictured(source.model_copy(update={"format": format_of(source)}), parts, beside)
     return found
+
+
+def _places_of_pictures(run: RunContext) -> tuple[str, ...]:
+    """Say what is in the places of pictures that the plan names: which files, of which size and time.
+
+    A picture that changes there changes nothing but the report, which is then written again.
+    """
+    named = [source.images for source in run.sets().values() if source.images is not None]
+    return tuple(stamp([Path(place)], False) for place in named) if run.plan.benchmarks else ()
 
 
 def perform(work: Work[Identity, Settings], into: Attempt) -> Json:

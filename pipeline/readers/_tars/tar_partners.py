@@ -35,6 +35,6 @@ def not_there(tars: set[str], stats: Mapping[str, Path]) -> tuple[str, ...]:
     first = ", ".join(alone[:_NAMED]) + (" …" if len(alone) > _NAMED else "")
     return (
         *notes,
-        f"{len(alone):,} shards have a _stats.json and no .tar ({first}): their samples are missing; fetch the tars "
+        f"{len(alone):,} shards {_files.COUNTED_ALONE} ({first}): their samples are missing; fetch the tars "
         "and run again",
     )

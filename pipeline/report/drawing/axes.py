@@ -128,6 +128,18 @@ def plain(value: float) -> str:
     return f"{value:.10g}".replace("-", MINUS)
 
 
+def decade(power: int) -> str:
+    """Write 10 to a power in few characters: 1, 10, 100, 1 k, … 100 M, as an axis has room for."""
+    steps_of_three, rest = divmod(power, 3)
+    unit = ("", "\u202fk", "\u202fM", "\u202fG", "\u202fT")[steps_of_three]
+    return f"{10**rest}{unit}"
+
+
+def decades_axis(scale: Scale, highest: int) -> list[Tick]:
+    """Label the powers of ten from 1 on along a scale of logarithms."""
+    return [Tick(px(scale(power)), decade(power)) for power in range(highest + 1)]
+
+
 def x_axis(scale: Scale, values: Iterable[float]) -> list[Tick]:
     """Label values along a scale."""
     return [Tick(px(scale(value)), plain(value)) for value in values]

@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 
+from pipeline.execution.redaction import redact
 from pipeline.report.compare import ABOVE, BELOW, NEAREST, Compared, Pair
 from pipeline.report.document import is_identical
 from pipeline.report.drawing.text import brief, shortened
-from pipeline.report.drawing.thumbnails import EDGE, ROW_EDGE, Thumbnail, thumbnail
+from pipeline.report.drawing.thumbnails import EDGE, NO_IMAGE, ROW_EDGE, Thumbnail, thumbnail
 from pipeline.report.findings import Finding, Findings
 from pipeline.report.lookup import Sample
+from pipeline.report.request import Wanted
+
+# What a browser opens as a page and nothing else; of printable ASCII, so that it reads as it is.
+_LINK = re.compile(r"https?://[!#-;=?-\[\]_a-z~%]{1,2000}", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One picture of a card with its text, ready to be shown."""
+    """One picture of a card with its text, ready to be shown.
+
+    `url` and `path` say where the picture came from and lies, as text; `link` is the url where it may be followed.
+    """
 
     role: str
     key: str
     caption: str
     label: str
     picture: Thumbnail
+    url: str = ""
+    path: str = ""
+    link: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +52,12 @@ class Card:
     degree: str
     uid: str
     following: tuple[tuple[Side, float], ...] = ()
+
+    @property
+    def pictured(self) -> bool:
+        """Whether there is a picture, or a reason why one cannot be shown: where no set has any, a card is text."""
+        shown = (*self.sides, *(side for side, _ in self.following))
+        return any(side.picture.address or side.picture.reason != NO_IMAGE for side in shown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +81,14 @@ def groups(findings: Findings, finding: Finding) -> list[Group]:
             "Nearest pairs",
             "The queries that have the nearest pool samples, nearest first; each with those that follow.",
         ),
-        ABOVE: ("Just above the threshold", f"Pool samples that lie next above {level}{judged[0]}."),
-        BELOW: ("Just below the threshold", f"Pool samples at or next below {level}{judged[1]}."),
+        ABOVE: (
+            "Just above the threshold",
+            f"Pool samples that lie next above {level}{judged[0]}. Those of one query share a card.",
+        ),
+        BELOW: (
+            "Just below the threshold",
+            f"Pool samples at or next below {level}{judged[1]}. Those of one query share a card.",
+        ),
     }
     made = []
     for group, (title, about) in headings.items():
@@ -75,7 +99,7 @@ def groups(findings: Findings, finding: Finding) -> list[Group]:
 
 def _fetch(findings: Findings, finding: Finding) -> dict[tuple[str, str], bytes]:
     compared, request = finding.compared, findings.request
-    wanted: dict[str, dict[str, int]] = {}
+    wanted: dict[str, dict[str, Wanted]] = {}
     for pair in compared.pairs:
         for uid in pair.uids:
             _want(wanted, "pool", findings.samples["pool"].get(uid))
@@ -86,9 +110,20 @@ def _fetch(findings: Findings, finding: Finding) -> dict[tuple[str, str], bytes]
     return dict(request.fetch_images(wanted))
 
 
-def _want(wanted: dict[str, dict[str, int]], name: str, sample: Sample | None) -> None:
+def _want(wanted: dict[str, dict[str, Wanted]], name: str, sample: Sample | None) -> None:
     if sample is not None:
-        wanted.setdefault(name, {})[sample.key] = sample.part
+        one = Wanted(sample.part, sample.uid, sample.url, sample.path)
+        wanted.setdefault(name, {})[sample.key] = one
+
+
+def _placed(side: Side, sample: Sample | None) -> Side:
+    """Add where the picture came from and lies; a link is made only where there is no picture, and hides nothing."""
+    if sample is None:
+        return side
+    url, shown = sample.url, redact(sample.url)
+    link = url if not side.picture.address and url == shown and _LINK.fullmatch(url) else ""
+    path = sample.path if sample.path != sample.key else ""
+    return replace(side, url=brief(shown), path=brief(path), link=link)
 
 
 @dataclass(slots=True)
@@ -117,7 +152,8 @@ class _Maker:
         queries = compared.queries
         picture = thumbnail(self.images.get((self.finding.name, queries.key[at])))
         caption = self._text(queries.caption[at], len(queries.caption[at]))
-        return Side("query", brief(queries.key[at]), caption, brief(queries.label[at]), picture)
+        side = Side("query", brief(queries.key[at]), caption, brief(queries.label[at]), picture)
+        return _placed(side, self.finding.places.get(queries.uid[at]))
 
     def _sample(self, name: str, uid: str, edge: int = EDGE) -> Side:
         sample = self.findings.samples[name].get(uid)
@@ -125,7 +161,7 @@ class _Maker:
             return Side(name, uid, "", "", thumbnail(None))
         picture = thumbnail(self.images.get((name, sample.key)), edge)
         caption = self._text(sample.caption, sample.length)
-        return Side(name, brief(sample.key), caption, brief(sample.label), picture)
+        return _placed(Side(name, brief(sample.key), caption, brief(sample.label), picture), sample)
 
     def _text(self, caption: str, length: int) -> str:
         return shortened(caption, length, self.findings.request.options.caption_limit)

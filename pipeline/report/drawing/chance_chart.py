@@ -9,7 +9,7 @@ import numpy as np
 
 from curation.audit import SIMILARITIES
 from curation.chance_pairs import ChancePairs
-from pipeline.report.drawing.axes import Box, Chart, Curve, Scale, Tick, px, steps, ticks, x_axis
+from pipeline.report.drawing.axes import Box, Chart, Curve, Scale, decades_axis, steps, ticks, x_axis
 from pipeline.report.drawing.charts import bars_between, marks, spread
 from pipeline.report.drawing.text import count
 
@@ -37,7 +37,7 @@ def chance_chart(found: ChancePairs, levels: Sequence[tuple[float, str]]) -> Cha
         "similarity of a drawn pair (cosine)",
         "pairs per bin (logarithmic)",
         x_axis(across, ticks(*bounds)),
-        [Tick(px(up(decade)), count(10**decade)) for decade in range(decades + 1)],
+        decades_axis(up, decades),
         [Curve(path, "ref", f"{count(found.pairs)} drawn pairs", area=True)],
         marks(across, box, levels),
     )

@@ -14,16 +14,21 @@ from pipeline.report.drawing.axes import (
     Chart,
     Curve,
     Scale,
-    Tick,
+    decades_axis,
     line,
     percent_axis,
-    px,
     steps,
     ticks,
     x_axis,
 )
 from pipeline.report.drawing.charts import bars_between, marks, spread
 from pipeline.report.drawing.text import count
+
+# By whether the report shows splits, then by whether thresholds are moved.
+_TITLES = (
+    ("At or below one threshold", "At or below each query's own threshold, moved"),
+    ("Kept if pruned at one threshold", "Kept if every query's own threshold is moved"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +41,11 @@ class Counted:
     samples: int
 
 
-def kept(counted: Sequence[Counted], margins: bool, levels: Sequence[tuple[float, str]]) -> Chart:
-    """Share of the pool that stays if near-pruned at each threshold, or at each offset from the thresholds."""
+def kept(counted: Sequence[Counted], margins: bool, levels: Sequence[tuple[float, str]], cuts: bool) -> Chart:
+    """Share of the pool at or below each threshold, or each offset from the thresholds: what near-pruning would keep.
+
+    A report that shows no split (`cuts` is false) says nothing of pruning.
+    """
     grid = MARGINS if margins else SIMILARITIES
     edges = grid.edges()
     filled = [np.flatnonzero(each.counts) for each in counted]
@@ -53,11 +61,13 @@ def kept(counted: Sequence[Counted], margins: bool, levels: Sequence[tuple[float
         points = [(across(e), up(s)) for e, s in zip(edges[inside], shares, strict=True)]
         curves.append(Curve(line(points), each.style, f"{each.name}: {count(each.samples)} samples"))
     return Chart(
-        "Kept if every query's own threshold is moved" if margins else "Kept if pruned at one threshold",
-        "Share of the pool that near-pruning would keep",
+        _TITLES[cuts][margins],
+        "Share of the pool that near-pruning would keep"
+        if cuts
+        else "Share of the pool at or below each threshold",
         box,
         "offset added to each query's threshold" if margins else "threshold (cosine similarity)",
-        "share of the pool kept",
+        "share of the pool kept" if cuts else "share of the pool at or below",
         x_axis(across, ticks(*bounds)),
         percent_axis(up),
         curves,
@@ -66,7 +76,7 @@ def kept(counted: Sequence[Counted], margins: bool, levels: Sequence[tuple[float
     )
 
 
-def density(counted: Counted) -> Chart | None:
+def density(counted: Counted, cuts: bool) -> Chart | None:
     """Pool samples by margin, on a logarithmic scale: how many lie just below and just above the threshold."""
     filled = np.flatnonzero(counted.counts)
     if not len(filled):
@@ -85,12 +95,17 @@ def density(counted: Counted) -> Chart | None:
     dropped_path = steps(edges[at:], tops[at:], box.bottom)
     return Chart(
         "Pool samples around the threshold",
-        f"{count(counted.samples)} samples by margin; near-pruning drops those above 0",
+        f"{count(counted.samples)} samples by margin; "
+        + (
+            "near-pruning drops those above 0"
+            if cuts
+            else "those above 0 are nearer than the reference comes"
+        ),
         box,
         "margin: similarity minus the query's threshold",
         "samples per bin (logarithmic)",
         x_axis(across, ticks(*bounds)),
-        [Tick(px(up(decade)), count(10**decade)) for decade in range(decades + 1)],
+        decades_axis(up, decades),
         [
             Curve(kept_path, "pool", f"{count(int(bars[:at].sum()))} samples at or below 0", area=True),
             Curve(dropped_path, "s1", f"{count(int(bars[at:].sum()))} samples above 0", area=True),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -94,7 +93,9 @@ def _charts(findings: Findings, finding: Finding, series: list[Series]) -> Itera
         yield curve([*fixed, *splits[at * size : (at + 1) * size]], bounds, levels)
     measured = finding.compared.measured
     if findings.request.has_reference:
-        chart = density(Counted(finding.name, "pool", measured.margin, measured.samples))
+        chart = density(
+            Counted(finding.name, "pool", measured.margin, measured.samples), bool(findings.request.splits)
+        )
         if chart is not None:
             yield chart
     beyond = ranks([*fixed, *splits[: len(STYLES)]])
@@ -128,14 +129,15 @@ def pool_charts(findings: Findings) -> list[Chart]:
     many = len(names) > 1
     shown = [(ALL, "all benchmarks", "ref")] if many else []
     shown += [(name, name, STYLES[at % len(STYLES)]) for at, name in enumerate(names)]
-    charts = []
+    charts, cuts = [], bool(findings.request.splits)
     for start in range(0, len(shown), len(STYLES) + 1):
         some = shown[start : start + len(STYLES) + 1]
         measured = [(findings.measured[key], name, style) for key, name, style in some]
-        charts.append(kept([Counted(n, s, m.similarity, m.samples) for m, n, s in measured], False, levels))
+        similar = [Counted(n, s, m.similarity, m.samples) for m, n, s in measured]
+        charts.append(kept(similar, False, levels, cuts))
         if findings.request.has_reference:
             offsets = [Counted(n, s, m.margin, m.samples) for m, n, s in measured]
-            charts.append(kept(offsets, True, [(0.0, "0: the thresholds as they are")]))
+            charts.append(kept(offsets, True, [(0.0, "0: the thresholds as they are")], cuts))
     return charts
 
 
@@ -172,13 +174,22 @@ def _leaks(finding: Finding) -> Iterator[tuple[Source, Leakage]]:
 
 
 def flattened(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Write nested provenance as dotted names with their values."""
+    """Write nested provenance as dotted names with their values, in words: no bracket, no null."""
     if isinstance(value, Mapping) and value:
         for name, inner in value.items():
             yield from flattened(inner, f"{path}.{name}" if path else str(name))
-    elif value is None or value in ([], {}, ""):
-        yield brief(path), "not stated" if value is None else "none"
-    elif isinstance(value, str):
-        yield brief(path), brief(value)
+    elif isinstance(value, list | tuple) and any(isinstance(one, Mapping | list | tuple) for one in value):
+        for at, inner in enumerate(value, 1):
+            yield from flattened(inner, f"{path}.{at}")
     else:
-        yield brief(path), brief(json.dumps(value, sort_keys=True, default=str))
+        yield brief(path), brief(_in_words(value))
+
+
+def _in_words(value: Any) -> str:
+    if value is None:
+        return "not stated"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_in_words, value)) or "none"
+    return str(value) or "none" if value != {} else "none"

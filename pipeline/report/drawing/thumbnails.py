@@ -10,13 +10,14 @@ from PIL import Image
 
 from pipeline.files.images import ImageRejected, decode
 
-# Twice the size at which a card shows it, for screens of high density.
-EDGE = 192
+# Enough for screens of high density, and for a look at it enlarged.
+EDGE = 256
 # The same for the small pictures of a row; above `SMALL`, since JPEG is smaller for photographs.
 ROW_EDGE = 112
 # Up to this size PNG is both smaller than JPEG and free of its ringing.
 SMALL = 96
 QUALITY = 82
+NO_IMAGE = "no image"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ def thumbnail(content: bytes | None, edge: int = EDGE) -> Thumbnail:
     Decoding drops all else that the file holds (EXIF, comments, profiles, appended archives).
     """
     if content is None:
-        return Thumbnail(reason="no image")
+        return Thumbnail(reason=NO_IMAGE)
     try:
         image = decode(content)
     except ImageRejected as rejected:

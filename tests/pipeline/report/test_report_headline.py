@@ -87,6 +87,33 @@ def test_an_approximate_search_leaves_the_headline_open(world: World) -> None:
     )
 
 
+def test_files_that_are_missing_leave_the_headline_open(world: World) -> None:
+    findings, _ = found(world.request, hard=1.02, soft=1.01)
+    calm = clean(findings)
+    gap = (
+        "gap in the numbers of the tars: number 1 is missing (1 between 0 and 2); if they belong, fetch them"
+    )
+    alone = (
+        "2 shards have a _stats.json and no .tar (00003, 00004): their samples are missing; fetch the tars"
+    )
+
+    def noted(name: str, *notes: str) -> Findings:
+        provenance = {"sets": {name: {"notes": list(notes)}}}
+        return replace(calm, request=replace(calm.request, provenance=provenance))
+
+    for note in (gap, alone):
+        said = headline(noted("pool", "3 files were left out", note))
+        told = note.partition(";")[0]
+        assert said.level == "open"
+        assert said.text == f"No near pair found, but files of pool may be missing ({told})"
+    lost = noted("photo", gap)
+    assert "files of benchmark photo may be missing" in headline(lost).text
+    assert [level_of(lost, finding) for finding in lost.benchmarks] == ["open", "none"]
+    # What the reference lacks could only make thresholds higher, and what was left out is no sample.
+    assert headline(noted("reference", gap)).level == "none"
+    assert headline(noted("pool", "files left out, since no shard has them: 1 .csv")).level == "none"
+
+
 def test_losses_do_not_hide_what_was_found(world: World) -> None:
     findings, sketch = found(world.request)
     assert headline(findings).level == headline(clean(findings)).level == "hard"

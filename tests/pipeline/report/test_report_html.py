@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from PIL import Image, PngImagePlugin
-from report_sets import Folder, World, build_world
+from report_sets import IDENTICAL, Folder, World, build_world
 
 from pipeline import layout
 from pipeline.files.parquet import read_parquet, write_parquet
@@ -20,6 +20,7 @@ from pipeline.report import ReportOptions, build_report
 from pipeline.report.compare import NEXT
 from pipeline.report.drawing.text import NAME_LIMIT, margin, percent, shortened, similarity, visible
 from pipeline.report.drawing.thumbnails import EDGE, thumbnail
+from pipeline.report.drawing.worst import SHOWN
 
 HOSTILE = {
     "script": "<script>alert(1)</script>",
@@ -131,13 +132,15 @@ def test_nothing_runs_and_nothing_loads(page: Page) -> None:
             assert name != "style", "the policy allows the style sheet alone"
             if name == "src":
                 assert re.match(r"data:image/(png|jpeg);base64,[A-Za-z0-9+/=]+\Z", value)
-            if name in {"href", "xlink:href"}:
+            if name in {"href", "xlink:href"} and not (tag == "a" and value.startswith("http")):
                 assert re.match(r"#[a-z0-9-]+\Z", value)
             assert "javascript:" not in value or name == "aria-label" or name == "alt"
 
 
 def test_the_policy_names_the_one_style_sheet(page: Page, plain: str) -> None:
-    [policy] = [a["content"] for tag, a in page.elements if tag == "meta" and "http-equiv" in a]
+    asked = {a["http-equiv"]: a["content"] for tag, a in page.elements if tag == "meta" and "http-equiv" in a}
+    assert asked.pop("x-dns-prefetch-control") == "off"
+    [policy] = asked.values()
     assert policy.startswith("default-src 'none'; img-src data:; style-src 'sha256-")
     assert "unsafe" not in policy
     assert [tag for tag, _ in page.elements].count("style") == 1
@@ -190,10 +193,71 @@ def test_every_chart_has_axes_labels_and_words(plain: str) -> None:
 
 def test_pictures_are_of_all_sides_of_every_pair(plain: str) -> None:
     pictures = [a for tag, a in Page(plain).elements if tag == "img"]
-    cards, following = 2 * (24 + 12 + 12), 2 * 24 * NEXT
+    cards, following = 2 * (24 + 12 + 12), plain.count("<figure><details")
+    assert following > 2 * 24 * NEXT, "pairs around the threshold have others of their query beside them too"
     for kind, number in {"query": cards, "pool": cards + following, "reference": cards}.items():
         assert sum(a["alt"].startswith(kind) for a in pictures) == number
     assert len(pictures) == 3 * cards + following
+
+
+def test_the_worst_pairs_stand_first_and_nowhere_else(plain: str) -> None:
+    worst, rest = plain.split('aria-label="Summary"')[0], plain.split('aria-label="Summary"')[1]
+    assert worst.index('id="verdict"') < worst.index('id="worst"')
+    similarities = re.findall(r'<span class="value">([0-9.]+)</span>', worst)
+    assert len(similarities) == SHOWN
+    assert worst.count("identical bytes") == len(IDENTICAL) == 3
+    uids = r'<dt>uid</dt><dd class="key">([0-9a-f]{32})'
+    queries = r"photo-\d+\.png|sketch-\d+\.png"
+    cards = re.findall(rf'<article class="card">.*?({queries}).*?{uids}', plain, re.DOTALL)
+    assert len(set(cards)) == len(cards), "no pair has two cards"
+    assert len(re.findall(uids, rest)) == len(cards) - SHOWN
+
+
+def test_pictures_enlarge_without_a_script(page: Page, plain: str) -> None:
+    """Each picture is the summary of a `details`, which the style sheet lays over the page when it is open."""
+    for at, (tag, _) in enumerate(page.elements):
+        if tag == "img":
+            assert [name for name, _ in page.elements[at - 2 : at]] == ["details", "summary"]
+    assert ".zoom[open] > summary { position: fixed" in plain
+    assert "user-select" not in plain, "keys, paths and urls can be selected"
+
+
+URLS = {
+    "http://x.test/a.jpg?b=1&c=d": True,
+    "HTTPS://x.test/a_(1)~%20.png": True,
+    "javascript:alert(1)": False,
+    "data:text/html,<script>alert(1)</script>": False,
+    "http://user:secret@x.test/a": False,
+    "https://x.test/a?X-Amz-Signature=abcdef": False,
+    'http://x.test/" onmouseover="alert(1)': False,
+    "http://x.test/\u202egpj.exe": False,
+    "ftp://x.test/a": False,
+}
+
+
+def test_a_link_shows_nothing_by_itself(tmp_path: Path) -> None:
+    """Where only urls are known: a link that hides nothing of where it leads, and no address of a picture."""
+    world = build_world(tmp_path / "run", images=False)
+    texts = list(URLS)
+    for part in range(3):
+        path = world.out / layout.samples("pool", part)
+        table = read_parquet(path)
+        urls = pa.array([texts[at % len(texts)] for at in range(len(table))], pa.string())
+        table = table.set_column(table.column_names.index("url"), "url", urls)
+        path.unlink()
+        write_parquet(path, table, table.schema)
+    folder = Folder(tmp_path / "made")
+    build_report(world.request, folder)
+    text = folder.file("report/report.html").read_text(encoding="utf-8")
+    page = Page(text)
+    links = [a for tag, a in page.elements if tag == "a" and not a["href"].startswith("#")]
+    assert {a["href"] for a in links} == {url for url, followed in URLS.items() if followed}
+    assert all(a["rel"] == "noreferrer noopener" and set(a) == {"class", "href", "rel"} for a in links)
+    assert {tag for tag, _ in page.elements}.isdisjoint({"img", "link"})
+    assert all(url in page.isolated for url, followed in URLS.items() if followed)
+    assert "secret" not in text
+    assert "Signature=abcdef" not in text
+    assert "javascript:alert(1)" in page.isolated, "what may not be followed is text"
 
 
 def test_a_picture_keeps_pixels_and_drops_everything_else() -> None:

@@ -50,7 +50,9 @@ def test_soft_and_none(world: World) -> None:
     _, sketch = found(world.request, hard=1.01, soft=0.9)
     assert said(sketch, 1.01, 0.9) == "4 of 40 queries (10.0 %) have a pool sample above 0.9."
     _, sketch = found(world.request, hard=1.02, soft=1.01)
-    assert said(sketch, 1.02, 1.01) == "None of 40 queries has a pool sample above 1.01."
+    nearer = (world.similarity["sketch"].max(axis=0) > world.threshold["sketch"]).sum()
+    more = f" {nearer} have one nearer than the reference comes."
+    assert said(sketch, 1.02, 1.01) == f"None of 40 queries has a pool sample above 1.01.{more}"
     assert confidence(sketch, Search()).startswith("moderate: every sample was compared")
     assert confidence(sketch, Search("ivf", False)).startswith("low: the search was approximate")
 
@@ -82,13 +84,23 @@ def test_notes_of_an_audit_say_nothing_of_pruning(world: World) -> None:
 
 
 def test_provenance_prints_words_for_what_is_not_there() -> None:
-    given = {"sets": {"one": {"notes": [], "format": None, "rows": 0, "options": {}}}, "text": ""}
+    steps = {"steps": [{"size": [224, 224], "crop": None}, ["a", None]], "fast": True, "mean": [0.5, None]}
+    given = {
+        "sets": {"one": {"notes": [], "format": None, "rows": 0, "options": {}}},
+        "text": "",
+        "made": steps,
+    }
     assert list(flattened(given)) == [
         ("sets.one.notes", "none"),
         ("sets.one.format", "not stated"),
         ("sets.one.rows", "0"),
         ("sets.one.options", "none"),
         ("text", "none"),
+        ("made.steps.1.size", "224, 224"),
+        ("made.steps.1.crop", "not stated"),
+        ("made.steps.2", "a, not stated"),
+        ("made.fast", "yes"),
+        ("made.mean", "0.5, not stated"),
     ]
 
 
