@@ -15,7 +15,6 @@ from indexes.errors import NearfarError
 from pipeline.files.standard_streams import open_closed_streams, silence
 from pipeline.files.storage import NO_ROOM
 
-# `Optional`, not `| None`: typer reads these annotations at run time.
 Plans = Annotated[Path, typer.Argument(help="The plan, a YAML file.", metavar="PLAN")]
 Outputs = Annotated[Path, typer.Argument(help="The output folder of a run.", metavar="OUT")]
 Overrides = Annotated[
@@ -24,9 +23,7 @@ Overrides = Annotated[
 ]
 AuditOverrides = Annotated[
     list[str] | None,
-    typer.Option(
-        "--set", metavar="KEY=VALUE", help="Say more, as a plan does: --set pool.duplicates=keep_first."
-    ),
+    typer.Option("--set", metavar="KEY=VALUE", help="As in a plan: --set pool.duplicates=keep_first."),
 ]
 Workers = Annotated[int | None, typer.Option(min=1, help="Worker processes on this machine.")]
 Scheduler = Annotated[str | None, typer.Option(help="Address of a Dask scheduler to run on.")]
@@ -135,7 +132,7 @@ def audit(
     fail_above: Annotated[
         str | None,
         typer.Option(
-            metavar="SIM[:SHARE]", help="Exit 1 if more than SHARE of a benchmark has a sample above SIM."
+            metavar="SIM[:SHARE]", help="Exit 1 if more than SHARE of the queries have a sample above SIM."
         ),
     ] = None,
     allow_lost: Annotated[

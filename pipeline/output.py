@@ -53,8 +53,8 @@ def prepare_output(run: RunContext, overwrite: bool) -> None:
     problem = _problem(run) if lock.exists() or (run.out / layout.COMMITS).exists() else None
     if problem and not overwrite:
         raise OutputError(
-            f"{run.out} {problem}. Name another folder under `output`, or add --overwrite to remove what is there"
-            f"{_worth(run)}"
+            f"{run.out} {problem}. Name another output folder (`output`, or --out of an audit), or add --overwrite to "
+            f"remove what is there{_worth(run)}"
         )
     if problem:
         print(f"removing what {run.out} holds{_worth(run)}", file=sys.stderr)

@@ -16,7 +16,7 @@ from indexes.errors import DataError
 from pipeline.files.parquet import parquet_schema, read_parquet
 from pipeline.readers import Shard, reader_of
 from pipeline.readers._contract import IMAGE_KINDS, IMAGE_SUFFIXES, MAX_IMAGE_BYTES
-from pipeline.report.request import Wanted
+from pipeline.report.request import WantedPicture
 from pipeline.sets.source import Source
 
 TARS = "img2dataset"
@@ -26,7 +26,7 @@ _SHARD_DIGITS = 5
 _TELLING = ("uid", "url")
 
 
-def find_pictures(root: Path, wanted: Mapping[str, Wanted]) -> dict[str, bytes]:
+def find_pictures(root: Path, wanted: Mapping[str, WantedPicture]) -> dict[str, bytes]:
     """Read pictures from a folder, or from the tars in it.
 
     A file is a sample's if its place in the folder is what `image_path` or the key says, with or without an ending. A
@@ -44,7 +44,7 @@ def find_pictures(root: Path, wanted: Mapping[str, Wanted]) -> dict[str, bytes]:
     return found | (_members(root, left) if left else {})
 
 
-def _files(root: Path, wanted: Mapping[str, Wanted]) -> Iterator[tuple[str, bytes]]:
+def _files(root: Path, wanted: Mapping[str, WantedPicture]) -> Iterator[tuple[str, bytes]]:
     inside = root.resolve()
     for key, one in wanted.items():
         content = next(filter(None, (_content(inside, place) for place in _places(key, one.path))), None)
@@ -69,7 +69,7 @@ def _content(inside: Path, place: str) -> bytes | None:
         return None
 
 
-def _members(root: Path, wanted: Mapping[str, Wanted]) -> dict[str, bytes]:
+def _members(root: Path, wanted: Mapping[str, WantedPicture]) -> dict[str, bytes]:
     reader, source = reader_of(TARS), Source(path=str(root), format=TARS)
     found: dict[str, bytes] = {}
     if not reader.recognises(root):
@@ -93,7 +93,7 @@ def _members(root: Path, wanted: Mapping[str, Wanted]) -> dict[str, bytes]:
     return found
 
 
-def _likeliest(shards: Sequence[Shard], wanted: Mapping[str, Wanted]) -> list[Shard]:
+def _likeliest(shards: Sequence[Shard], wanted: Mapping[str, WantedPicture]) -> list[Shard]:
     """Take the shards that keys name; all of them, those first, where a sidecar may tell of others."""
     named = [shard for shard in shards if any(key.startswith(shard.name) for key in wanted)]
     first = {shard.name for shard in named}
@@ -105,7 +105,7 @@ def _sidecar(shard: Shard) -> str | None:
     return next((file for file in shard.files[1:] if file.endswith(".parquet")), None)
 
 
-def _names(shard: Shard, wanted: Mapping[str, Wanted]) -> dict[str, str]:
+def _names(shard: Shard, wanted: Mapping[str, WantedPicture]) -> dict[str, str]:
     """Say which members of a tar are of which samples: its key for each, by the name in the tar."""
     names = {key: key for key in wanted if key.startswith(shard.name)}
     sidecar = _sidecar(shard)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.passes.beside import find_pictures
 from pipeline.readers import Reader, Shard, reader_of
-from pipeline.report.request import FetchImages, Wanted
+from pipeline.report.request import FetchImages, WantedPicture
 from pipeline.sets.source import Source
 
 
@@ -38,7 +38,7 @@ def fetcher(sets: Mapping[str, Pictured]) -> FetchImages:
         reader = reader_of(str(source.format))
         return reader, _by_part(reader.shards(source), sets[name].parts)
 
-    def own(name: str, wanted: Mapping[str, Wanted]) -> Iterator[tuple[str, bytes]]:
+    def own(name: str, wanted: Mapping[str, WantedPicture]) -> Iterator[tuple[str, bytes]]:
         reader, parts = listed(name)
         for number in sorted({one.part for one in wanted.values()}):
             left = {key for key, one in wanted.items() if one.part == number}
@@ -47,7 +47,7 @@ def fetcher(sets: Mapping[str, Pictured]) -> FetchImages:
                 yield from images.items()
                 left -= images.keys()
 
-    def fetch(wanted: Mapping[str, Mapping[str, Wanted]]) -> dict[tuple[str, str], bytes]:
+    def fetch(wanted: Mapping[str, Mapping[str, WantedPicture]]) -> dict[tuple[str, str], bytes]:
         found: dict[tuple[str, str], bytes] = {}
         for name in wanted.keys() & sets.keys():
             images = dict(own(name, wanted[name])) if sets[name].parts else {}

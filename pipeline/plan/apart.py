@@ -30,7 +30,7 @@ def check_output_apart(out: Path, sets: Mapping[str, Source]) -> None:
     if other is not None:
         raise OutputError(
             f"the output is {real}, which lies among the files of the run in {other}: they may be removed at any "
-            "time. Name a folder outside of it under `output`"
+            "time. Name a folder outside of it (`output`, or --out of an audit)"
         )
     for name, source in sets.items():
         for key, text in _inputs(source):
@@ -41,7 +41,8 @@ def _check_one(out: Path, name: str, text: str) -> None:
     place = Path(text).resolve()
     if _same(place, out):
         raise OutputError(
-            f"the output is {out}, which is {name} itself ({text}); name a folder of its own under `output`"
+            f"the output is {out}, which is {name} itself ({text}); name a folder of its own "
+            "(`output`, or --out of an audit)"
         )
     for owned in (*layout.FOLDERS, *layout.FILES):
         if any(_same(above, out / owned) for above in (place, *place.parents)):

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedPicture:
     """A sample whose picture is wanted.
 
     Attributes:
@@ -25,7 +25,7 @@ class Wanted:
     path: str = ""
 
 
-FetchImages = Callable[[Mapping[str, Mapping[str, Wanted]]], Mapping[tuple[str, str], bytes]]
+FetchImages = Callable[[Mapping[str, Mapping[str, WantedPicture]]], Mapping[tuple[str, str], bytes]]
 
 
 class Writer(Protocol):
@@ -161,7 +161,7 @@ class ReportOptions:
     caption_limit: int = 280
 
 
-def _no_images(wanted: Mapping[str, Mapping[str, Wanted]]) -> Mapping[tuple[str, str], bytes]:
+def _no_images(wanted: Mapping[str, Mapping[str, WantedPicture]]) -> Mapping[tuple[str, str], bytes]:
     return {}
 
 

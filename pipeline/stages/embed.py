@@ -91,8 +91,8 @@ def _work(
     if choice is None:
         raise DataError(
             f"{name} ({source.path}) has no {kind} embeddings of the encoder '{encoder}', which a measure needs, and "
-            "the plan has no encoder to make them: add encoder: {model: ..., pretrained: ...}, "
-            f"or bring {kind} embeddings"
+            "the plan has no encoder to make them: add encoder: {model: ..., pretrained: ...} (in an audit: --model "
+            f"and --pretrained), or bring {kind} embeddings"
         )
     _check_material(run, name, kind, shards)
     spec = EncoderSpec(choice.model, choice.pretrained)

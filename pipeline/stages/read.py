@@ -115,7 +115,8 @@ def _encoder(run: RunContext, name: str, shards: list[Shard]) -> EncoderSpec | N
     if choice is None:
         raise DataError(
             f"{name} ({source.path}) brings images but the plan names no encoder; "
-            "add encoder: {model: ViT-B-16-plus-240, pretrained: laion400m_e32}, or bring embeddings"
+            "add encoder: {model: ViT-B-16-plus-240, pretrained: laion400m_e32} (in an audit: --model "
+            "ViT-B-16-plus-240 --pretrained laion400m_e32), or bring embeddings"
         )
     return EncoderSpec(choice.model, choice.pretrained)
 

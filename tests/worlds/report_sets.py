@@ -28,7 +28,7 @@ from report_tables import (
 )
 
 from pipeline import layout
-from pipeline.report.request import BenchmarkFiles, ReportRequest, SetFiles, SplitFiles, Wanted
+from pipeline.report.request import BenchmarkFiles, ReportRequest, SetFiles, SplitFiles, WantedPicture
 
 __all__ = ["BENCHMARKS", "COPIED", "IDENTICAL", "NEIGHBOURS", "SIZES", "Folder", "World", "build_world"]
 
@@ -139,7 +139,7 @@ def write_splits(world: World) -> tuple[SplitFiles, ...]:
 def about(world: World) -> dict:
     """What a caller adds: provenance, command and a way to get images."""
 
-    def fetch(wanted: Mapping[str, Mapping[str, Wanted]]) -> dict[tuple[str, str], bytes]:
+    def fetch(wanted: Mapping[str, Mapping[str, WantedPicture]]) -> dict[tuple[str, str], bytes]:
         found = {}
         for name, keys in wanted.items():
             drawn = world.sets[name]

@@ -12,7 +12,7 @@ from pipeline.report.drawing.text import brief, shortened
 from pipeline.report.drawing.thumbnails import EDGE, NO_IMAGE, ROW_EDGE, Thumbnail, thumbnail
 from pipeline.report.findings import Finding, Findings
 from pipeline.report.lookup import Sample
-from pipeline.report.request import Wanted
+from pipeline.report.request import WantedPicture
 
 # What a browser opens as a page and nothing else; of printable ASCII, so that it reads as it is.
 _LINK = re.compile(r"https?://[!#-;=?-\[\]_a-z~%]{1,2000}", re.IGNORECASE)
@@ -99,7 +99,7 @@ def groups(findings: Findings, finding: Finding) -> list[Group]:
 
 def _fetch(findings: Findings, finding: Finding) -> dict[tuple[str, str], bytes]:
     compared, request = finding.compared, findings.request
-    wanted: dict[str, dict[str, Wanted]] = {}
+    wanted: dict[str, dict[str, WantedPicture]] = {}
     for pair in compared.pairs:
         for uid in pair.uids:
             _want(wanted, "pool", findings.samples["pool"].get(uid))
@@ -110,9 +110,9 @@ def _fetch(findings: Findings, finding: Finding) -> dict[tuple[str, str], bytes]
     return dict(request.fetch_images(wanted))
 
 
-def _want(wanted: dict[str, dict[str, Wanted]], name: str, sample: Sample | None) -> None:
+def _want(wanted: dict[str, dict[str, WantedPicture]], name: str, sample: Sample | None) -> None:
     if sample is not None:
-        one = Wanted(sample.part, sample.uid, sample.url, sample.path)
+        one = WantedPicture(sample.part, sample.uid, sample.url, sample.path)
         wanted.setdefault(name, {})[sample.key] = one
 
 

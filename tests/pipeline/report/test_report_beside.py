@@ -15,7 +15,7 @@ from whole_runs import Run
 
 from pipeline.passes.beside import find_pictures
 from pipeline.report.drawing.thumbnails import thumbnail
-from pipeline.report.request import Wanted
+from pipeline.report.request import WantedPicture
 
 
 @pytest.fixture
@@ -87,31 +87,33 @@ def test_a_picture_that_changes_is_shown_anew(written: Embedded, cli: Run) -> No
 
 
 def test_every_way_to_pair(written: Embedded) -> None:
-    wanted = {f"00000{at:04d}": Wanted(0) for at in range(20)}
-    wanted |= {f"other-{at}": Wanted(0, url=f"http://x.test//{at}") for at in range(20, 40)}
+    wanted = {f"00000{at:04d}": WantedPicture(0) for at in range(20)}
+    wanted |= {f"other-{at}": WantedPicture(0, url=f"http://x.test//{at}") for at in range(20, 40)}
     found = find_pictures(written.tars, wanted)
     assert found == {key: content for (name, key), content in written.pictures.items() if name == "pool"}
     # By uid, as DataComp's tars have it.
     table = pq.read_table(written.tars / "00001.parquet")
     uids = [f"{at:032x}" for at in range(20, 30)]
     pq.write_table(table.append_column("uid", [uids]), written.tars / "00001.parquet")
-    found = find_pictures(written.tars, {uid: Wanted(0, uid=uid) for uid in uids})
+    found = find_pictures(written.tars, {uid: WantedPicture(0, uid=uid) for uid in uids})
     assert [found[uid] for uid in uids] == [paint(at, 0) for at in range(20, 30)]
 
 
 def test_tars_without_sidecar_and_folders_of_shards(tmp_path: Path) -> None:
     write_tar(tmp_path / "tars" / "a.tar", [("one.png", paint(1, 0)), ("two.jpg", paint(2, 0))])
-    assert find_pictures(tmp_path / "tars", {"two": Wanted(0), "three": Wanted(0)}) == {"two": paint(2, 0)}
-    assert find_pictures(tmp_path / "tars" / "a.tar", {"one": Wanted(0)}) == {"one": paint(1, 0)}
+    assert find_pictures(tmp_path / "tars", {"two": WantedPicture(0), "three": WantedPicture(0)}) == {
+        "two": paint(2, 0)
+    }
+    assert find_pictures(tmp_path / "tars" / "a.tar", {"one": WantedPicture(0)}) == {"one": paint(1, 0)}
     for name in ("00001/000010002.webp", "plain.png", "sub/by path.png"):
         file = tmp_path / "files" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(name.encode())
     wanted = {
-        "000010002": Wanted(0),
-        "plain": Wanted(0),
-        "x": Wanted(0, path="sub/by path.png"),
-        "gone": Wanted(0),
+        "000010002": WantedPicture(0),
+        "plain": WantedPicture(0),
+        "x": WantedPicture(0, path="sub/by path.png"),
+        "gone": WantedPicture(0),
     }
     found = find_pictures(tmp_path / "files", wanted)
     assert {key: content.decode() for key, content in found.items()} == {
@@ -141,13 +143,15 @@ def test_nothing_outside_the_place_is_opened(tmp_path: Path) -> None:
         "/",
         "",
     )
-    assert find_pictures(place, {f"k{at}": Wanted(0, path=path) for at, path in enumerate(hostile)}) == {}
-    assert find_pictures(place, {key: Wanted(0) for key in hostile}) == {}
+    assert (
+        find_pictures(place, {f"k{at}": WantedPicture(0, path=path) for at, path in enumerate(hostile)}) == {}
+    )
+    assert find_pictures(place, {key: WantedPicture(0) for key in hostile}) == {}
 
 
 def test_a_damaged_tar_costs_its_own_pictures_alone(written: Embedded) -> None:
     (written.tars / "00000.tar").write_bytes(b"no tar at all" * 100)
-    wanted = {"000000003": Wanted(0), "other-21": Wanted(0, url="http://x.test//21")}
+    wanted = {"000000003": WantedPicture(0), "other-21": WantedPicture(0, url="http://x.test//21")}
     assert find_pictures(written.tars, wanted).keys() == {"other-21"}
 
 

@@ -10,7 +10,7 @@ from reader_sets import Written, img2dataset, samples
 
 import pipeline.readers.img2dataset as reader
 from pipeline.passes.pictures import Pictured, fetcher
-from pipeline.report.request import Wanted
+from pipeline.report.request import WantedPicture
 
 
 @pytest.fixture
@@ -25,8 +25,8 @@ PARTS = ((0, 2), (2, 2), (4, 1))
 def test_images_are_found_in_every_shard_of_a_part(written: Written) -> None:
     fetch = fetcher({"pool": Pictured(written.source, PARTS)})
     part_of = [0, 0, 2, 2, 4]
-    wanted = {one.key: Wanted(part_of[at]) for at, shard in enumerate(written.shards) for one in shard}
-    found = fetch({"pool": wanted, "elsewhere": {"x": Wanted(0)}})
+    wanted = {one.key: WantedPicture(part_of[at]) for at, shard in enumerate(written.shards) for one in shard}
+    found = fetch({"pool": wanted, "elsewhere": {"x": WantedPicture(0)}})
     assert found == {("pool", one.key): one.image for shard in written.shards for one in shard}
     assert fetch({"pool": {}}) == fetch({}) == {}
 
@@ -47,9 +47,9 @@ def test_only_the_shards_of_the_part_are_read_and_the_set_is_listed_once(
     fetch = fetcher({"pool": Pictured(written.source, PARTS)})
     assert listed == [], "a set whose images nobody asks for is not listed"
     third, fourth = written.shards[2], written.shards[3]
-    assert len(fetch({"pool": {third[0].key: Wanted(2), third[3].key: Wanted(2)}})) == 2
+    assert len(fetch({"pool": {third[0].key: WantedPicture(2), third[3].key: WantedPicture(2)}})) == 2
     assert read == [2], "the part's other shard was not needed"
-    assert len(fetch({"pool": {fourth[0].key: Wanted(2)}})) == 1
+    assert len(fetch({"pool": {fourth[0].key: WantedPicture(2)}})) == 1
     assert read == [2, 2, 3]
     assert len(listed) == 1
 
@@ -57,5 +57,5 @@ def test_only_the_shards_of_the_part_are_read_and_the_set_is_listed_once(
 def test_what_is_not_there_is_left_out(written: Written) -> None:
     fetch = fetcher({"pool": Pictured(written.source, PARTS)})
     key = written.shards[0][0].key
-    assert fetch({"pool": {"missing": Wanted(0), key: Wanted(4)}}) == {}
-    assert fetch({"pool": {key: Wanted(7)}}) == {}
+    assert fetch({"pool": {"missing": WantedPicture(0), key: WantedPicture(4)}}) == {}
+    assert fetch({"pool": {key: WantedPicture(7)}}) == {}
