@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -147,3 +149,19 @@ def test_the_window_keeps_to_its_memory() -> None:
     for limit in (1 << 20, 1 << 26, 1 << 30):
         rows = farthest_module._window(512, replace(OPTIONS, memory_limit=limit))
         assert 8 * rows * (rows + 512) <= limit / 4
+
+
+def test_memory_does_not_grow_with_the_group(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Vectors lie in a file, as those of a group that memory cannot hold; a row costs its place and its answer."""
+    monkeypatch.setattr(earlier_module, "_EARLIER", 1024)
+    monkeypatch.setattr(earlier_module, "_LATER", 1024)
+    peaks = []
+    for rows in (4096, 4096, 16384):
+        np.save(tmp_path / "group.npy", clustered(1, rows, 64))
+        vectors = np.load(tmp_path / "group.npy", mmap_mode="r")
+        tracemalloc.start()
+        nearest_earlier(vectors, uids_of(2, rows), np.arange(rows), replace(OPTIONS, threads=1))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[2] - peaks[1] < 128 * (16384 - 4096)
+    assert peaks[2] < 16384 * 64 * 2 * 4, "far from the square of the rows"
