@@ -133,7 +133,7 @@ def kmeans_assignment(rows: int, centroids: int, width: int) -> Row:
     """Assignment to centroids against the search that `faiss.Kmeans` itself does, in turns."""
     import faiss
 
-    from indexes.kmeans import Assigner, Training
+    from indexes.clustering.kmeans import Assigner, Training
 
     vectors = embeddings(4, centroids, width)
     assigner = Assigner(

@@ -72,7 +72,7 @@ LATE = {
     "indexes.device.exact_products": "Triton is there only beside a GPU",
     "indexes.device.group_maxima": "Triton is there only beside a GPU",
     "indexes.greedy.earlier": "numba is loaded by those who compare",
-    "indexes.kmeans": "numba is loaded by those who train",
+    "indexes.clustering.kmeans": "numba is loaded by those who train",
 }
 PAIRS = {
     "clip_score": "a measure and the rule that reads it",

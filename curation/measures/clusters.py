@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import pyarrow as pa
@@ -23,8 +23,9 @@ from curation.measure import (
     Running,
     Tables,
 )
-from indexes import kmeans
-from indexes.errors import BadInputError, DataError
+from indexes.clustering import kmeans
+from indexes.clustering.two_nearest import TwoNearest
+from indexes.errors import BadInputError, DataError, PlanError
 from indexes.scanner import ScanOptions
 
 ROWS_A_CLUSTER = 256
@@ -40,6 +41,9 @@ class Clusters(Measure):
     * `spherical: false`: plain Euclidean k-means; `similarity` is then the inner product with the centroid.
     * `assign: product`: to the largest inner product with the centroids, of whatever length they are, as DataComp's
       image_based does; on the sphere it is the same.
+    * `assignments: 2`: the columns `second` and `border` say which centroid is next, and number the pair of both in
+      either order. Samples on both sides of the border between two clusters are so in one group: a second `duplicates`
+      with `within: clusters.border` compares them, and finds what one assignment parts.
     * `target`: a benchmark, such as the training images of ImageNet. The column `target` then says how many of its
       images take the sample's cluster, by the same assignment.
 
@@ -53,9 +57,18 @@ class Clusters(Measure):
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**31)] = 0
     spherical: bool = True
     assign: Literal["nearest", "product"] = "nearest"
+    assignments: Literal[1, 2] = 1
     target: Annotated[str, Field(strict=True, min_length=1)] | None = None
     version: ClassVar[int] = 2
     needs: ClassVar[tuple[str, ...]] = ("image",)
+
+    def resolved(self, where: str) -> Self:
+        """Refuse a second assignment where there is one cluster."""
+        if self.assignments == 2 and self.k < 2:
+            raise PlanError(
+                f"{where}.assignments is 2, but k is {self.k}; give k of 2 or more, or leave it out"
+            )
+        return self
 
     def requires(self) -> tuple[str, ...]:
         """Image embeddings, and a target's queries."""
@@ -67,8 +80,13 @@ class Clusters(Measure):
             Column("cluster", pa.int32(), "number of the nearest centroid, from 0; ties go to the lower one"),
             Column("similarity", pa.float64(), "inner product with that centroid, higher is closer"),
         )
+        more = (
+            Column("second", pa.int32(), "number of the next nearest centroid; ties go to the lower one"),
+            Column("border", pa.int64(), "number of the pair of both clusters, the same from either side"),
+        )
         taken = Column("target", pa.int64(), "images of the target that take this cluster")
-        return own if self.target is None else (*own, taken)
+        found = own if self.assignments == 1 else (*own, *more)
+        return found if self.target is None else (*found, taken)
 
     def sample_rows(self) -> int:
         """Rows of the training sample."""
@@ -88,8 +106,8 @@ class Clusters(Measure):
         return {"centroids": trained.centroids, "apart": apart}
 
     def learns(self) -> Self:
-        """All but the target, which is looked at when the centroids are there."""
-        return replace(self, target=None)
+        """All but what is asked when the centroids are there: the target, and the second nearest."""
+        return replace(self, target=None, assignments=1)
 
     def summarises(self) -> bool:
         """A target's images are counted once."""
@@ -122,13 +140,20 @@ class _Assigning(Running):
         self._assigner = measure.assigner(model, options)
         self._sizes = np.zeros(measure.k, dtype=np.int64)
         self._sums = ExactSums(measure.k)
+        self._two = None
+        if measure.assignments == 2:
+            self._two = TwoNearest(self._assigner.centroids, self._assigner.levels, options)
         self._taken = model["taken"] if measure.target is not None else None
 
     def apply(self, block: Block) -> Columns:
         found = self._assigner.assign(block.vectors["image"])
         self._sizes += np.bincount(found.cluster, minlength=len(self._sizes))
         self._sums.add(found.cluster, found.similarity)
-        own = {"cluster": found.cluster, "similarity": found.similarity}
+        own: dict[str, NDArray[Any]] = {"cluster": found.cluster, "similarity": found.similarity}
+        if self._two is not None:
+            first, second = self._two.find(block.vectors["image"])
+            low, high = np.minimum(first, second).astype(np.int64), np.maximum(first, second)
+            own |= {"second": second, "border": low * len(self._sizes) + high}
         return own if self._taken is None else own | {"target": self._taken[found.cluster]}
 
     def finish(self) -> Mapping[str, pa.Table]:

@@ -17,7 +17,7 @@ from curation.kernels.cluster_density import ExactSums, allotted, distances_betw
 from curation.kernels.even_shares import best_cut, child_targets, leaf_targets
 from curation.measure import Block
 from curation.rule import Scope
-from indexes import kmeans
+from indexes.clustering import kmeans
 from indexes.errors import PlanError
 
 

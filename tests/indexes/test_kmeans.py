@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from vector_worlds import clustered, unit
 
-from indexes import kmeans
+from indexes.clustering import kmeans
+from indexes.clustering.kmeans import Assigner, Training, begin, train
 from indexes.cpu import sums
 from indexes.errors import BadInputError, DataError, ShapeError
-from indexes.kmeans import Assigner, Training, begin, train
 from indexes.scanner import ScanOptions
 from indexes.search import open_scanner
 

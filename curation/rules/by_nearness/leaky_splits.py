@@ -14,7 +14,7 @@ from curation.selections.drop import Drop
 
 
 @dataclass(frozen=True, slots=True)
-class LeakySplits(Rule):
+class NoLeaks(Rule):
     """Drop every sample that fiftyone-brain's `compute_leaky_splits` lists as a leak, of whichever split.
 
     `by` names the measure, `leaky_splits` by default: its options say which column is the split, and the distance.

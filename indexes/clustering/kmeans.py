@@ -162,6 +162,7 @@ class Assigner:
 
     Attributes:
         centroids: `(k, d)` float16, as samples are compared with them.
+        levels: `(k,)` float64, half their square norms, where distance decides; None where the product does.
 
     Raises:
         DataError: If a centroid on the sphere has no direction.
@@ -181,8 +182,8 @@ class Assigner:
         self.centroids = vectors
         wide = vectors.astype(np.float64)
         plain = training.spherical or by_product
-        self._levels = None if plain else np.einsum("ij,ij->i", wide, wide) / 2
-        queries = Queries(vectors, ("centroids",), np.array([0, len(vectors)], np.int64), self._levels)
+        self.levels = None if plain else np.einsum("ij,ij->i", wide, wide) / 2
+        queries = Queries(vectors, ("centroids",), np.array([0, len(vectors)], np.int64), self.levels)
         self._scanner = open_scanner(queries, "exact", replace(options, k=1))
 
     def assign(self, samples: NDArray[np.float16]) -> Assignment:
@@ -199,10 +200,10 @@ class Assigner:
             DataError: If `samples` are not float16, or a row is not finite.
         """
         scores = self._scanner.scan(samples)
-        if scores.margin is None or scores.margin_query is None or self._levels is None:
+        if scores.margin is None or scores.margin_query is None or self.levels is None:
             return Assignment(scores.nearest[:, 0], scores.similarity[:, 0])
         cluster, margin = scores.margin_query[:, 0], scores.margin[:, 0]
-        similarity, sure = _similarity(margin, self._levels[cluster])
+        similarity, sure = _similarity(margin, self.levels[cluster])
         rows = np.flatnonzero(~sure)
         similarity[rows] = exact_pairs(samples, self.centroids, rows, cluster[rows].astype(np.int64))
         return Assignment(cluster, similarity)
