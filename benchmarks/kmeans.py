@@ -2,8 +2,9 @@
 
     python benchmarks/kmeans.py --out kmeans.json [--rows 500000] [--centroids 1000] [--width 512] [--rounds 10]
 
-`assign` is `indexes.clustering.kmeans.Assigner` over the whole pool, in turns with the search that `faiss.Kmeans` itself
-assigns with (`index.search(1)` in float32, everything in memory): on the sphere by inner product, in Euclidean terms by L2.
+`assign` is `indexes.clustering.kmeans.Assigner` over the whole pool, in turns with the search that `faiss.Kmeans`
+itself assigns with (`index.search(1)` in float32, everything in memory): on the sphere by inner product, in Euclidean
+terms by L2.
 nearfar's answers are exact, and are checked here against float64 on a sample of the rows. The ratio is the median over
 the rounds, and over the quiet ones alone, in which other processes took less than a twentieth of the processor.
 
