@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from curation.chance_pairs import RATES, STATED, ChancePairs
+from curation.chance_pairs import RATES, ChancePairs
 from pipeline.report.drawing.text import count, similarity
 from pipeline.report.findings import Finding, Findings
 
@@ -95,23 +95,9 @@ def _limits(found: ChancePairs) -> str:
     return f"{few}Copies among the drawn pairs can only make the level higher."
 
 
-def rates(found: ChancePairs) -> list[tuple[str, str, str]]:
-    """List rate, level and error of what the draw can tell, as text."""
-    return [
-        (
-            f"1 in {count(round(1 / level.rate))}",
-            similarity(level.at),
-            "–" if level.error is None else f"± {level.error:.4f}",
-        )
-        for level in found.levels
-    ]
-
-
 def mark(found: ChancePairs) -> tuple[float, str] | None:
     """Give the stated level with its name, for a chart."""
     stated = found.stated
     if stated is None:
         return None
-    return stated.at, f"1 in {count(round(1 / stated.rate))}" + (
-        "" if stated.rate <= STATED else " (fewer not told)"
-    )
+    return stated.at, f"1 in {count(round(1 / stated.rate))}"
