@@ -22,12 +22,12 @@ from pipeline.files.vectors import blocks
 from pipeline.measuring import encoder_name
 from pipeline.passes.fitting import check_measures
 from pipeline.passes.located import embeds_while_reading
+from pipeline.passes.plan_rules import check_rules
 from pipeline.passes.reading import cached_encoder, embed_images
 from pipeline.plan import Plan, check_sources, check_weights
 from pipeline.readers import Shard, open_reader
 from pipeline.run import RunOptions, encoders_of, open_run, standing, waves
 from pipeline.stages import stage_names
-from pipeline.stages.split import check_rules
 
 # Enough to be past warm-up, small enough to wait for.
 PROBE_IMAGES, PROBE_ROWS, PROBE_QUERIES = 128, 4096, 1024
@@ -93,10 +93,10 @@ def _done(run: RunContext) -> dict[str, int]:
         counts[stage] = counts.get(stage, 0) + sum(record is not None for record in found.values())
         todo = [work for work in wave if found[work.name] is None]
         check_weights(run.plan, encoders_of(todo))
-        for name, record in found.items():
+        for record in found.values():
             if record is None:
                 return counts
-            run.done[wave[0].stage][name] = record
+            run.finish(record)
     return counts
 
 

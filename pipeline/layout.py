@@ -77,11 +77,6 @@ def embedding(name: str, encoder: str, kind: str, number: int) -> str:
     return f"{embeddings(name, encoder)}/{folder}/{folder}_{number:04d}.npy"
 
 
-def is_embedding(path: str) -> bool:
-    """Say whether an output holds embeddings: the largest files of a run, which few stages look at."""
-    return path.startswith("embeddings/") and path.endswith(".npy")
-
-
 def embedding_metadata(name: str, encoder: str, number: int) -> str:
     """Locate the rows beside a part's embeddings."""
     return f"{embeddings(name, encoder)}/metadata/metadata_{number:04d}.parquet"

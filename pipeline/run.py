@@ -11,7 +11,7 @@ from typing import Any
 from indexes.errors import OutputError
 from indexes.search import check_search
 from pipeline import layout
-from pipeline.commit import Output, Record, find, remove_unowned, retire, sweep
+from pipeline.commit import Record, find, remove_unowned, retire, sweep
 from pipeline.commit.run_lock import hold
 from pipeline.execution.context import RunContext
 from pipeline.execution.executors import open_executor, run_tasks
@@ -30,6 +30,7 @@ from pipeline.files.storage import write_atomic
 from pipeline.output import moved_sets, prepare_output
 from pipeline.passes.fitting import check_measures
 from pipeline.passes.located import groups_of
+from pipeline.passes.plan_rules import check_rules
 from pipeline.plan import (
     Plan,
     check_output_apart,
@@ -40,7 +41,6 @@ from pipeline.plan import (
     with_absolute_paths,
 )
 from pipeline.stages import performing_names, stage_names
-from pipeline.stages.split import check_rules
 
 # DuckDB's share of memory: enough for sorts, which go to disk beyond it.
 DATABASE_MEMORY = "1GB"
@@ -167,8 +167,6 @@ def do_wave(run: RunContext, options: RunOptions, progress: Progress, wave: Sequ
     if options.scheduler is None:
         check_weights(run.plan, encoders_of(todo))
     rows = sum(work.rows for work in todo)
-    if todo:
-        run.check_sound(_readable(run, stage))
     run.remember_shards()
     with progress.stage(
         stage, total_units=len(todo), total_rows=rows, done_units=len(wave) - len(todo)
@@ -185,19 +183,8 @@ def do_wave(run: RunContext, options: RunOptions, progress: Progress, wave: Sequ
                 f"{stage}/{work.name} was done but its record is gone from {run.out}/commits; "
                 "something else is changing this folder: stop it and run again"
             )
-        run.done[stage][work.name] = record
-    run.sound.update(output.path for work in todo for output in run.done[stage][work.name].outputs)
+        run.finish(record)
     return bool(todo)
-
-
-def _readable(run: RunContext, stage: str) -> Iterator[Output]:
-    """List what the units of a stage may read of what is committed; embeddings, only if they look at vectors."""
-    vectors = getattr(stage_module(stage), "READS_EMBEDDINGS", True)
-    for of in run.done.values():
-        for record in of.values():
-            for output in record.outputs:
-                if vectors or not layout.is_embedding(output.path):
-                    yield output
 
 
 def encoders_of(todo: Sequence[Work[Any, Any]]) -> set[str]:

@@ -121,7 +121,7 @@ def _check_stands(run: RunContext) -> None:
             reads = work.stage == "read" and pool
             if record is None or (reads and record.facts["inputs"] != _content(run, work.inputs)):
                 raise DataError(_stale(run, work, reads))
-            run.done[work.stage][work.name] = record
+            run.finish(record)
 
 
 def _stale(run: RunContext, work: Work[Any, Any], reads: bool) -> str:

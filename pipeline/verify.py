@@ -148,7 +148,7 @@ def _stands(run: RunContext, work: Work[Any, Any], contents: dict[str, str], res
     if record is None or record.fingerprint != work.unit().fingerprint:
         return False
     _check_inputs(work, record, contents, result)
-    run.done[work.stage][work.name] = record
+    run.finish(record)
     result.walked.append(record.label)
     if work.part is not None:
         result.parts[record.label] = work.part

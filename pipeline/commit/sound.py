@@ -1,8 +1,14 @@
 """Committed files are what was committed: hashed again before anything is decided from them.
 
-A bit that rots on the disk changes neither size nor time, and a reader of Parquet, NumPy or JSON may well make a number
-of it. So before a run does a unit, every file of earlier units that it may read is compared with the sha256 of its
-record; and so is each that the driver or a command decides from.
+A bit that rots on the disk changes neither size nor time, and a reader of Parquet, NumPy or JSON may well make a
+number of it. So right before a unit is done, in the process that does it, every file of earlier units that it reads is
+compared with the sha256 of its record; and so is each that the driver or a command decides from.
+
+A process remembers what it has hashed. The digest of a file need not be taken again while the file has the same inode,
+size and times: whatever writes to it by the file system changes `ctime`, which no program can set back. Two things
+change no stamp. A write within the same tick of the clock as the one before it: so a digest is remembered only of a
+file that had stood still for a while. And rot: so it is forgotten after some minutes. A unit of work takes as long, and
+what rots while it reads is as old; what one stage of a long run wrote is hashed again before a later stage reads it.
 """
 
 from __future__ import annotations
@@ -10,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shlex
+import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,24 +25,46 @@ from indexes.errors import OutputError
 from pipeline.commit.records import Output, Record, output_of
 from pipeline.files.digests import sha256_of
 
+KEPT_SECONDS = 600.0
+"""How long a digest is believed of a file that nothing has written to."""
+STILL_NS = 2_000_000_000
+"""How old a file's last change has to be, so that another would be of another time on any file system."""
+_Stamp = tuple[int, ...]
+_hashed: dict[str, tuple[_Stamp, str, float]] = {}
+"""By path, what a file was when this process hashed it: its stamp, its sha256, and when that was."""
+
 
 def is_sound(out: Path, output: Output) -> bool:
-    """Hash a committed file, and say whether it is what its record names; one that is gone is not."""
+    """Say whether a committed file is what its record names, hashing it if need be; one that is gone is not."""
     path = out / output.path
     try:
-        return path.stat().st_size == output.bytes and sha256_of(path) == output.sha256
+        stamp, now = _stamp(path), time.monotonic()
+        held, sha256, at = _hashed.get(str(path), ((), "", now))
+        if held == stamp and sha256 == output.sha256 and now - at < KEPT_SECONDS:
+            return True
+        still = time.time_ns() - max(stamp[-2:]) > STILL_NS
+        sha256 = sha256_of(path) if path.stat().st_size == output.bytes else ""
+        if still and _stamp(path) == stamp:
+            _hashed[str(path)] = (stamp, sha256, now)
+        return sha256 == output.sha256
     except OSError:
         return False
 
 
-def check_sound(out: Path, found: Iterable[Output]) -> None:
-    """Hash committed files, as many at a time as there are processors.
+def _stamp(path: Path) -> _Stamp:
+    """Look at a file without reading it."""
+    found = path.stat()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def check_sound(out: Path, found: Iterable[Output], threads: int | None = None) -> None:
+    """Hash committed files, as many at a time as there are processors, or `threads`.
 
     Raises:
         OutputError: With the first, by path, that is not what was committed, and the command that makes it again.
     """
     outputs = sorted(found, key=lambda output: output.path)
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(threads or len(os.sched_getaffinity(0))) as pool:
         for output, sound in zip(outputs, pool.map(lambda one: is_sound(out, one), outputs), strict=True):
             if not sound:
                 pool.shutdown(cancel_futures=True)

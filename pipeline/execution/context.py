@@ -38,8 +38,7 @@ class RunContext:
         place: What every unit is told.
         command: The command that reproduces the run, for the report.
         moved: Sets whose path is not the one of the last run.
-        done: The records of this plan's finished units, by stage and unit name, in planned order.
-        sound: Paths of outputs that were hashed in this run, when they were made or after that.
+        done: The records of this plan's finished units, by stage and unit name, in planned order; see `finish`.
     """
 
     plan: Plan
@@ -49,7 +48,7 @@ class RunContext:
     command: str
     moved: frozenset[str] = frozenset()
     done: dict[str, dict[str, Record]] = field(default_factory=dict)
-    sound: set[str] = field(default_factory=set)
+    _outputs: dict[str, Output] = field(default_factory=dict)
     _listed: dict[str, Json] | None = None
     _shards: dict[str, list[Shard]] = field(default_factory=dict)
     _memory: dict[str, Any] = field(default_factory=dict)
@@ -142,6 +141,16 @@ class RunContext:
         found = ((key, self.ledger.content(key, path)) for key, path in paths.items())
         return {key: content for key, content in found if content is not None}
 
+    def finish(self, record: Record) -> None:
+        """Take the record of a unit that is done."""
+        self.done.setdefault(record.stage, {})[record.name] = record
+        self._outputs |= {output.path: output for output in record.outputs}
+
+    def outputs(self, paths: Iterable[str]) -> tuple[Output, ...]:
+        """Find files that finished units committed, by their paths: absolute ones, or below the output folder."""
+        root = f"{self.out}/"
+        return tuple(self._outputs[path.removeprefix(root)] for path in dict.fromkeys(paths))
+
     def record(self, stage: str, name: str) -> Record:
         """Return the record of a unit that this run has done or found done."""
         return self.done[stage][name]
@@ -156,14 +165,12 @@ class RunContext:
         return [record for found, record in self.done.get(stage, {}).items() if unit.fullmatch(found)]
 
     def check_sound(self, outputs: Iterable[Output]) -> None:
-        """Hash outputs, each once in a run, before anything is decided from them.
+        """Hash outputs before the driver decides anything from them.
 
         Raises:
             OutputError: If one is not what was committed.
         """
-        found = [output for output in outputs if output.path not in self.sound]
-        check_sound(self.out, found)
-        self.sound.update(output.path for output in found)
+        check_sound(self.out, outputs, self.place.threads)
 
     def path(self, relative: str) -> str:
         """Locate an output of this run."""

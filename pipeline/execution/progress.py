@@ -16,9 +16,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from pipeline.execution.counts import Clock, Stage, clock_time
-from pipeline.execution.redaction import redact
-from pipeline.execution.run_log import LogHandler, RunLog
+from pipeline.execution.display.counts import Clock, Stage, clock_time
+from pipeline.execution.display.redaction import redact
+from pipeline.execution.display.run_log import LogHandler, RunLog
 from pipeline.execution.tasks import LOG
 
 EVERY_SECONDS = 1.0
@@ -158,7 +158,9 @@ class Progress:
             return Lines(_print_json, self._clock)
         if not live:
             return Lines(_print_plain, self._clock)
-        from pipeline.execution.live import Bars  # rich takes a while to import, and only terminals need it
+        from pipeline.execution.display.live import (
+            Bars,
+        )  # rich takes a while to import, and only terminals need it
 
         return Bars()
 

@@ -10,7 +10,7 @@ import numpy as np
 from curation.measure import VECTORS
 from indexes.errors import DataError
 from pipeline import layout
-from pipeline.commit import fingerprint, output_of
+from pipeline.commit import Output, fingerprint, output_of
 from pipeline.execution.context import RunContext, digests, inside
 from pipeline.files.inputs import Input
 from pipeline.files.parquet import read_parquet
@@ -151,8 +151,13 @@ def _stored_identity(run: RunContext, found: Stored) -> str:
     if found.names:
         described = ([f.array, f.rows, f.width, f.dtype] for f in found.files)
         return fingerprint(*zip(found.names, described, strict=True))
-    made = Path(found.files[0].path).relative_to(run.out).as_posix()
-    return digests([record for stage in ("read", "embed") for record in run.records(stage)], made)[0]
+    return run.outputs([found.files[0].path])[0].sha256
+
+
+def committed_of(run: RunContext, part: Part, found: Iterable[Stored]) -> tuple[Output, ...]:
+    """Name a part's committed files: its rows, and those of its vectors that the run made."""
+    made = [file.path for one in found if not one.names for file in one.files]
+    return run.outputs([part.samples, *made])
 
 
 def inputs_of(run: RunContext, found: Iterable[Stored]) -> tuple[Input, ...]:

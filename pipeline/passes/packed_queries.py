@@ -63,6 +63,12 @@ def query_files(run: RunContext, name: str, *, thresholds: bool) -> QueryFiles:
     )
 
 
+def query_paths(files: QueryFiles) -> list[str]:
+    """List the committed files that they are loaded from."""
+    names = ["index.json", "index.faiss", *(["queries.parquet"] if files.queries else [])]
+    return [f"{files.folder}/{name}" for name in names]
+
+
 def query_identity(files: QueryFiles) -> tuple[str, ...]:
     """Say which queries they are, for a unit's identity."""
     return (files.index, files.queries)

@@ -54,7 +54,7 @@ def cut_many(
     """
     if not request.splits:
         return
-    everything = look(request.parts)
+    everything = look(request.parts, request.measures)
     placed = {split.name: read_rules(request, split, everything.types()) for split in request.splits}
     with ExitStack() as stack:
         # It spills beside the attempts, not in one of them: each may be committed and gone before the next is cut.

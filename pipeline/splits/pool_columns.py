@@ -99,8 +99,8 @@ class PoolColumns:
         )  # stable: others keep their order
 
 
-def look(parts: Sequence[PoolPart]) -> PoolColumns:
-    """Read the footers of a pool.
+def look(parts: Sequence[PoolPart], taken: Iterable[str] = ()) -> PoolColumns:
+    """Read the footers of a pool; `taken` are names of measures of which no file is looked at.
 
     Raises:
         DataError: If parts disagree on their measures, or columns differ by case alone.
@@ -112,7 +112,7 @@ def look(parts: Sequence[PoolPart]) -> PoolColumns:
     samples = sorted(part.samples for part in parts if part.samples)
     with ThreadPoolExecutor(_FOOTERS) as readers:
         schemas = list(readers.map(parquet_schema, samples))
-    return PoolColumns(own_columns(schemas, measures, values_of(samples)), measures)
+    return PoolColumns(own_columns(schemas, {*measures, *taken}, values_of(samples)), measures)
 
 
 def _measures(parts: Sequence[PoolPart]) -> dict[str, PoolColumn]:

@@ -109,7 +109,7 @@ def recheck(request: CutRequest, out: Path, rows: int = WHOLE_ROWS, seed: int = 
     Raises:
         OutputError: If a split's files are not there.
     """
-    everything = look(request.parts)
+    everything = look(request.parts, request.measures)
     placed = {split.name: read_rules(request, split, everything.types()) for split in request.splits}
     found = {}
     with connect(out, request.memory_limit, request.threads) as db, in_order() as plain:

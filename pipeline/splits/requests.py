@@ -55,6 +55,8 @@ class CutRequest:
         lost: Parquet files of the pool's rows that could not be read, with `outcome` and `reason`.
         memory_limit: DuckDB's.
         threads: Threads of DuckDB, and of the writers; all cores if None.
+        measures: Every measure of the plan, also those that no rule here names: a column of the pool that is called
+            like one is `pool_<name>`.
     """
 
     parts: tuple[PoolPart, ...]
@@ -64,3 +66,4 @@ class CutRequest:
     lost: tuple[str, ...] = ()
     memory_limit: str = "1GB"
     threads: int | None = None
+    measures: tuple[str, ...] = ()

@@ -17,7 +17,7 @@ from pipeline.execution.costs import Cost, Rates, queries_of, rows_of, width_of
 from pipeline.execution.work import Json, Work
 from pipeline.files.parquet import write_parquet
 from pipeline.measuring import encoder_name
-from pipeline.passes.located import groups_of, inputs_of, parts_of, stored, stored_identity
+from pipeline.passes.located import committed_of, groups_of, inputs_of, parts_of, stored, stored_identity
 from pipeline.passes.packed_queries import (
     QueryFiles,
     exactly,
@@ -25,6 +25,7 @@ from pipeline.passes.packed_queries import (
     packed,
     query_files,
     query_identity,
+    query_paths,
 )
 from pipeline.passes.part_pass import QUARANTINED_SCHEMA, Pass, count_reasons, lane
 from pipeline.passes.running_search import NEAREST_SCHEMA, Search
@@ -63,6 +64,7 @@ def plan(run: RunContext) -> Iterator[list[Work[Identity, Settings]]]:
     for name in run.plan.benchmarks:
         encoder = encoder_name(run.plan, name)
         files = query_files(run, name, thresholds=False)
+        queries = run.outputs(query_paths(files))
         for part in parts:
             found = stored(run, "reference", part.number, shards[part.number], encoder, "image")
             vectors = stored_identity(run, found)
@@ -76,6 +78,7 @@ def plan(run: RunContext) -> Iterator[list[Work[Identity, Settings]]]:
                     Settings(files, part, found),
                     run.place,
                     inputs_of(run, [found]),
+                    (*committed_of(run, part, [found]), *queries),
                     ("reference", part.number),
                     together=f"{encoder} {part.number}",
                     rows=part.rows,

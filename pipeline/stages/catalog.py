@@ -22,7 +22,6 @@ from pipeline.sets.repeats import REPEATS_SCHEMA, Starts, repeated_rows, repeats
 from pipeline.sets.unify import retyped, unify, values_of
 
 AFTER = ("read",)
-READS_EMBEDDINGS = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +73,9 @@ def plan(run: RunContext) -> Iterator[list[Work[Identity, Settings]]]:
             "notes": _noted(records),
         }
         starts = {number: tuple(map(tuple, record.facts["shards"])) for number, record in read.items()}
-        files_of_parts = tuple(run.path(path) for path in paths(records, under))
-        settings = Settings(files_of_parts, facts, source.path, starts)
-        works.append(Work("catalog", name, identity, settings, run.place, rows=facts["rows"]))
+        rows = run.outputs(paths(records, under))
+        settings = Settings(tuple(run.path(file.path) for file in rows), facts, source.path, starts)
+        works.append(Work("catalog", name, identity, settings, run.place, committed=rows, rows=facts["rows"]))
     yield works
 
 

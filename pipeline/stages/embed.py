@@ -24,6 +24,7 @@ from pipeline.files.inputs import Input
 from pipeline.files.parquet import read_parquet
 from pipeline.measuring import encoder_name
 from pipeline.passes.located import (
+    committed_of,
     embedding_unit,
     embeds_while_reading,
     groups_of,
@@ -38,7 +39,6 @@ from pipeline.sets.source import Source
 from pipeline.stages.read import encoder_identity
 
 AFTER = ("catalog",)
-READS_EMBEDDINGS = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,8 @@ def _work(
     files = [file for shard in shards for file in shard.files] if pictures else []
     inputs = tuple(Input(file, inside(file, source.path)) for file in files)
     unit = embedding_unit(name, part.number, encoder, kind)
-    return Work("embed", unit, identity, settings, run.place, inputs, (name, part.number), rows=part.rows)
+    rows, of = committed_of(run, part, ()), (name, part.number)
+    return Work("embed", unit, identity, settings, run.place, inputs, rows, of, rows=part.rows)
 
 
 def _check_material(run: RunContext, name: str, kind: str, shards: list[Shard]) -> None:

@@ -20,7 +20,6 @@ from pipeline.passes.running_search import NEAREST_SCHEMA
 from pipeline.stages import neighbours
 
 AFTER = ("rescan",)
-READS_EMBEDDINGS = False
 SCHEMA = pa.schema([("benchmark", pa.string()), *neighbours.SCHEMA])
 
 
@@ -56,7 +55,8 @@ def plan(run: RunContext) -> Iterator[list[Work[Identity, Settings]]]:
             *paths(again, layout.folder(layout.rescanned(name, 0))),
         ]
         settings = Settings(tuple(run.path(path) for path in files))
-        works.append(Work("gap", name, identity, settings, run.place))
+        committed = run.outputs([*files, *(layout.index(each, "queries.parquet") for each in queries)])
+        works.append(Work("gap", name, identity, settings, run.place, committed=committed))
     yield works
 
 

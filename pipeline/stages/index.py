@@ -17,7 +17,7 @@ from pipeline.execution.work import Json, Work
 from pipeline.files.index_file import Description, save_index
 from pipeline.files.parquet import write_parquet
 from pipeline.measuring import encoder_name
-from pipeline.passes.located import groups_of, inputs_of, parts_of, stored, stored_identity
+from pipeline.passes.located import committed_of, groups_of, inputs_of, parts_of, stored, stored_identity
 from pipeline.passes.part_pass import QUARANTINED_SCHEMA, Pass, count_reasons, lane
 from pipeline.sets.parts import Part, Stored
 from pipeline.stages.catalog import check_encoders, encoder_of
@@ -61,7 +61,8 @@ def plan(run: RunContext) -> Iterator[list[Work[Identity, Settings]]]:
         inputs = inputs_of(run, [found for _, found in parts])
         settings = Settings(parts, source.path)
         size = sum(part.rows for part, _ in parts)
-        works.append(Work("index", name, identity, settings, run.place, inputs, rows=size))
+        committed = tuple(one for part, found in parts for one in committed_of(run, part, [found]))
+        works.append(Work("index", name, identity, settings, run.place, inputs, committed, rows=size))
     yield works
 
 

@@ -25,6 +25,7 @@ from pipeline.execution.costs import SCORE_BYTES, TEXT_BYTES, Cost, Rates, queri
 from pipeline.execution.work import Json, Work
 from pipeline.measuring import Instance
 from pipeline.passes.located import (
+    committed_of,
     groups_of,
     inputs_of,
     named_arrays,
@@ -36,7 +37,7 @@ from pipeline.passes.located import (
 from pipeline.passes.looked_at import digests_of_other, located_other, others_of, own_columns, unit_name
 from pipeline.passes.measure_unit import Identity, Searching, Settings, of_instance
 from pipeline.passes.one_pass import SET_ASIDE, measure_together
-from pipeline.passes.packed_queries import query_files, query_identity
+from pipeline.passes.packed_queries import query_files, query_identity, query_paths
 from pipeline.passes.part_pass import lane
 from pipeline.readers import Shard
 from pipeline.sets.parts import Part
@@ -102,11 +103,20 @@ def _of_part(run: RunContext, identity: Identity, settings: Settings, name: str)
         settings,
         run.place,
         inputs_of(run, settings.lanes.values()),
+        (*committed_of(run, part, settings.lanes.values()), *run.outputs(_beside(settings))),
         ("pool", part.number),
         together=str(part.number),
         rows=part.counted,
         reads=sum(file.nbytes for found in settings.lanes.values() for file in found.files),
     )
+
+
+def _beside(settings: Settings) -> list[str]:
+    """List the committed files that a measure looks at beside the part's rows and vectors."""
+    found = [path for other in settings.others for path in other.paths]
+    found += query_paths(settings.queries) if settings.queries is not None else []
+    found += [settings.model] if settings.model is not None else []
+    return found + (list(settings.results.paths) if settings.results is not None else [])
 
 
 def _work(run: RunContext, one: Instance, part: Part, shards: list[Shard]) -> Work[Identity, Settings]:

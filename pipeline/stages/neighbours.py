@@ -21,7 +21,6 @@ from pipeline.files.parquet import read_parquet, write_parquet
 from pipeline.passes.merging import merge, ranks
 
 AFTER = ("measure",)
-READS_EMBEDDINGS = False
 # Ranks count from 1, the nearest.
 SCHEMA = pa.schema(
     [
@@ -60,8 +59,10 @@ def plan(run: RunContext) -> Iterator[list[Work[Identity, Settings]]]:
         measured = run.part_records("measure", name)
         queries = digests([run.record("thresholds", name)])
         identity = Identity(name, tuple(digests(measured, under)), tuple(queries), run.plan.neighbours)
-        settings = Settings(tuple(run.path(path) for path in paths(measured, under)))
-        works.append(Work("neighbours", name, identity, settings, run.place))
+        lists = paths(measured, under)
+        settings = Settings(tuple(map(run.path, lists)))
+        committed = run.outputs([*lists, layout.index(name, "queries.parquet")])
+        works.append(Work("neighbours", name, identity, settings, run.place, committed=committed))
     yield works
 
 

@@ -30,7 +30,6 @@ from pipeline.sets.source import Source
 from pipeline.sets.unify import Assembly
 
 AFTER: tuple[str, ...] = ()
-READS_EMBEDDINGS = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,9 @@ def _work(
     rows = sum(shard.rows or 0 for shard in shards)
     size = sum(Path(file).stat().st_size for file in read)
     unit = unit_name(name, number)
-    return Work("read", unit, identity, settings, run.place, inputs, (name, number), rows=rows, reads=size)
+    return Work(
+        "read", unit, identity, settings, run.place, inputs, part=(name, number), rows=rows, reads=size
+    )
 
 
 def _encoder(run: RunContext, name: str, shards: list[Shard]) -> EncoderSpec | None:

@@ -30,7 +30,6 @@ from pipeline.report.request import (
 from pipeline.stages import calibrate
 
 AFTER = ("gap", "unrelated")
-READS_EMBEDDINGS = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +96,22 @@ def plan(run: RunContext) -> Iterator[list[Work[Identity, Settings]]]:
         tuple(_set_files(run, name) for name in run.plan.sources),
         _pictured(run),
     )
-    rows = sum(part.rows for part in parts_of(run, "pool"))
-    yield [Work("report", "report", identity, settings, run.place, rows=rows)]
+    rows, committed = sum(part.rows for part in parts_of(run, "pool")), run.outputs(_opened(settings))
+    yield [Work("report", "report", identity, settings, run.place, committed=committed, rows=rows)]
+
+
+def _opened(settings: Settings) -> Iterator[str]:
+    """List the committed files that the report opens."""
+    reference = () if settings.reference is None else (settings.reference,)
+    for files in (settings.pool, *reference, *(one.rows for one in settings.benchmarks), *settings.sources):
+        yield from (*files.samples, *files.lost, *(path for part in files.quarantined for path in part))
+        yield from () if files.duplicates is None else (files.duplicates,)
+    for benchmark in settings.benchmarks:
+        yield from (benchmark.queries, benchmark.neighbours, *benchmark.similarity)
+        yield from () if benchmark.unrelated is None else (benchmark.unrelated,)
+    for split in settings.splits:
+        yield from (path for path in (split.facts, split.neighbours, split.uids) if path is not None)
+    yield from (path for one in settings.measures for path in one.parts)
 
 
 def expect(run: RunContext, rates: Rates) -> Cost:

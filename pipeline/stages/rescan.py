@@ -23,7 +23,7 @@ from pipeline.execution.costs import Cost, Rates
 from pipeline.execution.work import Json, Work
 from pipeline.files.parquet import read_parquet, write_parquet
 from pipeline.measuring import encoder_name
-from pipeline.passes.located import groups_of, inputs_of, parts_of, stored, stored_identity
+from pipeline.passes.located import committed_of, groups_of, inputs_of, parts_of, stored, stored_identity
 from pipeline.passes.packed_queries import (
     QueryFiles,
     exactly,
@@ -31,6 +31,7 @@ from pipeline.passes.packed_queries import (
     packed,
     query_files,
     query_identity,
+    query_paths,
 )
 from pipeline.passes.part_pass import Pass, Rows, lane, pairs
 from pipeline.passes.running_search import Search
@@ -103,6 +104,8 @@ def _work(
         part.skip,
         {key: stored_identity(run, found) for key, found in settings.lanes.items()},
     )
+    queries = [path for each in settings.queries.values() for one in each for path in query_paths(one)]
+    own = [layout.surviving(split), layout.split(split, "uids.npy"), *queries]
     return Work(
         "rescan",
         f"{split} {part.number:04d}",
@@ -110,6 +113,7 @@ def _work(
         settings,
         run.place,
         inputs_of(run, settings.lanes.values()),
+        (*committed_of(run, part, settings.lanes.values()), *run.outputs(own)),
         ("pool", part.number),
         together=str(part.number),
         rows=part.counted,

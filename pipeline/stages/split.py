@@ -5,35 +5,26 @@ Splits of one wave are cut from one look at the pool; each is fingerprinted by t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
-
 from curation import rules
-from curation.measure import schema_of
-from curation.rule import Scope
 from pipeline import layout
-from pipeline.commit import Attempt
+from pipeline.commit import Attempt, Output
 from pipeline.execution.context import RunContext, digests, paths
 from pipeline.execution.costs import SCORE_BYTES, TEXT_BYTES, Cost, Rates, rows_of
 from pipeline.execution.work import Json, Place, Work
-from pipeline.files.database import parse_predicate
 from pipeline.passes.located import parts_of, wanted_vectors
 from pipeline.passes.looked_at import pool_columns
 from pipeline.passes.part_pass import lane
+from pipeline.passes.plan_rules import measures_of
 from pipeline.plan import SetAlgebra, Split
-from pipeline.sets.unify import values_of
-from pipeline.splits.binding import check
 from pipeline.splits.cutting import cut_many
-from pipeline.splits.pool_columns import measure_column
-from pipeline.splits.pool_columns import own_columns as columns_of
 from pipeline.splits.recheck import recheck
 from pipeline.splits.requests import CutRequest, PoolPart, SplitRequest
 
 AFTER = ("neighbours",)
-READS_EMBEDDINGS = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,19 +107,38 @@ def _work(run: RunContext, name: str, split: Split) -> Work[Identity, Settings]:
         run.plan.reference is not None,
     )
     rows = sum(part.counted for part in parts_of(run, "pool"))
-    return Work("split", name, identity, settings, run.place, together="pool", rows=rows)
+    return Work(
+        "split",
+        name,
+        identity,
+        settings,
+        run.place,
+        committed=_committed(run, settings, named),
+        together="pool",
+        rows=rows,
+    )
 
 
-def measures_of(run: RunContext, split: Split) -> list[str]:
-    """Name the measures whose columns the rules of a split read, in the plan's order."""
-    scope = _scope(run, "")
-    read = {path[0].lower() for rule in split.rules for path in rule.resolved(scope).paths(scope)}
-    return [name for name in run.instances() if name.lower() in read]
+def _committed(run: RunContext, settings: Settings, named: Sequence[str]) -> tuple[Output, ...]:
+    """Name the files that a split is cut from: of measures, those of the ones that its rules name."""
+    numbers = [number for number, _ in settings.parts]
 
+    def rows() -> tuple[Output, ...]:
+        parts = pool_parts(run.place, settings, ())
+        quarantined = [path for part in parts for path in part.quarantined]
+        return run.outputs(
+            [*(part.samples or "" for part in parts), *_lost(run.place, settings), *quarantined]
+        )
 
-def _scope(run: RunContext, where: str, columns: Json | None = None) -> Scope:
-    benchmarks, reference = tuple(run.plan.benchmarks), run.plan.reference is not None
-    return Scope(benchmarks, reference, where, parse_predicate, columns)
+    def measured(name: str) -> tuple[Output, ...]:
+        kind = settings.measures[name]
+        files = (layout.measure(kind, name, number) for number in numbers)
+        return run.once(f"files of the measure {name}", lambda: run.outputs(files))
+
+    found = run.once("files of the pool's rows", rows)
+    for name in named:
+        found += measured(name)
+    return found + run.outputs(path for files in settings.splits.values() for path in files)
 
 
 def _samples(run: RunContext) -> dict[str, list[str]]:
@@ -183,14 +193,25 @@ def _request(works: Sequence[Work[Identity, Settings]]) -> CutRequest:
         )
         for work in works
     )
-    lost = tuple(str(place.path(layout.lost("pool", number))) for number, _ in first.settings.parts)
-    benchmarks, reference = first.settings.benchmarks, first.settings.reference
-    parts = pool_parts(place, first.settings)
-    return CutRequest(parts, splits, benchmarks, reference, lost, place.memory_limit, place.threads)
+    named = {name for work in works for name in work.identity.measures}
+    return CutRequest(
+        pool_parts(place, first.settings, named),
+        splits,
+        first.settings.benchmarks,
+        first.settings.reference,
+        _lost(place, first.settings),
+        place.memory_limit,
+        place.threads,
+        tuple(first.settings.measures),
+    )
 
 
-def pool_parts(place: Place, settings: Settings) -> tuple[PoolPart, ...]:
-    """Locate the files of the pool's parts."""
+def _lost(place: Place, settings: Settings) -> tuple[str, ...]:
+    return tuple(str(place.path(layout.lost("pool", number))) for number, _ in settings.parts)
+
+
+def pool_parts(place: Place, settings: Settings, named: Collection[str]) -> tuple[PoolPart, ...]:
+    """Locate the files of the pool's parts; of measures, those of the `named` ones."""
     return tuple(
         PoolPart(
             str(place.path(layout.samples("pool", number))),
@@ -202,6 +223,7 @@ def pool_parts(place: Place, settings: Settings) -> tuple[PoolPart, ...]:
             {
                 name: str(place.path(layout.measure(kind, name, number)))
                 for name, kind in settings.measures.items()
+                if name in named
             },
         )
         for number, skip in settings.parts
@@ -213,18 +235,3 @@ def recheck_splits(run: RunContext, seed: int) -> list[str]:
     works = [_work(run, name, split) for name, split in run.plan.splits.items()]
     found = recheck(_request(works), run.out, seed=seed) if works else {}
     return [f"split {name}: {problem}" for name, one in found.items() for problem in one.problems]
-
-
-def check_rules(run: RunContext) -> None:
-    """Check every rule against the columns that there will be, before anything is read.
-
-    Raises:
-        PlanError: If a predicate names a column that is not there, or does what no predicate may.
-    """
-    measures = {name: measure_column(name, schema_of(one.measure)) for name, one in run.instances().items()}
-    own = columns_of([pa.schema(list(run.columns("pool").items()))], measures, values_of(()))
-    columns = {column.name: column.type for column in (*own, *measures.values())}
-    for name, split in run.plan.splits.items():
-        for position, rule in enumerate(split.rules):
-            where = f"splits.{name}[{position}].{rules.dump(rule)[0]}"
-            check(rule, _scope(run, where, columns))

@@ -18,7 +18,6 @@ from pipeline.sets.membership import is_member
 from pipeline.sets.uids import as_pairs
 
 AFTER = ("neighbours", "split")
-READS_EMBEDDINGS = False
 SCHEMA = pa.schema(
     [
         ("benchmark", pa.string()),
@@ -54,7 +53,9 @@ def plan(run: RunContext) -> Iterator[list[Work[Identity, Settings]]]:
     for name in run.plan.splits if neighbours else ():
         kept = digests([run.record("split", name)], layout.split(name, "uids.npy"))
         identity = Identity(name, tuple(kept), neighbours)
-        works.append(Work("surviving", name, identity, Settings(queries), run.place))
+        read = [layout.split(name, "uids.npy"), *map(layout.neighbours, neighbours)]
+        committed = run.outputs(read)
+        works.append(Work("surviving", name, identity, Settings(queries), run.place, committed=committed))
     yield works
 
 

@@ -22,7 +22,6 @@ from pipeline.files.parquet import read_parquet, write_parquet
 from pipeline.passes.merging import merge
 
 AFTER = ("calibrate",)
-READS_EMBEDDINGS = False
 ADDED = [("threshold", pa.float64()), ("reference_uid", pa.string()), ("reference_key", pa.string())]
 
 
@@ -51,7 +50,8 @@ def plan(run: RunContext) -> Iterator[list[Work[Identity, Settings]]]:
         images, under = layout.images(name), layout.folder(layout.calibration(name, 0))
         identity = Identity(name, tuple(digests([index], images)), tuple(digests(calibrated, under)))
         settings = Settings(run.path(images), tuple(run.path(path) for path in paths(calibrated, under)))
-        works.append(Work("thresholds", name, identity, settings, run.place, rows=index.facts["queries"]))
+        committed, rows = run.outputs((settings.images, *settings.parts)), index.facts["queries"]
+        works.append(Work("thresholds", name, identity, settings, run.place, committed=committed, rows=rows))
     yield works
 
 

@@ -11,8 +11,6 @@ from pipeline.execution.context import RunContext, digests
 from pipeline.execution.work import Json, Work
 from pipeline.webdataset.export_request import ExportRequest, tar_name
 
-READS_EMBEDDINGS = False
-
 
 @dataclass(frozen=True, slots=True)
 class Identity:

@@ -34,8 +34,6 @@ from pipeline.webdataset.tar_writing import TarStream
 
 _BUFFER = 1 << 20
 
-READS_EMBEDDINGS = False
-
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -68,6 +66,7 @@ def works(run: RunContext, request: ExportRequest) -> list[Work[Identity, Settin
     """List one unit for each tar."""
     records = [record for record in run.records("locate") if record.name.rpartition(" ")[0] == request.split]
     tables = [next(one.path for one in record.outputs if one.path.endswith(".parquet")) for record in records]
+    run.check_sound(one for record in records for one in record.outputs if one.path.endswith(".npy"))
     counts = sum(
         np.load(run.path(path.removesuffix("parquet") + "npy"), allow_pickle=False) for path in tables
     )
@@ -76,7 +75,7 @@ def works(run: RunContext, request: ExportRequest) -> list[Work[Identity, Settin
         for record, path in zip(records, tables, strict=True)
     )
     settings = Settings(tuple(run.path(path) for path in tables), run.sets()["pool"].path)
-    held = np.atleast_1d(counts)
+    committed, held = run.outputs(tables), np.atleast_1d(counts)
     return [
         Work(
             "gather",
@@ -84,6 +83,7 @@ def works(run: RunContext, request: ExportRequest) -> list[Work[Identity, Settin
             Identity(request.split, number, asdict(of), len(held), located),
             settings,
             run.place,
+            committed=committed,
             rows=of.take,
         )
         for number, of in enumerate(slices(held, request.samples_per_shard))

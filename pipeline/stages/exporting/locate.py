@@ -35,8 +35,6 @@ UNIT_ROWS = 262_144
 GROUP_ROWS = 2048
 """Rows of a row group: a tar takes neighbouring ones of every file."""
 
-READS_EMBEDDINGS = False
-
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -112,7 +110,8 @@ def _work(run: RunContext, request: ExportRequest, parts: list[Part]) -> Work[Id
     inputs = tuple(Input(tar, inside(tar, root)) for held in tars for tar in held)
     rows = sum(part.rows for part in parts)
     unit = f"{request.split} {parts[0].number:04d}"
-    return Work("locate", unit, identity, settings, run.place, inputs, rows=rows)
+    committed = run.outputs([names, *settings.samples, *settings.rewritten])
+    return Work("locate", unit, identity, settings, run.place, inputs, committed, rows=rows)
 
 
 def _rewritten(run: RunContext, split: str) -> tuple[str, ...]:

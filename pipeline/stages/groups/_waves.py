@@ -21,7 +21,15 @@ from pipeline.execution.work import Json, Work
 from pipeline.files.arrow_file import read_piece
 from pipeline.files.parquet import write_parquet
 from pipeline.measuring import Instance
-from pipeline.passes.located import groups_of, inputs_of, named_arrays, parts_of, stored, stored_identity
+from pipeline.passes.located import (
+    committed_of,
+    groups_of,
+    inputs_of,
+    named_arrays,
+    parts_of,
+    stored,
+    stored_identity,
+)
 from pipeline.passes.looked_at import digests_of_other, located_other, others_of, own_columns
 from pipeline.passes.measure_unit import Identity, Results, Settings, of_instance
 from pipeline.passes.part_pass import Pass, lane
@@ -82,6 +90,7 @@ def _scattered(
         settings,
         run.place,
         inputs_of(run, lanes.values()),
+        committed_of(run, part, lanes.values()) + run.outputs(p for o in settings.others for p in o.paths),
         ("pool", part.number),
         rows=part.counted,
         reads=sum(file.nbytes for found in lanes.values() for file in found.files),
@@ -107,7 +116,9 @@ def _bucket(run: RunContext, one: Instance, number: int) -> Work[group.Identity,
     )
     settings = group.Settings(tuple(run.path(path) for path in rows), vectors)
     held = sum(part.counted for part in parts_of(run, "pool")) // buckets
-    return Work("group", f"{one.name} {number:04d}", identity, settings, run.place, rows=held)
+    committed = run.outputs([*rows, *(path for of in vectors.values() for path in of)])
+    unit = f"{one.name} {number:04d}"
+    return Work("group", unit, identity, settings, run.place, committed=committed, rows=held)
 
 
 def gathered(run: RunContext, one: Instance, part: Part) -> tuple[Identity, Settings]:

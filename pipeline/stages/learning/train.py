@@ -18,7 +18,7 @@ from pipeline.execution.context import RunContext, digests, paths
 from pipeline.execution.work import Json, Work
 from pipeline.files.storage import output_errors
 from pipeline.measuring import Instance
-from pipeline.passes.located import inputs_of, named_arrays, stored, stored_identity
+from pipeline.passes.located import committed_of, inputs_of, named_arrays, stored, stored_identity
 from pipeline.passes.packed_queries import scan_options
 from pipeline.passes.part_pass import lane
 from pipeline.readers import Shard
@@ -88,6 +88,7 @@ def _share(
         settings,
         run.place,
         inputs_of(run, lanes.values()),
+        committed_of(run, part, lanes.values()),
         ("pool", part.number),
         rows=part.counted,
     )
@@ -97,8 +98,9 @@ def _work(run: RunContext, one: Instance) -> Work[Identity, Settings]:
     shares = run.part_records("sample", one.name)
     options, under = measures.dump(one.measure.learns()), layout.folder(layout.training_sample(one.name, 0))
     identity = Identity(one.kind, one.name, options, one.measure.version, tuple(digests(shares, under)))
-    settings = Settings(tuple(run.path(path) for path in paths(shares, under)), one.encoder)
-    return Work("train", one.name, identity, settings, run.place, rows=one.measure.sample_rows())
+    samples, rows = run.outputs(paths(shares, under)), one.measure.sample_rows()
+    settings = Settings(tuple(run.path(sample.path) for sample in samples), one.encoder)
+    return Work("train", one.name, identity, settings, run.place, committed=samples, rows=rows)
 
 
 def perform(work: Work[Identity, Settings], into: Attempt) -> Json:

@@ -23,8 +23,8 @@ from pipeline.execution.costs import Cost, Rates
 from pipeline.execution.work import Json, Work
 from pipeline.files.parquet import read_parquet
 from pipeline.measuring import encoder_name
-from pipeline.passes.located import groups_of, inputs_of, parts_of, stored, stored_identity
-from pipeline.passes.packed_queries import QueryFiles, packed, query_files, query_identity
+from pipeline.passes.located import committed_of, groups_of, inputs_of, parts_of, stored, stored_identity
+from pipeline.passes.packed_queries import QueryFiles, packed, query_files, query_identity, query_paths
 from pipeline.passes.part_pass import pairs
 from pipeline.sets.uid_hash import hashes
 from pipeline.stages.learning.sample import bound
@@ -83,6 +83,7 @@ def _draw(run: RunContext, encoder: str, number: int) -> Work[draw.Identity, dra
         draw.Settings(part, found),
         run.place,
         inputs_of(run, [found]),
+        committed_of(run, part, [found]),
         ("pool", number),
         rows=part.counted,
     )
@@ -98,7 +99,9 @@ def _compare(run: RunContext, name: str) -> Work[Identity, Settings]:
     )
     drawn = tuple(run.path(path) for path in paths(shares, under))
     settings = Settings(files, run.path(rows), drawn)
-    return Work("unrelated", name, identity, settings, run.place, rows=min(QUERIES, index.facts["queries"]))
+    committed = run.outputs([*query_paths(files), rows, *drawn])
+    looked_at = min(QUERIES, index.facts["queries"])
+    return Work("unrelated", name, identity, settings, run.place, committed=committed, rows=looked_at)
 
 
 def expect(run: RunContext, rates: Rates) -> Cost:

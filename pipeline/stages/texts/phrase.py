@@ -20,8 +20,6 @@ from pipeline.measuring import Instance
 from pipeline.passes.reading import cached_encoder
 from pipeline.stages.read import encoder_identity
 
-READS_EMBEDDINGS = False
-
 
 @dataclass(frozen=True, slots=True)
 class Identity:

@@ -12,9 +12,9 @@ import pytest
 from rich.console import Console
 
 from indexes.errors import DataError
-from pipeline.execution.live import Bars
+from pipeline.execution.display.live import Bars
+from pipeline.execution.display.redaction import redact
 from pipeline.execution.progress import Progress, clock_time
-from pipeline.execution.redaction import redact
 
 
 class Clock:

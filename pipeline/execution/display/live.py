@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from pipeline.execution.counts import Stage, clock_time
-from pipeline.execution.redaction import redact
+from pipeline.execution.display.counts import Stage, clock_time
+from pipeline.execution.display.redaction import redact
 
 
 class Bars:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from indexes.errors import OutputError
-from pipeline.execution.redaction import redact
+from pipeline.execution.display.redaction import redact
 from pipeline.files.storage import open_folder
 
 LOG_NAME = "log.jsonl"

@@ -1,0 +1,43 @@
+"""What the rules of a plan read, and whether it is there: checked before anything is read."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from curation import rules
+from curation.measure import schema_of
+from curation.rule import Scope
+from pipeline.execution.context import RunContext
+from pipeline.execution.work import Json
+from pipeline.files.database import parse_predicate
+from pipeline.plan import Split
+from pipeline.sets.unify import values_of
+from pipeline.splits.binding import check
+from pipeline.splits.pool_columns import measure_column, own_columns
+
+
+def measures_of(run: RunContext, split: Split) -> list[str]:
+    """Name the measures whose columns the rules of a split read, in the plan's order."""
+    scope = _scope(run, "")
+    read = {path[0].lower() for rule in split.rules for path in rule.resolved(scope).paths(scope)}
+    return [name for name in run.instances() if name.lower() in read]
+
+
+def _scope(run: RunContext, where: str, columns: Json | None = None) -> Scope:
+    benchmarks, reference = tuple(run.plan.benchmarks), run.plan.reference is not None
+    return Scope(benchmarks, reference, where, parse_predicate, columns)
+
+
+def check_rules(run: RunContext) -> None:
+    """Check every rule against the columns that there will be, before anything is read.
+
+    Raises:
+        PlanError: If a predicate names a column that is not there, or does what no predicate may.
+    """
+    measures = {name: measure_column(name, schema_of(one.measure)) for name, one in run.instances().items()}
+    own = own_columns([pa.schema(list(run.columns("pool").items()))], measures, values_of(()))
+    columns = {column.name: column.type for column in (*own, *measures.values())}
+    for name, split in run.plan.splits.items():
+        for position, rule in enumerate(split.rules):
+            where = f"splits.{name}[{position}].{rules.dump(rule)[0]}"
+            check(rule, _scope(run, where, columns))

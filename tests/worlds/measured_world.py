@@ -1,0 +1,61 @@
+"""A plan that uses every measure, and comes to units of every stage, on a rendered world."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+from whole_runs import ROOT
+
+TINY = ROOT / "data_manifests" / "encoders" / "tiny"
+MEASURES: dict[str, Any] = {
+    "clusters": {"k": 4, "target": "photo"},
+    "captions": None,
+    "classes": {"matcher": "substring"},
+    "clip_score": None,
+    "neg_clip_loss": None,
+    "norm_sim": {"to": "sketch", "norm": 2},
+    "near_photo": {"measure": "norm_sim", "to": "photo"},
+    "cluster_size": None,
+    "density": None,
+    "duplicates": None,
+    "hard": {"measure": "duplicates", "rule": "semdedup", "keep": "hard"},
+    "thinning": None,
+}
+SPLITS: dict[str, Any] = {
+    "whole": [{"where": "true"}],
+    "pruned": [{"near": {"to": "all"}}],
+    "control": [{"random": {"like": "pruned", "seed": 1}}],
+    "core": [{"far": {"to": "all", "keep": 20}}],
+    "mixed": {
+        "from": {"union": ["core", "control"]},
+        "rules": [{"cap": {"by": "clusters.cluster", "most": 9}}],
+    },
+    "unique": [{"dedup": {"epsilon": 0.124}}, {"repeat": {"times": "1 + length(caption) % 2"}}],
+}
+
+
+def write_measured_plan(folder: Path, world: Path, **changes: Any) -> Path:
+    """Write the plan; one neighbour of each query is listed, so that splits lose whole lists."""
+    names = folder / "classes.json"
+    names.write_text(json.dumps([["cat"], ["dog"], ["car", "bus"], ["fish"], ["tree"], ["house"]]))
+    plan: dict[str, Any] = {
+        "name": "measured",
+        "pool": {"path": str(world / "pool"), "format": "img2dataset"},
+        "reference": {"path": str(world / "reference"), "format": "image-folder"},
+        "encoder": {"model": str(TINY), "pretrained": str(TINY / "open_clip_model.safetensors")},
+        "benchmarks": {
+            name: {"path": str(world / "benchmarks" / name), "format": "image-folder"}
+            for name in ("photo", "sketch")
+        },
+        "measures": MEASURES | {"classes": {"matcher": "substring", "names": str(names)}},
+        "splits": SPLITS,
+        "neighbours": 1,
+        "engine": {"unit_rows": 60},
+        "output": str(folder / "out"),
+    }
+    path = folder / "plan.yaml"
+    path.write_text(yaml.safe_dump(plan | changes, sort_keys=False))
+    return path
