@@ -14,6 +14,7 @@ MEASURES: dict[str, Any] = {
     "clusters": {"k": 4, "target": "photo"},
     "captions": None,
     "classes": {"matcher": "substring"},
+    "class_similarity": {"template": "a photo of a {name}", "best": True},
     "clip_score": None,
     "neg_clip_loss": None,
     "norm_sim": {"to": "sketch", "norm": 2},
@@ -50,7 +51,8 @@ def write_measured_plan(folder: Path, world: Path, **changes: Any) -> Path:
             name: {"path": str(world / "benchmarks" / name), "format": "image-folder"}
             for name in ("photo", "sketch")
         },
-        "measures": MEASURES | {"classes": {"matcher": "substring", "names": str(names)}},
+        "measures": MEASURES
+        | {name: MEASURES[name] | {"names": str(names)} for name in ("classes", "class_similarity")},
         "splits": SPLITS,
         "neighbours": 1,
         "engine": {"unit_rows": 60},
