@@ -115,7 +115,7 @@ def _beside(settings: Settings) -> list[str]:
     """List the committed files that a measure looks at beside the part's rows and vectors."""
     found = [path for other in settings.others for path in other.paths]
     found += query_paths(settings.queries) if settings.queries is not None else []
-    found += [settings.model] if settings.model is not None else []
+    found += [path for path in (settings.model, settings.summary) if path is not None]
     return found + (list(settings.results.paths) if settings.results is not None else [])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from pipeline.execution.redaction import redact
+from pipeline.execution.display.redaction import redact
 from pipeline.report.compare import ABOVE, BELOW, NEAREST, Compared, Pair
 from pipeline.report.document import is_identical
 from pipeline.report.drawing.text import brief, shortened

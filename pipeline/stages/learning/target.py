@@ -17,7 +17,7 @@ from pipeline.execution.work import Json, Work
 from pipeline.files.arrays import read_arrays
 from pipeline.files.storage import output_errors
 from pipeline.measuring import Instance
-from pipeline.passes.packed_queries import QueryFiles, query_files, scan_options, whole_queries
+from pipeline.passes.packed_queries import QueryFiles, query_files, query_paths, scan_options, whole_queries
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,8 @@ def _work(run: RunContext, one: Instance, target: str) -> Work[Identity, Setting
         model, path = digests([run.record("train", one.name)])[0], run.path(layout.model(one.name))
     options = measures.dump(one.measure)
     identity = Identity(one.kind, one.name, options, one.measure.version, model, files.index)
-    return Work("target", one.name, identity, Settings(path, files), run.place)
+    committed = run.outputs([*query_paths(files), *([] if path is None else [path])])
+    return Work("target", one.name, identity, Settings(path, files), run.place, committed=committed)
 
 
 def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
