@@ -201,6 +201,8 @@ class ImagesRead:
         self._file.hold()
         _ = self._name
         schema = metadata_of(self._file.schema())
+        if len(set(schema.names)) < len(schema):  # no name says which of them is meant
+            return self._file.whole().drop_columns([self._name])
         if not len(schema):
             return pa.table({"row": pa.nulls(self._file.rows)}).select([])
         batches = list(self._file.batches(schema.names, 1 << 14))

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from indexes.errors import DataError
 from pipeline.sets import uids
+from pipeline.sets.held_types import held_type
 from pipeline.sets.plain_text import first_texts, holds_lists_of_text
 from pipeline.sets.plain_text import loose as loose
 from pipeline.sets.plain_text import plain_text as plain_text
@@ -220,7 +221,8 @@ def _checked(column: ArrowArray, name: str, where: str) -> ArrowArray:
         raise DataError(
             f"'{where}': column '{name}' is damaged ({error}). Fetch or write the file again"
         ) from None
-    return column
+    held = held_type(kind)
+    return column if held == kind else column.cast(held)
 
 
 def _numbered(name: str) -> Iterable[str]:

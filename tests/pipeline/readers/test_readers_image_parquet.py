@@ -112,3 +112,11 @@ def test_a_later_file_without_images_is_refused_and_taken_away_as_the_message_sa
         image_parquet.rows(source, shards[1])
     Path(str(caught.value).split("'")[1]).unlink()
     assert len(image_parquet.shards(source)) == 1
+
+
+def test_a_column_that_is_there_twice_comes_through_under_two_names(tmp_path: Path) -> None:
+    table = pa.table([pa.array([b"x"]), pa.array([1]), pa.array([2])], names=["jpg", "a", "a"])
+    pq.write_table(table, tmp_path / "0.parquet")
+    found = read(tmp_path)[2][0].table
+    assert found.column_names[5:7] == ["a", "pool_a"]
+    assert (found["a"].to_pylist(), found["pool_a"].to_pylist()) == ([1], [2])
