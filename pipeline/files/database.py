@@ -171,7 +171,10 @@ def _only_expression(parsed: dict[str, Any], shown: str) -> dict[str, Any]:
 
 
 def _refusal(shown: str, why: str) -> str:
-    return f"{shown!r} is not one SQL expression: {why}. Write a condition such as width >= 200 AND height >= 200"
+    return (
+        f"{shown!r} is not one SQL expression: {why}. Write a condition such as width >= 200 AND height >= 200; "
+        'a name that SQL uses itself stands in double quotes, as "when"'
+    )
 
 
 def _first_line(error: BaseException) -> str:

@@ -51,7 +51,8 @@ def join(
     """
     if columns.find(raw.column_names, columns.KEY_NAMES) is None:
         raise DataError(
-            f"'{sidecar}' has no column 'key', only {_list(raw.column_names)}, so no row finds its image"
+            f"'{sidecar}' has no column 'key', only {_list(raw.column_names)}, so no row finds its image. "
+            "Add it, or take the file away: a tar needs no other file"
         )
     listed = _as_held(_padded(columns.samples(raw, shard.name, sidecar), raw, samples), samples)
     worked, reasons = read_outcomes(raw, sidecar)

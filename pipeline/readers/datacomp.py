@@ -43,7 +43,8 @@ image = no_image
 def recognises(path: Path) -> bool:
     """Tell whether some .npz has a .parquet of the same stem."""
     try:
-        return not _find(path, ".npz").keys().isdisjoint(_find(path, ".parquet"))
+        stems = ({file.stem for file in _listed(path, ending)} for ending in (".npz", ".parquet"))
+        return bool(set.intersection(*stems))
     except (DataError, OSError):
         return False
 
@@ -81,12 +82,15 @@ def read(source: Source, shard: Shard, wants_images: bool) -> ShardRead:
 def _find(root: Path, ending: str) -> dict[str, Path]:
     """List the files by stem, over the folder and its `part_*` folders."""
     found: dict[str, Path] = {}
-    for folder in (root, *_parts(root)):
-        for file in sorted(_files.listing(folder, ending)):
-            if file.stem in found:
-                raise DataError(f"'{found[file.stem]}' and '{file}' have the same name; keep one of the two")
-            found[file.stem] = file
+    for file in _listed(root, ending):
+        if file.stem in found:
+            raise DataError(f"'{found[file.stem]}' and '{file}' have the same name; keep one of the two")
+        found[file.stem] = file
     return found
+
+
+def _listed(root: Path, ending: str) -> list[Path]:
+    return [file for folder in (root, *_parts(root)) for file in sorted(_files.listing(folder, ending))]
 
 
 def _parts(root: Path) -> list[Path]:

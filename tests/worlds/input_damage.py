@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import tokenize
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from small_sets import plan_of
 from pipeline.documents.yaml_safe import dump_yaml
 
 Rng = np.random.Generator
-_ODD_FAULTS = (ValueError, OSError, EOFError, KeyError, IndexError, AttributeError)
+_ODD_FAULTS = (ValueError, OSError, EOFError, KeyError, IndexError, AttributeError, tokenize.TokenError)
 
 
 def damage(root: Path, rng: Rng) -> None:

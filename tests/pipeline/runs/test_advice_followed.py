@@ -1,0 +1,28 @@
+"""Advice leads out: each situation is made, the advice is taken literally, and the command then succeeds."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import advice_plan_cases
+import pytest
+from advice_cases import CASES, World
+from whole_runs import Run
+
+assert advice_plan_cases.__doc__, "its cases are among CASES"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_advised_leads_out(name: str, tmp_path: Path, cli: Run) -> None:
+    world = World.new(tmp_path)
+    world.do = lambda *arguments: cli(*arguments)[0]
+    steps = CASES[name](world)
+    advice = next(steps)
+    code, _, world.said = cli(*world.arguments())
+    assert code == 2, world.said
+    pattern = ".*".join(map(re.escape, advice.split("{}")))
+    assert re.search(pattern, world.said, re.DOTALL), world.said
+    assert next(steps, None) is None
+    code, _, errors = cli(*world.arguments())
+    assert code == 0, errors

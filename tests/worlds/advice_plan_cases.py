@@ -1,0 +1,335 @@
+"""Further situations that are answered with advice: what plans, options and output folders bring about."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from advice_cases import IMAGE, TINY, WEIGHTS, World, case
+from reader_sets import write_tar
+from small_sets import WIDTH, rows_of, unit, write_part
+
+
+@case
+def a_predicate_that_asks_further(w: World) -> Iterator[str]:
+    w.rule({"where": "width IN (SELECT 1)"})
+    yield "it may hold comparisons, AND, OR, NOT, IN, BETWEEN, LIKE, IS NULL, CASE, CAST, arithmetic and: {}"
+    w.rule({"where": "width IN (1, 2) AND width BETWEEN 0 AND CAST(5 AS BIGINT)"})
+
+
+@case
+def a_column_that_sql_calls_its_own(w: World) -> Iterator[str]:
+    w.pool_of({"url": ["u", "v"], "when": [1, 2]})
+    w.rule({"where": "when > 1"})
+    yield "a name that SQL uses itself stands in double quotes"
+    w.rule({"where": '"when" > 1'})
+
+
+@case
+def values_of_two_types(w: World) -> Iterator[str]:
+    w.pool_of({"url": ["u", "v"], "taken": pa.array([0, 1], pa.timestamp("us"))})
+    w.rule({"where": "taken > 3"})
+    yield "Compare values of one type, or CAST one of them"
+    w.rule({"where": "taken > CAST('2020-01-01' AS TIMESTAMP)"})
+
+
+@case
+def a_replacement_that_is_no_text(w: World) -> Iterator[str]:
+    w.rule({"where": "replace(caption, key, url) = 'x'"})
+    yield "give replace a text, such as ''"
+    w.rule({"where": "replace(caption, key, '') = 'x'"})
+
+
+@case
+def a_text_that_grows_without_end(w: World) -> Iterator[str]:
+    w.rule({"where": f"replace(replace(caption, 'a', '{'b' * 300}'), 'b', '{'c' * 300}') = 'x'"})
+    yield "replace by shorter text, or fewer times inside one another"
+    w.rule({"where": "replace(replace(caption, 'a', 'b'), 'b', 'c') = 'x'"})
+
+
+@case
+def another_format(w: World) -> Iterator[str]:
+    w.plan["pool"]["format"] = "img2dataset"
+    yield "Correct path or format; formats: {}"
+    w.plan["pool"]["format"] = w.said.split("looks like ")[1].split(".")[0]
+
+
+@case
+def no_worker(w: World) -> Iterator[str]:
+    plain = w.arguments()
+    w.command = (*plain, "--workers", "1", "--scheduler", "tcp://127.0.0.1:1")
+    yield "give --workers a number from 1 upwards, or --scheduler an address, not both"
+    w.command = plain
+
+
+@case
+def an_unknown_device(w: World) -> Iterator[str]:
+    plain = w.arguments()
+    w.command = (*plain, "--device", "tpu")
+    yield "Use one of these"
+    w.command = (*plain, "--device", w.said.split("available: ")[1].split(",")[0])
+
+
+@case
+def a_device_that_is_not_there(w: World) -> Iterator[str]:
+    plain = w.arguments()
+    w.command = (*plain, "--device", "cuda:77")
+    yield "Use one of these, or auto"
+    w.command = (*plain, "--device", "auto")
+
+
+@case
+def an_override_of_no_key(w: World) -> Iterator[str]:
+    plain = w.arguments()
+    w.command = (*plain, "--set", "splits..x=1")
+    yield "write it like pool.path or splits.a[0].near.keep"
+    w.command = (*plain, "--set", "splits.near_out[0].near.threshold=0.8")
+
+
+@case
+def a_measure_of_no_benchmark(w: World) -> Iterator[str]:
+    w.plan["measures"] = {"norm_sim": {"to": "two"}}
+    yield "Name one of these, or add it under benchmarks"
+    w.plan["measures"] = {"norm_sim": {"to": w.said.split("it has: ")[1].split(".")[0]}}
+
+
+@case
+def clusters_without_a_target(w: World) -> Iterator[str]:
+    w.plan["measures"] = {"clusters": {"k": 2}}
+    w.rule({"image-based": {}})
+    yield "Name a benchmark under measures.{}.target"
+    w.plan["measures"] = {"clusters": {"k": 2, "target": "one"}}
+
+
+@case
+def sizes_of_another_name(w: World) -> Iterator[str]:
+    w.pool_of({"url": ["u", "v"], "caption": ["a b c", "d e f g"], "breadth": [300, 300], "rise": [300, 300]})
+    w.rule({"basic": {}})
+    yield "Name yours under {}.{}"
+    w.rule({"basic": {"width": "breadth", "height": "rise"}})
+
+
+@case
+def an_order_that_semdedup_has(w: World) -> Iterator[str]:
+    w.plan["measures"] = {"clusters": {"k": 2}, "duplicates": {"rule": "semdedup", "order": "width"}}
+    yield "leave it out, or take rule: clip_ood"
+    w.plan["measures"] = {"clusters": {"k": 2}, "duplicates": {"rule": "clip_ood", "order": "width"}}
+
+
+@case
+def a_choice_that_semdedup_alone_has(w: World) -> Iterator[str]:
+    w.plan["measures"] = {"clusters": {"k": 2}, "duplicates": {"keep": "hard"}}
+    yield "leave it out"
+    w.plan["measures"] = {"clusters": {"k": 2}, "duplicates": {}}
+
+
+@case
+def semdedup_without_clusters(w: World) -> Iterator[str]:
+    w.plan["measures"] = {"clusters": {"k": 2}, "duplicates": {"rule": "semdedup", "within": "pool"}}
+    yield "name the clusters of a measure, such as clusters.cluster"
+    w.plan["measures"]["duplicates"]["within"] = w.said.split("such as ")[1].split()[0]
+
+
+@case
+def a_class_list_with_one_name_twice(w: World) -> Iterator[str]:
+    names = _classes(w, ["dog", "dog"])
+    yield "take one out, or give it a name of its own"
+    names.write_text(json.dumps(["dog", "cat"]))
+
+
+@case
+def a_class_list_with_an_empty_name(w: World) -> Iterator[str]:
+    names = _classes(w, ["dog", ""])
+    yield "take it out"
+    names.write_text(json.dumps(["dog"]))
+
+
+@case
+def a_class_list_that_changed(w: World) -> Iterator[str]:
+    _classes(w, ["dog"], digest="0" * 64)
+    yield "Bring the former file back, or leave {}.digest out"
+    del w.plan["measures"]["classes"]["digest"]
+
+
+@case
+def a_name_that_is_no_expression(w: World) -> Iterator[str]:
+    _classes(w, ["dog", "c++("], matcher="whole_word_exact")
+    yield "Take whole_word, which takes names literally"
+    w.plan["measures"]["classes"]["matcher"] = "whole_word"
+
+
+def _classes(w: World, names: list[str], matcher: str = "substring", **more: str) -> Path:
+    w.pool_of({"url": ["u", "v"], "caption": ["a dog", "a cat"]})
+    path = w.folder / "names.json"
+    path.write_text(json.dumps(names))
+    w.plan["measures"] = {"classes": {"matcher": matcher, "names": str(path)} | more}
+    w.rule({"class-match": {"single": True}})
+    return path
+
+
+@case
+def text_embeddings_that_are_not_there(w: World) -> Iterator[str]:
+    w.plan["measures"] = {"clip_score": {}}
+    yield "bring them, add encoder: {model: ..., pretrained: ...} to make them"
+    (w.folder / "pool" / "text_emb").mkdir()
+    for number in range(2):
+        np.save(w.folder / "pool" / "text_emb" / f"text_emb_{number}.npy", unit(number, 6))
+
+
+@case
+def two_checkpoints_beside_a_model(w: World) -> Iterator[str]:
+    w.images()
+    shutil.copytree(TINY, w.folder / "model")
+    shutil.copy(WEIGHTS, w.folder / "model" / "second.safetensors")
+    w.plan["encoder"] = {"model": str(w.folder / "model")}
+    yield "name one under encoder.pretrained"
+    w.plan["encoder"]["pretrained"] = str(w.folder / "model" / "second.safetensors")
+
+
+@case
+def the_output_is_the_root(w: World) -> Iterator[str]:
+    w.plan["output"] = "/"
+    yield "name a folder of its own"
+    w.plan["output"] = str(w.folder / "out")
+
+
+@case
+def an_output_inside_another(w: World) -> Iterator[str]:
+    assert w.do(*w.arguments()) == 0
+    w.plan["output"] = str(w.folder / "out" / "samples" / "mine")
+    yield "Name a folder outside of it under `output`"
+    w.plan["output"] = str(w.folder / "mine")
+
+
+@case
+def embeddings_of_another_model(w: World) -> Iterator[str]:
+    w.images()
+    assert w.do(*w.arguments()) == 0
+    shutil.copy(WEIGHTS, w.folder / "copy.safetensors")
+    model = json.loads((TINY / "open_clip_config.json").read_text())
+    (w.folder / "other.json").write_text(json.dumps(model | {"other": 1}, indent=3))
+    w.plan["encoder"]["model"] = str(w.folder / "other.json")
+    yield "Name another folder under `output`, or add --overwrite to remove what is there"
+    w.command = (*w.arguments(), "--overwrite")
+
+
+@case
+def a_lock_file_of_something_else(w: World) -> Iterator[str]:
+    (w.folder / "out").mkdir()
+    (w.folder / "out" / "plan.lock.yaml").write_text("x: 1\n")
+    assert w.do(*w.arguments(), "--set", f"output={w.folder / 'elsewhere'}") == 0
+    w.command = ("status", str(w.folder / "out"))
+    yield "give another output folder"
+    w.command = ("status", str(w.folder / "elsewhere"))
+
+
+@case
+def a_lock_file_that_rotted(w: World) -> Iterator[str]:
+    assert w.do(*w.arguments()) == 0
+    lock = w.folder / "out" / "plan.lock.yaml"
+    lock.write_text(lock.read_text().replace("advised", "advized"))
+    w.command = ("status", str(w.folder / "out"))
+    yield "Run the plan again, which writes it again; what is committed stands"
+    assert w.do("run", str(w.folder / "plan.yaml")) == 0
+
+
+@case
+def a_report_of_an_unfinished_run(w: World) -> Iterator[str]:
+    _unfinished(w)
+    w.command = ("report", str(w.folder / "out"))
+    yield "run its plan again, which goes on where it stopped"
+    _mended(w)
+
+
+@case
+def an_export_of_an_unfinished_run(w: World) -> Iterator[str]:
+    w.images()
+    shutil.rmtree(w.folder / "pool")
+    image = (w.folder / "one" / "0.png").read_bytes()
+    (w.folder / "pool").mkdir()
+    write_tar(w.folder / "pool" / "0.tar", [("a.png", image), ("a.txt", b"A")])
+    whole = {path: path.read_bytes() for path in (w.folder / "one").iterdir()}
+    for path in whole:
+        path.write_bytes(IMAGE)
+    assert w.do(*w.arguments()) == 2
+    w.plan["splits"] = {"near_out": []}
+    w.command = ("export", str(w.folder / "out"), "near_out")
+    yield "run its plan again, which goes on where it stopped, then export"
+    for path, content in whole.items():
+        path.write_bytes(content)
+    assert w.do("run", str(w.folder / "plan.yaml")) == 0
+
+
+def _unfinished(w: World) -> None:
+    np.save(w.folder / "one" / "img_emb" / "img_emb_0.npy", np.zeros((3, WIDTH), np.float16))
+    assert w.do(*w.arguments()) == 2
+
+
+def _mended(w: World) -> None:
+    np.save(w.folder / "one" / "img_emb" / "img_emb_0.npy", unit(21, 3))
+    assert w.do("run", str(w.folder / "plan.yaml")) == 0
+
+
+@case
+def a_rotten_output(w: World) -> Iterator[str]:
+    """`verify` says which command mends, and it does."""
+    assert w.do(*w.arguments()) == 0
+    path = w.folder / "out" / "samples" / "pool" / "part-0000.parquet"
+    rotten = bytearray(path.read_bytes())
+    rotten[len(rotten) // 2] ^= 1
+    path.write_bytes(rotten)
+    w.plan["splits"]["another"] = [{"where": "width > 3"}]
+    yield "`nearfar verify {} --repair` makes it again, and all that came of it"
+    assert w.do("verify", str(w.folder / "out"), "--repair") == 0
+
+
+@case
+def two_npz_of_a_name(w: World) -> Iterator[str]:
+    w.pool_of({"url": ["u", "v"]})
+    np.savez(w.folder / "pool" / "p.npz", b32_img=unit(4, 2))
+    shutil.copytree(w.folder / "pool", w.folder / "pool" / "part_0")
+    w.plan["pool"]["format"] = "datacomp"
+    w.plan["benchmarks"] = {"one": {"path": str(w.folder / "one")}}
+    yield "keep one of the two"
+    shutil.rmtree(Path(w.quoted()[-1]).parent)
+
+
+@case
+def a_folder_where_a_file_belongs(w: World) -> Iterator[str]:
+    (w.folder / "out" / "report" / "audit.json").mkdir(parents=True)
+    (w.folder / "out" / "report" / "audit.json" / "x").write_text("x")
+    yield "move it away and run again"
+    shutil.move(w.quoted()[0], w.folder / "away")
+
+
+@case
+def an_output_folder_that_is_a_link(w: World) -> Iterator[str]:
+    (w.folder / "real").mkdir()
+    (w.folder / "out").mkdir()
+    (w.folder / "out" / "samples").symlink_to(w.folder / "real")
+    yield "Name the real folder as the output, or move this one away"
+    shutil.move(w.quoted()[0], w.folder / "away")
+
+
+@case
+def groups_that_are_lists(w: World) -> Iterator[str]:
+    for number in range(2):
+        rows = [row | {"tags": [number]} for row in rows_of("p", 6 * number, 6)]
+        write_part(w.folder / "pool", number, unit(10 + number, 6), rows)
+        path = w.folder / "pool" / "metadata" / f"metadata_{number}.parquet"
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    w.plan["measures"] = {"duplicates": {"within": "tags"}}
+    yield "name a column of texts or numbers"
+    w.plan["measures"] = {"duplicates": {"within": "width"}}
+
+
+@case
+def a_measure_that_looks_at_nothing(w: World) -> Iterator[str]:
+    w.plan["measures"] = {"duplicates": {"within": "breadth"}}
+    yield "Correct the measure's options"
+    w.plan["measures"] = {"duplicates": {"within": "width"}}
