@@ -82,6 +82,7 @@ NOT_FOLLOWED = {
     "give a relative one without '..'": _CALLER,
     "write a new file and commit it": _CALLER,
     "run the earlier stages first": _CALLER,
+    "take at least 2": _CALLER,
     "write a mapping of: {}": _CALLER,
     "Correct or unset the variable": _CALLER,
     "Split it in two": _CALLER,
@@ -130,7 +131,8 @@ NOT_FOLLOWED = {
     "; write {}": _NOT_YET,
     "write the shard again with keys that differ": _NOT_YET,
     "Name one of these, or the path of a YAML file": _NOT_YET,
-    "Name one of these of '{}' under embedding": _NOT_YET,
+    "write --images pool=/data/pool_images": _NOT_YET,
+    "--images {}: there is no set": _NOT_YET,
 }
 """Advice that no test follows, and why. What is new is not put here: it gets a case in `tests/worlds`."""
 MOST_NOT_YET = 30

@@ -280,7 +280,7 @@ def vectors_beside_metadata(w: World) -> Iterator[str]:
 def images_without_an_encoder(w: World) -> Iterator[str]:
     w.images()
     encoder = w.plan.pop("encoder")
-    yield "add encoder: {model: ViT-B-16-plus-240, pretrained: laion400m_e32}, or bring embeddings"
+    yield "add encoder: {model: ViT-B-16-plus-240, pretrained: laion400m_e32}"
     w.plan["encoder"] = encoder
 
 

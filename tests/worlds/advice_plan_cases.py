@@ -202,7 +202,7 @@ def the_output_is_the_root(w: World) -> Iterator[str]:
 def an_output_inside_another(w: World) -> Iterator[str]:
     assert w.do(*w.arguments()) == 0
     w.plan["output"] = str(w.folder / "out" / "samples" / "mine")
-    yield "Name a folder outside of it under `output`"
+    yield "Name a folder outside of it"
     w.plan["output"] = str(w.folder / "mine")
 
 
