@@ -72,6 +72,28 @@ def test_plans_of_the_readme_are_plans(text: str, tmp_path: Path) -> None:
     assert load_plan(tmp_path / "plan.yaml").splits
 
 
+def test_the_first_plan_says_what_is_not_on_disk_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: whole_runs.Run
+) -> None:
+    """Copied into a clone in which nothing has been rendered: the world's three sets, and no other complaint."""
+    (tmp_path / "data_manifests").symlink_to(ROOT / "data_manifests")
+    (tmp_path / "first.yaml").write_text(plans()[0])
+    monkeypatch.chdir(tmp_path)
+    code, out, errors = cli("plan", "first.yaml")
+    sets = {
+        "pool": "runs/world/pool",
+        "reference": "runs/world/reference",
+        "benchmarks.sketch": "runs/world/benchmarks/sketch",
+    }
+    said = [
+        f"- {place}.path: '{path}' does not exist. Correct it in the plan, or give --set {place}.path=PATH"
+        for place, path in sets.items()
+    ]
+    first = "nearfar: 3 sets of the plan are not there as the plan says:"
+    assert (code, out, errors.splitlines()) == (2, "", [first, *said])
+    assert not (tmp_path / "runs").exists()
+
+
 @dataclass(frozen=True)
 class First:
     """README's first plan, run as it stands beside a small world; then again with one more measure."""
