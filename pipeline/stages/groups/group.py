@@ -35,6 +35,8 @@ ROW = "row of the part"
 """Names the column that says where an answer belongs; no column of a measure has blanks in its name."""
 SMALL = 1 << 12
 """Rows of a group that one thread measures, while others measure other groups."""
+LEAST = 1 << 26
+"""Bytes that each of these may hold at least, however many there are."""
 HELD = 1 << 29
 """Bytes of a bucket's vectors that are held in memory; what is larger lies in a scratch file."""
 
@@ -135,7 +137,8 @@ def _measured(
             {name: values.slice(first, last - first) for name, values in columns.items()},
         )
         # Small groups share the threads out among them; a large one takes them all.
-        shared = replace(options, threads=1, memory_limit=options.memory_limit // options.workers)
+        each = max(options.memory_limit // options.workers, min(options.memory_limit, LEAST))
+        shared = replace(options, threads=1, memory_limit=each)
         return measure.whole(group, shared if last - first <= SMALL else options)
 
     for answer in _in_threads(one, list(pairwise(starts)), options.workers):
