@@ -21,6 +21,7 @@ from pipeline.files.parquet import write_parquet
 from pipeline.passes.located import _repeated
 from pipeline.passes.pictures import Pictured, fetcher
 from pipeline.readers import _files, image_folder
+from pipeline.report.request import WantedPicture
 from pipeline.sets.repeats import REPEATS_SCHEMA
 from pipeline.sets.uids import as_hex, from_pairs
 
@@ -63,7 +64,7 @@ def test_the_report_lists_a_set_once_and_one_without_images_never(
     source = written.source.model_copy(update={"format": "image-folder"})
     fetch = fetcher({"pool": Pictured(source, ((0, 1),))})
     for sample in written.shards[0]:
-        got = fetch({"pool": {sample.key: 0}, "vectors only": {sample.key: 0}})
+        got = fetch({"pool": {sample.key: WantedPicture(0)}, "vectors only": {sample.key: WantedPicture(0)}})
         assert got == {("pool", sample.key): (tmp_path / sample.key).read_bytes()}
     assert calls["shards"] == 1
 
