@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import is_dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,12 +19,15 @@ from indexes.errors import DataError, PlanError, UnknownNameError
 from indexes.scanner import ScanOptions
 from indexes.scores import Scores
 
+FILES = Path(tempfile.mkdtemp(prefix="measures-"))
+(FILES / "uids.txt").write_text("0" * 32)
 OPTIONS: dict[str, dict[str, Any]] = {
     "similarity": {"benchmark": "photo"},
     "clusters": {"k": 3},
     "norm-sim": {"to": "photo"},
     "copies": {"by": "caption"},
     "leaky-splits": {"split": "caption"},
+    "listed": {"uid": str(FILES / "uids.txt")},
 }
 """For measures that have no defaults; one that is not named here is tried as it comes."""
 EVERY_MEASURE = pytest.mark.parametrize("name", measures.names())

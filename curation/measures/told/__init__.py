@@ -1,0 +1,1 @@
+"""Measures that look samples up in files of the user's."""
