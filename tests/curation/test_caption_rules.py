@@ -138,6 +138,8 @@ def test_what_a_lambda_calls_its_arguments_is_no_column() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
+        ("compose", {"front": "a dog"}, "has the slot {class} 0 times; write it once"),
+        ("compose", {"of": []}, "should name at least one"),
         ("language", {"of": [], "column": "label"}, "should name at least one"),
         ("language", {"of": ["en"]}, "language.column is missing; rule takes: column, of"),
         ("domain-words", {"words": ["a", "  "]}, "words has '  ', which is no word"),
