@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curation import measures
-from curation.deny_lists import KINDS, deny_list, hit, list_digest, normal_url
 from curation.measure import Block
+from curation.measures.told._deny_lists import KINDS, deny_list, hit, list_digest, normal_url
 from indexes.errors import PlanError
 
 SECRET = "https://secret.example/opted-out"

@@ -10,8 +10,8 @@ from typing import Annotated, Any, ClassVar, Self
 import pyarrow as pa
 from pydantic import Field
 
-from curation.deny_lists import KINDS, Kind, deny_list, hit, list_digest
 from curation.measure import Block, Column, Columns, Measure, Model
+from curation.measures.told._deny_lists import KINDS, Kind, deny_list, hit, list_digest
 from indexes.errors import PlanError
 
 File = Annotated[str, Field(strict=True, min_length=1)]
@@ -24,7 +24,7 @@ class Listed(Measure):
     """Whether a sample is on a deny list: opt-outs, take-downs, known bad images.
 
     Each kind of list is a file of its own: text with an entry a line, or CSV or Parquet with a column called like the
-    kind. A host stands for those below it too; links are compared in one form (`curation/deny_lists.py`). No entry is
+    kind. A host stands for those below it too; links are compared in one form (`normal_url`). No entry is
     shown anywhere. A sample that has no such value as a list looks at is not known to be off it, and is NULL.
 
     Attributes:
