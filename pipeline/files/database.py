@@ -16,6 +16,7 @@ from typing import Any
 
 import duckdb
 
+from curation.not_a_number import nan_as_null
 from indexes.errors import OutputError, PlanError, RunFailedError
 from pipeline.files.storage import output_errors
 
@@ -133,7 +134,7 @@ def _parser() -> duckdb.DuckDBPyConnection:
 
 
 def parse_predicate(text: str) -> Predicate:
-    """Read a predicate with DuckDB's own parser, which binds and runs nothing.
+    """Read a predicate with DuckDB's own parser, which binds and runs nothing; NaN that it computes becomes NULL.
 
     Raises:
         PlanError: If `text` is not one SQL expression.
@@ -149,10 +150,25 @@ def parse_predicate(text: str) -> Predicate:
             parsed = json.loads(answer)
             if parsed["error"]:
                 raise PlanError(_refusal(shown, parsed["error_message"]))
-            written = _parser().execute("SELECT json_deserialize_sql(?)", [answer]).fetchall()[0][0]
+            tree = _only_expression(json.loads(answer), shown)
+            parsed["statements"][0]["node"]["select_list"] = [
+                nan_as_null(_only_expression(parsed, shown), _wrapper())
+            ]
+            written = (
+                _parser().execute("SELECT json_deserialize_sql(?)", [json.dumps(parsed)]).fetchall()[0][0]
+            )
     except duckdb.Error as error:
         raise PlanError(_refusal(shown, _first_line(error))) from error
-    return Predicate(_only_expression(parsed, shown), str(written).removeprefix("SELECT "))
+    except RecursionError as error:
+        raise PlanError(_refusal(shown, "it holds too many terms inside one another")) from error
+    return Predicate(tree, str(written).removeprefix("SELECT "))
+
+
+@cache
+def _wrapper() -> dict[str, Any]:
+    answer = _parser().execute("SELECT json_serialize_sql($$SELECT nullif(0, 'nan'::FLOAT)$$)").fetchall()
+    node: dict[str, Any] = json.loads(answer[0][0])["statements"][0]["node"]["select_list"][0]
+    return node
 
 
 def _only_expression(parsed: dict[str, Any], shown: str) -> dict[str, Any]:
