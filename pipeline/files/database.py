@@ -16,7 +16,7 @@ from typing import Any
 
 import duckdb
 
-from curation.not_a_number import nan_as_null
+from curation.predicate_values import nan_as_null
 from indexes.errors import OutputError, PlanError, RunFailedError
 from pipeline.files.storage import output_errors
 
