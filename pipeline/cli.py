@@ -186,6 +186,52 @@ def export(
 
 
 @app.command()
+def ingest(
+    urls: Annotated[
+        Path, typer.Argument(help="The list: Parquet, CSV, TSV, JSON lines or text.", metavar="URLS")
+    ],
+    out: Annotated[Path, typer.Argument(help="Folder for the pool; its tars are in shards/.", metavar="OUT")],
+    image_size: Annotated[
+        int | None, typer.Option(min=16, max=4096, help="Longest larger side in pixels; else files are kept.")
+    ] = None,
+    shard_rows: Annotated[
+        int, typer.Option(min=1, max=100_000, help="Rows of the list for one tar.")
+    ] = 10_000,
+    connections: Annotated[int, typer.Option(min=1, max=1024, help="At a time, for each process.")] = 64,
+    deny: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KIND=FILE", help="What is not fetched, one a line: urls, hosts or sha256."),
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try again what failed in passing.")
+    ] = False,
+    loopback: Annotated[
+        bool, typer.Option("--loopback", help="Let addresses of this machine be fetched from: for tests.")
+    ] = False,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Fetch again what another list or other limits gave.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Fetch the images of a list of URLs into a pool."""
+    from pipeline import commands
+    from pipeline.ingesting import Again, Hands
+    from pipeline.sets.ingest_request import IngestRequest
+
+    request = IngestRequest(
+        urls=str(urls),
+        image_size=image_size,
+        shard_rows=shard_rows,
+        connections=connections,
+        deny=commands.named_files(deny or []),
+        loopback=loopback,
+    )
+    commands.ingest(request, out, Again(retry_failed, overwrite), Hands(workers, scheduler), as_json)
+
+
+@app.command()
 def doctor(as_json: AsJson = False) -> None:
     """Look at this machine and say what will work."""
     from pipeline.doctor import as_json as json_of

@@ -15,6 +15,7 @@ FOLDERS = (
     "attempts",
     "commits",
     "embeddings",
+    "hosts",
     "indexes",
     "internal",
     "lost",
@@ -199,6 +200,26 @@ def located(split: str, number: int, ending: str = "parquet") -> str:
 def exported(split: str, file: str = "") -> str:
     """Locate the folder of a split's tars, or a file in it."""
     return f"shards/{split}/{file}".rstrip("/")
+
+
+def listed_urls(file: int, piece: int) -> str:
+    """Locate a piece of a list of URLs."""
+    return f"internal/urls/part-{file:05d}-{piece:05d}.parquet"
+
+
+def fetched(number: int, what: str) -> str:
+    """Locate what was fetched of a piece, as img2dataset names it: its `tar`, its `parquet`, its `stats`."""
+    return f"shards/{number:05d}_stats.json" if what == "stats" else f"shards/{number:05d}.{what}"
+
+
+def fetched_hosts(number: int) -> str:
+    """Locate how many rows of a piece came to what, by host."""
+    return f"internal/hosts/part-{number:05d}.parquet"
+
+
+def hosts() -> str:
+    """Locate the same for a whole list."""
+    return f"hosts/{part_file(0)}"
 
 
 def report(file: str = "") -> str:

@@ -27,6 +27,7 @@ from pipeline.execution.work import (
 )
 from pipeline.files.inputs import Ledger
 from pipeline.files.storage import write_atomic
+from pipeline.ingesting import Hands, with_ingested
 from pipeline.output import moved_sets, prepare_output
 from pipeline.passes.fitting import check_measures
 from pipeline.passes.located import groups_of
@@ -113,7 +114,11 @@ def execute(plan: Plan, options: RunOptions, progress: Progress) -> RunContext:
         NearfarError: If the input is wrong, the output cannot be used, or a unit failed.
     """
     check_sources(plan)
-    run = open_run(plan, options)
+    hands = Hands(options.workers, options.scheduler, options.threads)
+    fetched = with_ingested(plan, hands, progress)
+    if fetched is not plan:
+        check_sources(fetched)
+    run = open_run(fetched, options)
     check_measures(run)
     check_rules(run)
     with hold(run.out):

@@ -61,17 +61,32 @@ def decode(content: bytes) -> Image.Image:
         ImageRejected: If the file is empty, larger than `MAX_BYTES`, of another format, larger than
             `MAX_PIXELS` or longer than `MAX_ASPECT` to 1 by its header, or damaged.
     """
+    return decoded(content)[1]
+
+
+def decoded(content: bytes, pixels: int = MAX_PIXELS) -> tuple[str, Image.Image]:
+    """Decode as `decode` does, and say which format the file has, as Pillow calls it (`JPEG`, `PNG`, ...).
+
+    Args:
+        content: The whole file.
+        pixels: Pixels that an image may have, by its header; at most `MAX_PIXELS`.
+
+    Raises:
+        ImageRejected: As `decode`.
+    """
     if not content:
         raise ImageRejected("empty file")
     if len(content) > MAX_BYTES:
         raise ImageRejected(f"file larger than {MAX_BYTES >> 20} MiB")
     parser = _parser(content)
+    most = min(pixels, MAX_PIXELS)
     try:
         if parser is WebPImagePlugin.WebPImageFile:
-            _check_size(*_webp_size(content))  # Pillow's parser allocates the canvas when it opens the file
+            # Pillow's parser allocates the canvas when it opens the file.
+            _check_size(*_webp_size(content), most)
         with parser(io.BytesIO(content)) as image:
-            _check_size(*image.size)
-            return _rgb(image)
+            _check_size(*image.size, most)
+            return str(image.format), _rgb(image)
     except _DAMAGE as error:
         raise ImageRejected("damaged image") from error
 
@@ -101,11 +116,11 @@ def _brands(content: bytes) -> set[bytes]:
     return {box[start : start + 4] for start in range(0, len(box), 4)}
 
 
-def _check_size(wide: int, tall: int) -> None:
+def _check_size(wide: int, tall: int, most: int) -> None:
     if min(wide, tall) < 1:
         raise ImageRejected("damaged image")
-    if wide * tall > MAX_PIXELS:
-        raise ImageRejected(f"more than {MAX_PIXELS} pixels")
+    if wide * tall > most:
+        raise ImageRejected(f"more than {most} pixels")
     if max(wide, tall) > MAX_ASPECT * min(wide, tall):
         raise ImageRejected(f"sides differ more than {MAX_ASPECT} to 1")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import (
@@ -19,7 +20,8 @@ from pipeline.documents.strict import Strict
 from pipeline.plan.measured import measure_as_written
 from pipeline.plan.names import BenchmarkName, PlanName
 from pipeline.plan.recipes import Split
-from pipeline.sets.source import PathText, Source
+from pipeline.sets.ingest_request import PathText
+from pipeline.sets.source import Source
 
 _DECIMAL = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _BINARY = {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
@@ -133,6 +135,16 @@ class Plan(Strict):
             sets["reference"] = self.reference
         sets |= {f"benchmarks.{name}": source for name, source in self.benchmarks.items()}
         return sets | {f"sources.{name}": source for name, source in self.sources.items()}
+
+    def with_sets(self, changed: Mapping[str, Source]) -> Plan:
+        """Give the same plan with other sets at some places, named as `sources_by_place` does."""
+        told: dict[str, Any] = {place: source for place, source in changed.items() if "." not in place}
+        for group in ("benchmarks", "sources"):
+            own = {
+                name: changed.get(f"{group}.{name}", source) for name, source in getattr(self, group).items()
+            }
+            told[group] = own
+        return self.model_copy(update=told)
 
     def written(self) -> dict[str, Any]:
         """Write the plan as a plan file does, without what is None."""

@@ -44,6 +44,10 @@ def missing_sources(plan: Plan) -> list[str]:
 
 
 def _missing(place: str, source: Source) -> Iterator[str]:
+    if source.ingest is not None:  # its folder comes of the run
+        if not Path(source.ingest.urls).exists():
+            yield f"{place}.ingest.urls: '{source.ingest.urls}' does not exist. Correct it in the plan"
+        return
     pictures = [("images", source.images)] if source.images is not None else []
     for key, text in (("path", source.path), *pictures, *option_paths(source)):
         if not (Path(text).exists() if key == "images" else _exists(text, source.path)):

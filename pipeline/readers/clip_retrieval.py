@@ -15,7 +15,8 @@ from pipeline.readers import _files, _paired
 from pipeline.readers._contract import Shard, ShardRead, ShardRows, no_image, no_images, noted
 from pipeline.readers._leftover import left_out
 from pipeline.sets import columns
-from pipeline.sets.source import PathText, ReaderOptions, Source
+from pipeline.sets.ingest_request import PathText
+from pipeline.sets.source import ReaderOptions, Source
 
 # clip-retrieval copies webdataset's __key__ there; a `key` beside it is what the sample's JSON said.
 KEYS = ("image_path", *(name for name in columns.KEY_NAMES if name != "image_path"))

@@ -22,7 +22,8 @@ from pipeline.readers._leftover import left_out
 from pipeline.readers._tars.packed_tars import PROGRAMS
 from pipeline.readers.image_parquet import image_column, is_counted
 from pipeline.sets import columns
-from pipeline.sets.source import PathText, ReaderOptions, Source
+from pipeline.sets.ingest_request import PathText
+from pipeline.sets.source import ReaderOptions, Source
 
 _RAW_LAYOUT = {"SAMPLE_ID", "URL", "TEXT", "HEIGHT", "WIDTH"}
 _SPARK_PART = re.compile(r"part-([0-9]+)-")

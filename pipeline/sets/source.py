@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-# A path with a NUL cannot be opened by any system call; an empty one would silently mean the current folder.
-# `~` is the home folder wherever a path comes from: a shell does not expand it in NAME=~/x.
-PathText = Annotated[
-    str,
-    StringConstraints(min_length=1, max_length=4096, pattern=r"^[^\x00]+$"),
-    AfterValidator(os.path.expanduser),
-]
+from pipeline.sets.ingest_request import IngestRequest, PathText
+
 NameText = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00]+$")]
 
 
@@ -55,6 +49,10 @@ class Source(BaseModel):
         description="Folder, or img2dataset's tars, with the images of a set of vectors, for the report.",
     )
     expect: Expect | None = Field(default=None, description="Counts that the files must match.")
+    ingest: IngestRequest | None = Field(
+        default=None,
+        description="List of URLs whose images a run fetches first, into the folder `path`.",
+    )
     manifest: PathText | None = Field(default=None, description="Manifest that describes the set.")
 
     @property

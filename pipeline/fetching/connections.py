@@ -1,0 +1,59 @@
+"""HTTP connections to addresses that were looked at, without proxies of the environment."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+from functools import cache
+
+from pipeline.fetching.limits import NotFetchedError
+from pipeline.fetching.names import Names
+from pipeline.fetching.timed_socket import Clock, TimedSocket
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
+class Connection(http.client.HTTPConnection):
+    """A connection to one host, over TLS or not, that keeps the clock's time."""
+
+    def __init__(self, host: str, port: int | None, secure: bool, names: Names, clock: Clock) -> None:
+        super().__init__(host, port or (443 if secure else 80))
+        self._secure, self._names, self._clock = secure, names, clock
+        self._open: TimedSocket | None = None
+
+    def connect(self) -> None:
+        """Connect to the first of the host's addresses that answers.
+
+        Raises:
+            NotFetchedError: If none does, or the certificate is not the host's.
+        """
+        host = self.host.strip("[]")
+        failed: OSError | None = None
+        for address in self._names.addresses(host, self._clock):
+            try:
+                wire = socket.create_connection((address, self.port), timeout=self._clock.left())
+                break
+            except OSError as error:
+                failed = error
+        else:
+            raise NotFetchedError("no connection", passing=True) from failed
+        try:
+            wire.settimeout(self._clock.left())
+            secured = _certificates().wrap_socket(wire, server_hostname=host) if self._secure else wire
+        except (OSError, ValueError) as error:
+            wire.close()
+            raise NotFetchedError(
+                "no secure connection", passing=not isinstance(error, ssl.SSLError)
+            ) from error
+        self._open = TimedSocket(secured, self._clock)
+        self.sock = self._open
+
+    def end(self) -> None:
+        """Close the connection, whatever of the answer was read."""
+        self.close()
+        if self._open is not None:
+            self._open.end()

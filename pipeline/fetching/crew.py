@@ -1,0 +1,159 @@
+"""Threads that fetch the rows of a piece, and processes that look at what came."""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from types import TracebackType
+from typing import Self
+
+from pipeline.execution.failpoints import failpoint
+from pipeline.execution.redaction import redact
+from pipeline.fetching.denied import Denied
+from pipeline.fetching.download import download, host_of
+from pipeline.fetching.limits import Limits, NotFetchedError
+from pipeline.fetching.names import Names
+from pipeline.fetching.spool import Place, Spool
+from pipeline.fetching.turns import Turns
+from pipeline.files.children import ChildFailedError, Children
+from pipeline.sets.ingest_request import IngestRequest
+
+_DECODE_SECONDS = 60.0
+
+
+@cache
+def _decoders(count: int) -> Children:
+    """Processes that outlive a piece, for starting them takes longer than some pieces do."""
+    children = Children("pipeline.fetching.pictures:prepared", count, _DECODE_SECONDS)
+    atexit.register(children.close)
+    return children
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of the piece: its place, its URL, and its image's sha256 where the list knows it."""
+
+    at: int
+    url: str
+    sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What came of a row; a row without an image says why, and whether that may pass.
+
+    Attributes:
+        url: Without user names and passwords.
+        host: Its host; an empty text where it has none.
+        status: img2dataset's word: success, failed_to_download, failed_to_resize.
+        reason: None for a success.
+        place: Where the image is in the spool.
+        kind: The image's suffix.
+        sha256: Of the bytes that were fetched.
+        passing: Whether a failure may go away by itself.
+    """
+
+    url: str
+    host: str
+    status: str
+    reason: str | None = None
+    place: Place | None = None
+    kind: str = ""
+    width: int | None = None
+    height: int | None = None
+    original_width: int | None = None
+    original_height: int | None = None
+    sha256: str | None = None
+    passing: bool = False
+
+
+class Crew:
+    """Fetches rows, as many at a time as the request says; used as a context."""
+
+    def __init__(self, request: IngestRequest, denied: Denied, spool: Spool, threads: int | None) -> None:
+        self._request, self._denied, self._spool = request, denied, spool
+        self._limits = Limits(
+            request.body_bytes, request.seconds, pixels=request.pixels, loopback=request.loopback
+        )
+        self._names = Names(request.loopback)
+        self._decoders = _decoders(threads or len(os.sched_getaffinity(0)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._names.close()
+
+    def fetch(self, rows: Sequence[Row]) -> dict[int, Fetched]:
+        """Fetch every row; those that failed in passing are tried again when all others are done.
+
+        Returns:
+            What came of each, by its place.
+
+        Raises:
+            OSError: If the disk is full.
+        """
+        found: dict[int, Fetched] = {}
+        todo = list(rows)
+        for _ in range(self._request.tries):
+            self._round(todo, found)
+            todo = [row for row in todo if found[row.at].passing]
+        return found
+
+    def _round(self, rows: Sequence[Row], found: dict[int, Fetched]) -> None:
+        by_place = {row.at: row for row in rows}
+        turns = Turns(((row.at, host_of(row.url)) for row in rows), self._request.per_host)
+
+        def work() -> None:
+            try:
+                while (turn := turns.take()) is not None:
+                    at, host = turn
+                    found[at] = self._one(by_place[at], host)
+                    turns.give_back(host)
+            except BaseException as error:
+                turns.stop()
+                raise error
+
+        threads = min(self._request.connections, len(rows)) or 1
+        with ThreadPoolExecutor(threads, thread_name_prefix="fetch") as pool:
+            jobs = [pool.submit(work) for _ in range(threads)]
+            try:
+                for job in jobs:
+                    job.result()
+            finally:
+                turns.stop()
+
+    def _one(self, row: Row, host: str) -> Fetched:
+        shown, status = redact(row.url), "failed_to_download"
+        try:
+            if self._denied.denies(row.url, host):
+                raise NotFetchedError("on a deny list")
+            content = download(row.url, self._limits, self._names)
+            failpoint("fetch.body")
+            digest = hashlib.sha256(content).hexdigest()
+            if digest in self._denied.sha256:
+                raise NotFetchedError("on a deny list")
+            if row.sha256 not in (None, digest):
+                raise NotFetchedError("the sha256 is not that of the list")
+            status = "failed_to_resize"
+            return self._kept(shown, host, digest, content)
+        except NotFetchedError as error:
+            return Fetched(shown, host, status, error.reason, passing=error.passing)
+
+    def _kept(self, shown: str, host: str, digest: str, content: bytes) -> Fetched:
+        asked = {"pixels": self._limits.pixels, "side": self._request.image_size}
+        try:
+            facts, kept = self._decoders.call(asked, content)
+        except ChildFailedError as error:
+            raise NotFetchedError(f"the decoder {error}") from error
+        if "reason" in facts:
+            raise NotFetchedError(str(facts["reason"]))
+        place = self._spool.add(kept)
+        return Fetched(shown, host, "success", place=place, sha256=digest, **facts)

@@ -1,0 +1,154 @@
+"""Fetch what lies at an address, as far as the limits go."""
+
+from __future__ import annotations
+
+import http.client
+import urllib.parse
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pipeline.fetching.connections import Connection
+from pipeline.fetching.limits import Limits, NotFetchedError
+from pipeline.fetching.names import Names
+from pipeline.fetching.timed_socket import Clock
+
+USER_AGENT = "nearfar (image-text research; respects noai, noimageai, noindex, noimageindex, tdm-reservation)"
+_HEADERS = {
+    "User-Agent": USER_AGENT,
+    "Accept": "image/jpeg,image/png,image/webp,image/gif",
+    "Accept-Encoding": "identity",
+    "Connection": "close",
+}
+_OPT_OUT = frozenset({"noai", "noimageai", "noindex", "noimageindex"})
+_MOVED = frozenset({301, 302, 303, 307, 308})
+_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+_CHUNK = 1 << 16
+_SAFE = "%/:=&?~#+!$,;'@()*[]|"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A checked URL: http or https, with a host, without a user name."""
+
+    secure: bool
+    host: str
+    port: int | None
+    path: str
+
+
+def target(url: str) -> Target:
+    """Read a URL.
+
+    Raises:
+        NotFetchedError: If it is none that is fetched.
+    """
+    try:
+        parts = urllib.parse.urlsplit(url.strip())
+        port, host = parts.port, parts.hostname
+    except ValueError:
+        raise NotFetchedError("not a URL") from None
+    if parts.scheme.lower() not in ("http", "https"):
+        raise NotFetchedError("not a URL of http or https")
+    if not host:
+        raise NotFetchedError("not a URL")
+    if "@" in parts.netloc:
+        raise NotFetchedError("the URL holds a user name or password")
+    try:
+        spelled = host if ":" in host else host.encode("idna").decode("ascii")
+    except UnicodeError:
+        raise NotFetchedError("no valid host name") from None
+    path = urllib.parse.quote(parts.path or "/", safe=_SAFE, errors="replace")
+    query = urllib.parse.quote(parts.query, safe=_SAFE, errors="replace")
+    return Target(parts.scheme.lower() == "https", spelled, port, f"{path}?{query}" if query else path)
+
+
+def host_of(url: str) -> str:
+    """Name a URL's host, for counts; an empty text where there is none."""
+    try:
+        return target(url).host.lower()
+    except NotFetchedError:
+        return ""
+
+
+def download(url: str, limits: Limits, names: Names) -> bytes:
+    """Fetch a body.
+
+    Raises:
+        NotFetchedError: With the reason.
+    """
+    clock = Clock(limits)
+    for _ in range(limits.redirects + 1):
+        found = _ask(target(url), limits, names, clock)
+        if isinstance(found, bytes):
+            return found
+        url = urllib.parse.urljoin(url, found)
+    raise NotFetchedError(f"more than {limits.redirects} redirects")
+
+
+def _ask(at: Target, limits: Limits, names: Names, clock: Clock) -> bytes | str:
+    """Ask once; give the body, or where else to ask."""
+    connection = Connection(at.host, at.port, at.secure, names, clock)
+    try:
+        connection.request("GET", at.path, headers=_HEADERS)
+        answer = connection.getresponse()
+        if answer.status in _MOVED:
+            return _elsewhere(answer)
+        _check_answer(answer)
+        return _body(answer, limits)
+    except TimeoutError:
+        clock.left()  # says so where the whole time is over
+        raise NotFetchedError("no byte for too long", passing=True) from None
+    except http.client.HTTPException as error:
+        raise NotFetchedError(f"not HTTP: {type(error).__name__}") from error
+    except (OSError, ValueError) as error:
+        raise NotFetchedError("connection lost", passing=True) from error
+    finally:
+        connection.end()
+
+
+def _elsewhere(answer: http.client.HTTPResponse) -> str:
+    there = answer.getheader("Location")
+    if not there:
+        raise NotFetchedError("a redirect to nowhere")
+    return there.encode("latin-1", "replace").decode("utf-8", "replace")
+
+
+def _check_answer(answer: http.client.HTTPResponse) -> None:
+    if answer.status != http.HTTPStatus.OK:
+        raise NotFetchedError(f"HTTP status {answer.status}", passing=answer.status in _PASSING)
+    if opted_out(
+        answer.headers.get_all("X-Robots-Tag") or (), answer.headers.get_all("tdm-reservation") or ()
+    ):
+        raise NotFetchedError("its owner opted out")
+    coding = (answer.getheader("Content-Encoding") or "identity").strip().lower()
+    if coding != "identity":
+        raise NotFetchedError("sent compressed, which was not asked for")
+
+
+def opted_out(robots: Iterable[str], mining: Iterable[str]) -> bool:
+    """Say whether headers ask not to be taken: X-Robots-Tag for all or for nearfar, or the TDM reservation protocol."""
+    for header in robots:
+        agent, mark, rest = header.lower().partition(":")
+        if mark and agent.strip() not in ("nearfar", "*"):
+            continue
+        if _OPT_OUT & {word.strip() for word in (rest if mark else header.lower()).split(",")}:
+            return True
+    return any(value.strip() == "1" for value in mining)
+
+
+def _body(answer: http.client.HTTPResponse, limits: Limits) -> bytes:
+    too_large = f"larger than {limits.body_bytes:,} bytes"
+    stated = answer.length
+    if stated is not None and stated > limits.body_bytes:
+        raise NotFetchedError(too_large)
+    chunks, size = [], 0
+    while chunk := answer.read(_CHUNK):
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > limits.body_bytes:
+            raise NotFetchedError(too_large)
+    if stated is not None and size != stated:
+        raise NotFetchedError("the body ends early", passing=True)
+    if not size:
+        raise NotFetchedError("empty body")
+    return b"".join(chunks)

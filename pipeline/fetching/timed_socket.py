@@ -1,0 +1,76 @@
+"""A socket that ends: every byte counts against one deadline, a pause is bounded, and so is slowness."""
+
+from __future__ import annotations
+
+import io
+import socket
+import time
+from typing import Any
+
+from pipeline.fetching.limits import Limits, NotFetchedError
+
+_GRACE = 5.0
+"""Seconds that a server may be slow before its rate is looked at."""
+
+
+class Clock:
+    """The time of one address, from looking its name up to the last byte."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._began = time.monotonic()
+        self._bytes = 0
+
+    def left(self) -> float:
+        """Say how many seconds the next wait may take.
+
+        Raises:
+            NotFetchedError: If there are none, or too few bytes have come for the time.
+        """
+        spent = time.monotonic() - self._began
+        if spent >= self._limits.seconds:
+            raise NotFetchedError(f"took longer than {self._limits.seconds:g} s", passing=True)
+        if spent > _GRACE and self._bytes < self._limits.bytes_per_second * spent:
+            raise NotFetchedError(f"slower than {self._limits.bytes_per_second} bytes a second", passing=True)
+        return min(self._limits.seconds - spent, self._limits.idle_seconds)
+
+    def came(self, count: int) -> None:
+        """Count bytes that arrived."""
+        self._bytes += count
+
+
+class _Incoming(io.RawIOBase):
+    def __init__(self, wire: socket.socket, clock: Clock) -> None:
+        self._wire, self._clock = wire, clock
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._wire.settimeout(self._clock.left())
+        count = self._wire.recv_into(buffer)
+        self._clock.came(count)
+        return count
+
+
+class TimedSocket:
+    """As much of a socket as `http.client` uses."""
+
+    def __init__(self, wire: socket.socket, clock: Clock) -> None:
+        self._wire, self._clock = wire, clock
+
+    def sendall(self, content: bytes) -> None:
+        """Send a request, which is small."""
+        self._wire.settimeout(self._clock.left())
+        self._wire.sendall(content)
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        """Read what comes."""
+        return io.BufferedReader(_Incoming(self._wire, self._clock))
+
+    def close(self) -> None:
+        """Do nothing: `http.client` closes what it still reads the answer from; `end` is for who is done with it."""
+
+    def end(self) -> None:
+        """End the connection."""
+        self._wire.close()

@@ -1,0 +1,181 @@
+"""The images of one piece of a list, as img2dataset lays them out: a tar, a Parquet of every row, and counts.
+
+What a unit commits depends on what servers answered, and is not asked for again: a row that failed is tried again only
+where the user says so, and then the images that are there are taken over. Planned by `ingest`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from pipeline import layout
+from pipeline.commit import Attempt, Record, output_of
+from pipeline.execution.work import Json, Place, Work
+from pipeline.fetching.crew import Crew, Fetched, Row
+from pipeline.fetching.denied import read_denied
+from pipeline.fetching.earlier import earlier_images
+from pipeline.fetching.spool import Spool
+from pipeline.files.parquet import read_parquet, write_parquet
+from pipeline.files.storage import output_errors
+from pipeline.sets.ingest_request import IngestRequest
+from pipeline.webdataset.tar_writing import TarStream
+
+READS_EMBEDDINGS = False
+_BUFFER = 1 << 20
+SUCCESS = "success"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What decides what is asked for.
+
+    Attributes:
+        number: Number of the piece.
+        urls: sha256 of the piece.
+        image_size: Larger side of an image at most; None keeps files as they come.
+        body_bytes: Bytes of a file at most.
+        pixels: Pixels of an image at most.
+        denied: Digests of the deny lists.
+        attempt: How often rows that failed were tried again on request.
+    """
+
+    number: int
+    urls: str
+    image_size: int | None
+    body_bytes: int
+    pixels: int
+    denied: tuple[tuple[str, str], ...]
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where the piece lies, how to ask, and whether images of an earlier attempt are taken over."""
+
+    urls: str
+    request: Json
+    goes_on: bool
+
+
+def works(
+    place: Place,
+    pieces: Sequence[Record],
+    request: IngestRequest,
+    denied: tuple[tuple[str, str], ...],
+    attempts: dict[str, int],
+) -> list[Work[Identity, Settings]]:
+    """List one unit for each piece; `attempts` says by name which were tried again, or are to be now."""
+    made: list[Work[Identity, Settings]] = []
+    for record in pieces:
+        for at, rows in enumerate(record.facts["rows"]):
+            number, relative = len(made), layout.listed_urls(int(record.name), at)
+            name = f"{number:05d}"
+            identity = Identity(
+                number,
+                output_of(record, relative).sha256,
+                request.image_size,
+                request.body_bytes,
+                request.pixels,
+                denied,
+                attempts.get(name, 0),
+            )
+            settings = Settings(
+                str(place.path(relative)), request.model_dump(mode="json"), bool(identity.attempt)
+            )
+            made.append(Work("fetch", name, identity, settings, place, rows=rows))
+    return made
+
+
+def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
+    """Fetch what is asked for, and write it in the list's order."""
+    request, number = IngestRequest(**work.settings.request), work.identity.number
+    table = read_parquet(Path(work.settings.urls))
+    rows = [
+        Row(at, url or "", expected)
+        for at, (url, expected) in enumerate(
+            zip(table.column("url").to_pylist(), _digests(table), strict=True)
+        )
+    ]
+    with Spool(into.scratch() / "bodies") as spool:
+        found: dict[int, Fetched] = {}
+        if work.settings.goes_on:
+            found = earlier_images(work.place.path(layout.fetched(number, "tar")), table, spool)
+        with Crew(request, read_denied(request.deny), spool, work.place.threads) as crew:
+            found |= crew.fetch([row for row in rows if row.at not in found])
+        keys = [f"{number:05d}{at:0{len(str(request.shard_rows - 1))}d}" for at in range(len(rows))]
+        sidecar = _sidecar(table, keys, [found[row.at] for row in rows])
+        _write_tar(into, number, sidecar, spool, [found[row.at] for row in rows])
+    relative = layout.fetched(number, "parquet")
+    into.add(relative, rows=write_parquet(into.file(relative), sidecar, sidecar.schema))
+    return _write_counts(into, number, [found[row.at] for row in rows], work.identity.attempt)
+
+
+def _digests(table: pa.Table) -> list[str | None]:
+    """Read what the list says that an image's sha256 is; what is no text of 64 hex digits says nothing."""
+    name = next((one for one in table.column_names if one.lower() == "listed_sha256"), None)
+    if name is None or not pa.types.is_string(table.column(name).type):
+        return [None] * len(table)
+    return [value.lower() if value and len(value) == 64 else None for value in table.column(name).to_pylist()]
+
+
+def _sidecar(table: pa.Table, keys: list[str], found: list[Fetched]) -> pa.Table:
+    """Put img2dataset's columns behind the list's own."""
+    columns = {name: table.column(name) for name in table.column_names}
+    columns["url"] = pa.array([one.url for one in found], pa.string())
+    columns["key"] = pa.array(keys, pa.string())
+    columns["status"] = pa.array([one.status for one in found], pa.string())
+    columns["error_message"] = pa.array([one.reason for one in found], pa.string())
+    for name in ("width", "height", "original_width", "original_height"):
+        columns[name] = pa.array([getattr(one, name) for one in found], pa.int32())
+    columns["sha256"] = pa.array([one.sha256 for one in found], pa.string())
+    return pa.table(columns)
+
+
+def _write_tar(into: Attempt, number: int, sidecar: pa.Table, spool: Spool, found: Sequence[Fetched]) -> None:
+    relative = layout.fetched(number, "tar")
+    path = into.file(relative)
+    with output_errors(path), path.open("xb", buffering=_BUFFER) as stream:
+        tar = TarStream(stream)
+        for start in range(0, len(found), 1000):
+            for row, one in zip(sidecar.slice(start, 1000).to_pylist(), found[start:], strict=False):
+                if one.status != SUCCESS or one.place is None:
+                    continue
+                tar.add(f"{row['key']}.{one.kind}", spool.read(one.place))
+                tar.add(f"{row['key']}.json", json.dumps(row, indent=4, default=str).encode())
+                if row["caption"] is not None:
+                    tar.add(f"{row['key']}.txt", row["caption"].encode("utf-8", "replace"))
+        tar.close()
+    into.add(relative, rows=None)
+
+
+def _write_counts(into: Attempt, number: int, found: Sequence[Fetched], attempt: int) -> Json:
+    outcomes = Counter(one.status for one in found)
+    counts: Json = {
+        "count": len(found),
+        "successes": outcomes[SUCCESS],
+        "failed_to_download": outcomes["failed_to_download"],
+        "failed_to_resize": outcomes["failed_to_resize"],
+        "status_dict": dict(sorted(Counter(one.reason or SUCCESS for one in found).items())),
+    }
+    relative = layout.fetched(number, "stats")
+    into.file(relative).write_text(f"{json.dumps(counts, indent=1, sort_keys=True)}\n", encoding="utf-8")
+    into.add(relative)
+    hosts = Counter((one.host, one.reason or "") for one in found)
+    relative = layout.fetched_hosts(number)
+    listed = [(host, reason, count) for (host, reason), count in sorted(hosts.items())]
+    table = pa.table(
+        {
+            "host": pa.array([one[0] for one in listed], pa.string()),
+            "reason": pa.array([one[1] for one in listed], pa.string()),
+            "rows": pa.array([one[2] for one in listed], pa.int64()),
+        }
+    )
+    into.add(relative, rows=write_parquet(into.file(relative), table, table.schema))
+    passing = sum(one.passing for one in found)
+    return counts | {"passing": passing, "attempt": attempt, "rows": len(found)}

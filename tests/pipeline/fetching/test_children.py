@@ -1,0 +1,89 @@
+"""A piece of work that crashes, hangs or eats memory takes its own process down."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline.files.children import ChildFailedError, Children
+
+MODULE = """
+import os, time
+
+def act(request, content):
+    if request.get("do") == "die":
+        os.kill(os.getpid(), 11)
+    if request.get("do") == "hang":
+        time.sleep(60)
+    if request.get("do") == "eat":
+        bytearray(8 << 30)
+    return {"pid": os.getpid(), "size": len(content)}, content[::-1]
+"""
+
+
+@pytest.fixture
+def acting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "acting_child.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return "acting_child:act"
+
+
+@pytest.mark.parametrize("size", [0, 1, 70_000, 3_000_000])
+def test_bytes_come_back(acting: str, size: int) -> None:
+    children = Children(acting, 1)
+    content = os.urandom(size)
+    assert children.call({}, content)[1] == content[::-1]
+    children.close()
+
+
+@pytest.mark.parametrize(
+    ("what", "said"), [("die", "crashed"), ("hang", "took too long"), ("eat", "crashed")]
+)
+def test_a_bad_piece_harms_no_other(acting: str, what: str, said: str) -> None:
+    children = Children(acting, 1, seconds=1.5 if what == "hang" else 30)
+    first = children.call({}, b"a")[0]["pid"]
+    with pytest.raises(ChildFailedError, match=said):
+        children.call({"do": what}, b"b")
+    answer, content = children.call({}, b"cd")
+    assert content == b"dc"
+    assert answer["pid"] != first
+    children.close()
+
+
+def test_threads_share_them(acting: str) -> None:
+    children = Children(acting, 2)
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda n: children.call({}, bytes([n]) * n)[0], range(64)))
+    assert [one["size"] for one in found] == list(range(64))
+    assert len({one["pid"] for one in found}) <= 2
+    children.close()
+
+
+def test_closed_children_are_gone(acting: str) -> None:
+    children = Children(acting, 1)
+    pid = children.call({}, b"")[0]["pid"]
+    children.close()
+    deadline = time.monotonic() + 5
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def test_a_file_descriptor_beyond_a_thousand_is_no_limit(acting: str) -> None:
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+    held = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        children = Children(acting, 1)
+        assert children.call({}, b"ab")[1] == b"ba"
+        children.close()
+    finally:
+        for one in held:
+            os.close(one)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

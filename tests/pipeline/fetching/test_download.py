@@ -1,0 +1,179 @@
+"""What strangers' servers do costs a bounded number of bytes and seconds, and has a reason."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hostile_server import Server, hostile_server, picture
+
+from pipeline.fetching.download import download, host_of, opted_out, target
+from pipeline.fetching.limits import Limits, NotFetchedError
+from pipeline.fetching.names import Names, look_up
+
+LIMITS = Limits(body_bytes=200_000, seconds=1.5, idle_seconds=0.8, loopback=True)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with hostile_server() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def names() -> Iterator[Names]:
+    found = Names(loopback=True)
+    yield found
+    found.close()
+
+
+def reason(url: str, names: Names, limits: Limits = LIMITS) -> str:
+    with pytest.raises(NotFetchedError) as refused:
+        download(url, limits, names)
+    return refused.value.reason
+
+
+@pytest.mark.parametrize("path", ["/pictures/3.jpg", "/to-picture", "/other-robot.jpg"])
+def test_an_image_comes_as_it_is(server: Server, names: Names, path: str) -> None:
+    assert download(server.url(path), LIMITS, names) == picture(5 if "robot" in path else 3)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/to-private", "the host's address is not of the public internet"),
+        ("/to-metadata", "the host's address is not of the public internet"),
+        ("/to-mapped", "the host's address is not of the public internet"),
+        ("/to-file", "not a URL of http or https"),
+        ("/to-password", "the URL holds a user name or password"),
+        ("/to-itself", "more than 5 redirects"),
+        ("/noai.jpg", "its owner opted out"),
+        ("/noindex.jpg", "its owner opted out"),
+        ("/reserved.jpg", "its owner opted out"),
+        ("/squeezed.jpg", "sent compressed, which was not asked for"),
+        ("/endless.jpg", "larger than 200,000 bytes"),
+        ("/liar.jpg", "larger than 200,000 bytes"),
+        ("/short.jpg", "the body ends early"),
+        ("/empty.jpg", "empty body"),
+        ("/nowhere.jpg", "HTTP status 404"),
+        ("/silence.jpg", "no byte for too long"),
+        ("/drip.jpg", "took longer than 1.5 s"),
+    ],
+)
+def test_each_misdeed_has_its_reason(server: Server, names: Names, path: str, expected: str) -> None:
+    began = time.monotonic()
+    assert reason(server.url(path), names) == expected
+    assert time.monotonic() - began < 4
+
+
+def test_what_is_no_http_is_a_reason_too(server: Server, names: Names) -> None:
+    assert reason(server.url("/garbage"), names).startswith("not HTTP")
+
+
+def test_too_slow_for_the_rate(server: Server, names: Names, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.fetching.timed_socket._GRACE", 0.3)
+    assert reason(server.url("/drip.jpg"), names) == "slower than 1024 bytes a second"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://10.0.0.1/", "http://2130706433/", "http://0x7f.1/", "http://127.1/", "http://localhost/",
+        "http://[::1]/", "http://[fe80::1]/", "http://[64:ff9b::7f00:1]/", "http://169.254.169.254/latest/",
+    ],
+)  # fmt: skip
+def test_private_addresses_in_any_spelling(url: str) -> None:
+    names = Names()
+    assert reason(url, names, Limits(seconds=2)) == "the host's address is not of the public internet"
+    names.close()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "x",
+        "ftp://a/b",
+        "file:///etc/passwd",
+        "http://",
+        "http://a:b@c/",
+        "http://[::1",
+        "http://a:99999/",
+    ],
+)
+def test_what_is_no_url_opens_no_connection(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "create_connection", lambda *_, **__: pytest.fail("a connection was made"))
+    with pytest.raises(NotFetchedError):
+        target(url)
+    assert host_of(url) == ""
+
+
+def test_a_name_that_changes_its_answer_gains_nothing(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([("127.0.0.1",), ("10.0.0.1",)])
+    asked: list[str] = []
+
+    def ask(host: str) -> tuple[str, ...]:
+        asked.append(host)
+        return next(answers)
+
+    connected: list[Any] = []
+    real = socket.create_connection
+
+    def connect(address: Any, **more: Any) -> socket.socket:
+        connected.append(address)
+        return real(address, **more)
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    names = Names(loopback=True, ask=ask)
+    port = server.server_address[1]
+    for _ in range(2):
+        assert download(f"http://rebinding.example:{port}/pictures/3.jpg", LIMITS, names) == picture(3)
+    names.close()
+    assert asked == ["rebinding.example"]
+    assert connected == [("127.0.0.1", port)] * 2
+
+
+def test_a_name_with_a_private_address_among_others_is_refused() -> None:
+    names = Names(ask=lambda _: ("93.184.216.34", "10.0.0.1"))
+    assert reason("http://two.example/", names, Limits(seconds=2)).endswith("not of the public internet")
+    names.close()
+
+
+def test_a_name_server_that_does_not_answer_is_given_up() -> None:
+    names = Names(ask=lambda _: time.sleep(3) or ())
+    began = time.monotonic()
+    assert reason("http://slow.example/", names, Limits(seconds=0.3)) == "the name server does not answer"
+    assert time.monotonic() - began < 2
+    names.close()
+
+
+def test_proxies_of_the_environment_are_not_used(
+    server: Server, names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("http_proxy", "HTTP_PROXY", "https_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    assert download(server.url("/pictures/3.jpg"), LIMITS, names) == picture(3)
+
+
+@pytest.mark.parametrize(
+    ("robots", "mining", "expected"),
+    [
+        (["noai"], [], True),
+        (["max-snippet:5", "NOINDEX"], [], True),
+        (["googlebot: noindex"], [], False),
+        (["all"], ["0"], False),
+        ([], ["1"], True),
+        (["unavailable_after: 25 Jun 2010"], [], False),
+    ],
+)
+def test_who_opts_out(robots: list[str], mining: list[str], expected: bool) -> None:
+    assert opted_out(robots, mining) is expected
+
+
+def test_look_up_lists_each_address_once() -> None:
+    assert look_up("127.0.0.1") == ("127.0.0.1",)

@@ -1,0 +1,340 @@
+"""From a list of URLs to a pool that a plan reads: every row ends in exactly one way, and nothing is fetched twice."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import random
+import signal
+import tarfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import whole_runs
+from hostile_server import Server, hostile_server, picture
+from PIL import Image
+from whole_runs import Run
+
+BAD = {
+    "/bomb.png": "more than 67108864 pixels",
+    "/truncated.jpg": "damaged image",
+    "/vector.svg": "not a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF image",
+    "/page.html": "not a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF image",
+    "/tiff.tif": "TIFF is no format of pools",
+    "/noai.jpg": "its owner opted out",
+    "/nowhere.jpg": "HTTP status 404",
+    "/to-private": "the host's address is not of the public internet",
+}
+GOOD = 40
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with hostile_server() as running:
+        yield running
+
+
+def write_list(server: Server, path: Path, paths: list[str] | None = None) -> list[str]:
+    paths = paths or [f"/pictures/{number}.jpg" for number in range(GOOD)] + ["/animated.gif", *BAD]
+    lines = [json.dumps({"url": server.url(at), "caption": f"caption of {at}"}) for at in paths]
+    path.write_text("\n".join(lines))
+    return paths
+
+
+def rows(out: Path) -> list[dict[str, object]]:
+    return [
+        row for file in sorted((out / "shards").glob("*.parquet")) for row in pq.read_table(file).to_pylist()
+    ]
+
+
+def members(out: Path) -> dict[str, bytes]:
+    found = {}
+    for path in sorted((out / "shards").glob("*.tar")):
+        with tarfile.open(path) as tar:
+            for member in tar:
+                content = tar.extractfile(member)
+                assert content is not None
+                found[member.name] = content.read()
+    return found
+
+
+def ingest(cli: Run, folder: Path, *more: str) -> tuple[int, str, str]:
+    return cli(
+        "ingest", str(folder / "list.jsonl"), str(folder / "pool"), "--loopback", "--shard-rows", "20", *more
+    )
+
+
+def test_every_row_ends_in_one_way(server: Server, tmp_path: Path, cli: Run) -> None:
+    paths = write_list(server, tmp_path / "list.jsonl")
+    code, said, _ = ingest(cli, tmp_path)
+    assert code == 0
+    assert f"{GOOD + 1} of {len(paths)} URLs gave an image" in said
+    found = rows(tmp_path / "pool")
+    assert [row["url"] for row in found] == [server.url(at) for at in paths]
+    assert {
+        at: row["error_message"] for at, row in zip(paths, found, strict=True) if row["status"] != "success"
+    } == BAD
+    assert len({row["key"] for row in found}) == len(paths)
+    kept = members(tmp_path / "pool")
+    for number, row in enumerate(found[:GOOD]):
+        assert kept[f"{row['key']}.jpg"] == picture(number)
+        assert row["sha256"] == hashlib.sha256(picture(number)).hexdigest()
+        assert kept[f"{row['key']}.txt"].decode() == row["caption"]
+        assert json.loads(kept[f"{row['key']}.json"])["url"] == row["url"]
+    first_frame = Image.open(io.BytesIO(kept[f"{found[GOOD]['key']}.png"]))
+    assert first_frame.size == (64, 48)
+    hosts = pq.read_table(tmp_path / "pool" / "hosts").to_pylist()
+    counted = Counter({(row["host"], row["reason"]): row["rows"] for row in hosts})
+    assert counted[("127.0.0.1", None)] == GOOD + 1
+    assert sum(counted.values()) == len(paths)
+
+
+def test_nothing_is_asked_for_twice(server: Server, tmp_path: Path, cli: Run) -> None:
+    write_list(server, tmp_path / "list.jsonl")
+    ingest(cli, tmp_path)
+    before, asked = whole_runs.committed(tmp_path / "pool"), Counter(server.asked)
+    assert ingest(cli, tmp_path)[0] == 0
+    assert server.asked == asked
+    assert whole_runs.committed(tmp_path / "pool") == before
+
+
+def test_passing_failures_are_tried_again_on_request_and_images_kept(
+    server: Server, tmp_path: Path, cli: Run
+) -> None:
+    server.failures = 2  # as often as a run tries
+    paths = [f"/flaky/{number}.jpg" if number % 3 == 0 else f"/pictures/{number}.jpg" for number in range(30)]
+    write_list(server, tmp_path / "list.jsonl", paths)
+    code, said, _ = ingest(cli, tmp_path)
+    assert code == 0
+    assert "10 of these may pass: the same command with --retry-failed" in said
+    assert Counter(row["status"] for row in rows(tmp_path / "pool")) == {
+        "success": 20,
+        "failed_to_download": 10,
+    }
+    kept = Counter({at: times for at, times in server.asked.items() if at.startswith("/pictures")})
+    assert ingest(cli, tmp_path, "--retry-failed")[0] == 0
+    assert {row["status"] for row in rows(tmp_path / "pool")} == {"success"}
+    assert {at: times for at, times in server.asked.items() if at.startswith("/pictures")} == kept
+    assert ingest(cli, tmp_path)[1].startswith("30 of 30 URLs")
+
+
+def test_a_larger_image_becomes_smaller_and_has_no_exif(server: Server, tmp_path: Path, cli: Run) -> None:
+    write_list(server, tmp_path / "list.jsonl", ["/large.jpg", "/pictures/1.jpg"])
+    assert ingest(cli, tmp_path, "--image-size", "300")[0] == 0
+    large, small = rows(tmp_path / "pool")
+    assert (large["width"], large["height"], large["original_width"], large["original_height"]) == (
+        300,
+        100,
+        900,
+        300,
+    )
+    assert small["width"] == 64
+    image = Image.open(io.BytesIO(members(tmp_path / "pool")[f"{large['key']}.jpg"]))
+    assert image.size == (300, 100)
+    assert not image.getexif()
+
+
+def test_a_known_sha256_is_checked(server: Server, tmp_path: Path, cli: Run) -> None:
+    right, wrong = hashlib.sha256(picture(1)).hexdigest(), hashlib.sha256(picture(2)).hexdigest()
+    lines = [
+        {"url": server.url("/pictures/1.jpg"), "sha256": right.upper()},
+        {"url": server.url("/pictures/1.jpg"), "sha256": wrong},
+    ]
+    (tmp_path / "list.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    ingest(cli, tmp_path)
+    assert [row["error_message"] for row in rows(tmp_path / "pool")] == [
+        None,
+        "the sha256 is not that of the list",
+    ]
+
+
+def test_what_is_denied_is_not_asked_for(server: Server, tmp_path: Path, cli: Run) -> None:
+    write_list(server, tmp_path / "list.jsonl", [f"/pictures/{number}.jpg" for number in range(4)])
+    (tmp_path / "urls.txt").write_text(f"# these\n{server.url('/pictures/0.jpg')}\n")
+    (tmp_path / "sums.txt").write_text(hashlib.sha256(picture(1)).hexdigest() + "\n")
+    deny = ["--deny", f"urls={tmp_path / 'urls.txt'}", "--deny", f"sha256={tmp_path / 'sums.txt'}"]
+    assert ingest(cli, tmp_path, *deny)[0] == 0
+    found = [row["error_message"] for row in rows(tmp_path / "pool")]
+    assert found == ["on a deny list", "on a deny list", None, None]
+    assert "/pictures/0.jpg" not in server.asked
+    (tmp_path / "hosts.txt").write_text("0.0.1\n")
+    other = ["ingest", str(tmp_path / "list.jsonl"), str(tmp_path / "other"), "--loopback"]
+    assert cli(*other, "--deny", f"hosts={tmp_path / 'hosts.txt'}")[0] == 0
+    assert {row["error_message"] for row in rows(tmp_path / "other")} == {"on a deny list"}
+
+
+def test_passwords_are_written_nowhere(server: Server, tmp_path: Path, cli: Run) -> None:
+    secret = f"http://me:opensesame@127.0.0.1:{server.server_address[1]}/pictures/1.jpg?token=hush"
+    (tmp_path / "list.jsonl").write_text(json.dumps({"url": secret}) + "\n")
+    _, out, err = ingest(cli, tmp_path)
+    written = b"".join(
+        file.read_bytes()
+        for folder in ("shards", "hosts", "commits")
+        for file in (tmp_path / "pool" / folder).rglob("*")
+        if file.is_file()
+    )
+    for text in ("opensesame", "hush"):
+        assert text not in out + err
+        assert text.encode() not in written
+    assert rows(tmp_path / "pool")[0]["error_message"] == "the URL holds a user name or password"
+
+
+def test_a_replaced_list_is_refused_and_let_in_on_request(server: Server, tmp_path: Path, cli: Run) -> None:
+    write_list(server, tmp_path / "list.jsonl", [f"/pictures/{number}.jpg" for number in range(30)])
+    ingest(cli, tmp_path)
+    write_list(server, tmp_path / "list.jsonl", [f"/pictures/{number}.jpg" for number in range(5)])
+    code, _, said = ingest(cli, tmp_path)
+    assert code == 2
+    assert "2 of the 2 tars" in said
+    assert "--overwrite" in said
+    assert ingest(cli, tmp_path, "--overwrite")[0] == 0
+    assert len(rows(tmp_path / "pool")) == 5
+    assert not (tmp_path / "pool" / "shards" / "00001.tar").exists()
+
+
+@pytest.mark.parametrize("damage", ["truncate", "empty stats", "remove"])
+def test_a_damaged_output_is_noticed_and_made_again(
+    server: Server, tmp_path: Path, cli: Run, damage: str
+) -> None:
+    write_list(server, tmp_path / "list.jsonl")
+    ingest(cli, tmp_path)
+    before = whole_runs.committed(tmp_path / "pool")
+    tar, stats = (tmp_path / "pool" / "shards" / f"00000{end}" for end in (".tar", "_stats.json"))
+    if damage == "truncate":
+        os.truncate(tar, 700)
+    elif damage == "remove":
+        tar.unlink()
+    else:
+        stats.write_text("")
+    assert ingest(cli, tmp_path)[0] == 0
+    assert whole_runs.committed(tmp_path / "pool") == before
+    assert hashlib.sha256(tar.read_bytes()).hexdigest() == before["shards/00000.tar"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--deny", "hosts"], "give it as KIND=FILE"),
+        (["--deny", "names=x.txt"], "unknown list 'names' under deny; available: urls, hosts, sha256"),
+        (["--deny", "hosts=missing.txt"], "cannot read the deny list"),
+    ],
+)
+def test_bad_options_are_named(
+    server: Server, tmp_path: Path, cli: Run, arguments: list[str], said: str
+) -> None:
+    write_list(server, tmp_path / "list.jsonl", ["/pictures/1.jpg"])
+    code, _, err = ingest(cli, tmp_path, *arguments)
+    assert code == 2
+    assert said in err
+    assert not server.asked
+
+
+def test_an_empty_list_stops(tmp_path: Path, cli: Run) -> None:
+    (tmp_path / "list.jsonl").write_text("\n")
+    code, _, err = ingest(cli, tmp_path)
+    assert code == 2
+    assert "has no rows" in err
+
+
+def kill_and_finish(command: list[str], folder: Path, moment: float) -> None:
+    process, began = whole_runs.start(command, folder), time.monotonic()
+    while process.poll() is None and time.monotonic() - began < moment:
+        time.sleep(0.01)
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    result = whole_runs.finish(command, folder)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(1, 26))])
+def test_killed_and_run_again_gives_the_same_bytes(server: Server, tmp_path: Path, seed: int) -> None:
+    write_list(server, tmp_path / "list.jsonl")
+
+    def command(out: str) -> list[str]:
+        return ["ingest", str(tmp_path / "list.jsonl"), out, "--loopback", "--shard-rows", "5"]
+
+    began = time.monotonic()
+    assert whole_runs.finish(command("whole"), tmp_path).returncode == 0
+    kill_and_finish(
+        command("killed"), tmp_path, random.Random(seed).uniform(0.3, 0.95) * (time.monotonic() - began)
+    )
+    assert whole_runs.committed(tmp_path / "killed") == whole_runs.committed(tmp_path / "whole")
+    assert not list((tmp_path / "killed" / "attempts").glob("*"))
+
+
+def test_a_full_disk_is_said_and_resumed(server: Server, tmp_path: Path) -> None:
+    write_list(server, tmp_path / "list.jsonl")
+    command = ["ingest", str(tmp_path / "list.jsonl"), "pool", "--loopback"]
+    failed = whole_runs.finish(command, tmp_path, NEARFAR_FAILPOINT="fetch.body=enospc@5")
+    assert failed.returncode in (1, 2)
+    assert "Traceback" not in failed.stderr
+    assert "space" in failed.stderr
+    assert whole_runs.finish(command, tmp_path).returncode == 0
+    assert len(rows(tmp_path / "pool")) == GOOD + 1 + len(BAD)
+
+
+def test_workers_give_the_same_bytes(server: Server, tmp_path: Path, cli: Run) -> None:
+    write_list(server, tmp_path / "list.jsonl")
+    ingest(cli, tmp_path)
+    arguments = [
+        "ingest",
+        str(tmp_path / "list.jsonl"),
+        str(tmp_path / "two"),
+        "--loopback",
+        "--shard-rows",
+        "20",
+    ]
+    assert cli(*arguments, "--workers", "2")[0] == 0
+    assert whole_runs.committed(tmp_path / "two") == whole_runs.committed(tmp_path / "pool")
+
+
+def test_a_plan_that_starts_from_a_list(server: Server, tmp_path: Path, cli: Run) -> None:
+    paths = write_list(server, tmp_path / "list.jsonl")
+    tiny = whole_runs.ROOT / "data_manifests" / "encoders" / "tiny"
+    plan = {
+        "name": "from-urls",
+        "pool": {
+            "path": str(tmp_path / "pool"),
+            "ingest": {"urls": str(tmp_path / "list.jsonl"), "loopback": True, "shard_rows": 20},
+        },
+        "encoder": {"model": str(tiny), "pretrained": str(tiny / "open_clip_model.safetensors")},
+        "splits": {"kept": [{"where": "captions.words >= 1"}], "some": [{"clip-score": {"fraction": 0.5}}]},
+        "output": str(tmp_path / "out"),
+    }
+    (tmp_path / "plan.yaml").write_text(json.dumps(plan))
+    code, said, _ = cli("plan", str(tmp_path / "plan.yaml"))
+    assert code == 0
+    assert "its images are to be fetched" in said
+    code, said, err = cli("run", str(tmp_path / "plan.yaml"))
+    assert code == 0, err
+    counts = json.loads((tmp_path / "out" / "report" / "audit.json").read_text())
+    assert json.dumps(len(paths)) in json.dumps(counts)
+    kept = json.loads((tmp_path / "out" / "splits" / "kept" / "split.json").read_text())
+    assert kept["kept"] == GOOD + 1
+    asked = Counter(server.asked)
+    assert cli("run", str(tmp_path / "plan.yaml"))[0] == 0
+    assert cli("plan", str(tmp_path / "plan.yaml"))[0] == 0
+    assert cli("verify", str(tmp_path / "out"))[0] == 0
+    assert cli("export", str(tmp_path / "out"), "some")[0] == 0
+    assert server.asked == asked
+
+
+def test_a_plan_whose_list_is_not_there_says_so_before_anything(tmp_path: Path, cli: Run) -> None:
+    plan = {
+        "name": "from-urls",
+        "pool": {"path": str(tmp_path / "pool"), "ingest": {"urls": str(tmp_path / "none.csv")}},
+        "splits": {"kept": [{"where": "captions.words >= 1"}]},
+        "output": str(tmp_path / "out"),
+    }
+    (tmp_path / "plan.yaml").write_text(json.dumps(plan))
+    code, _, err = cli("run", str(tmp_path / "plan.yaml"))
+    assert code == 2
+    assert "pool.ingest.urls" in err
+    assert not (tmp_path / "pool").exists()

@@ -1,0 +1,110 @@
+"""Lists of URLs in the forms that people have: every row arrives, with what stands beside it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from indexes.errors import DataError
+from pipeline.fetching.url_lists import list_files, tables
+
+
+def read(path: Path) -> list[dict[str, object]]:
+    return [row for table in tables(path) for row in table.to_pylist()]
+
+
+def test_csv_with_quotes_newlines_and_a_mark(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes('\ufeffURL,TEXT,WIDTH\nhttp://a/1,"one, ""two""\nthree",12\nhttp://a/2,,\n'.encode())
+    assert read(path) == [
+        {"url": "http://a/1", "caption": 'one, "two"\nthree', "listed_WIDTH": "12"},
+        {"url": "http://a/2", "caption": None, "listed_WIDTH": None},
+    ]
+
+
+def test_tab_separated(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text("caption\timage_url\nx, y\thttp://a/1\n")
+    assert read(path) == [{"url": "http://a/1", "caption": "x, y"}]
+
+
+def test_json_lines_with_what_is_no_object(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    lines = [
+        json.dumps({"url": "http://a/1", "text": "x", "tags": [1, 2]}),
+        "{broken",
+        "[]",
+        "",
+        '{"url": 7}',
+    ]
+    path.write_text("\n".join(lines))
+    found = read(path)
+    assert [row["url"] for row in found] == ["http://a/1", None, None, "7"]
+    assert found[0] == {"url": "http://a/1", "caption": "x", "tags": "[1, 2]"}
+
+
+def test_a_line_of_a_hundred_megabytes_is_one_row_that_fails(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    with path.open("wb") as stream:
+        stream.write(b"http://a/1\n")
+        for _ in range(100):
+            stream.write(b"x" * (1 << 20))
+        stream.write(b"\nhttp://a/2\n\xff\xfe\nhttp://a/3")
+    assert [row["url"] for row in read(path)] == ["http://a/1", None, "http://a/2", None, "http://a/3"]
+
+
+def test_parquet_keeps_types_and_makes_room_for_the_columns_of_a_pool(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    table = pa.table(
+        {
+            "Url": ["http://a/1"],
+            "key": [7],
+            "sha256": ["0" * 64],
+            "Caption": ["x"],
+            "text": ["y"],
+            "similarity": [0.5],
+        }
+    )
+    pq.write_table(table, path)
+    assert read(path) == [
+        {
+            "url": "http://a/1",
+            "caption": "x",
+            "listed_key": 7,
+            "listed_sha256": "0" * 64,
+            "text": "y",
+            "similarity": 0.5,
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.csv", b"caption,link\nx,y\n", "has no column of URLs; it has caption, link"),
+        ("a.parquet", b"PAR1nothing", "cannot read the list"),
+        ("a.csv", b"url,caption\nhttp://a\nhttp://a,b,c,d\n", "cannot read the list"),
+    ],
+)
+def test_what_cannot_be_read_is_named(tmp_path: Path, name: str, content: bytes, said: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=said):
+        read(tmp_path / name)
+
+
+def test_a_folder_gives_its_lists_in_order_and_nothing_else(tmp_path: Path) -> None:
+    for name in ("b.csv", "a.parquet", ".hidden.csv", "notes.md"):
+        (tmp_path / name).write_text("url\n")
+    assert [file.name for file in list_files(tmp_path)] == ["a.parquet", "b.csv"]
+
+
+@pytest.mark.parametrize("name", ["missing.csv", "list.zip", "empty"])
+def test_a_path_without_lists_says_what_is_one(tmp_path: Path, name: str) -> None:
+    (tmp_path / "list.zip").write_bytes(b"PK")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="list of URLs"):
+        list_files(tmp_path / name)
