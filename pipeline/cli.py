@@ -5,31 +5,26 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
 
 from indexes.errors import NearfarError
+from pipeline.command_line.ingest_command import ingest
+from pipeline.command_line.option_types import (
+    AsJson,
+    AuditOverrides,
+    Device,
+    Outputs,
+    Overrides,
+    Overwrite,
+    Plans,
+    Scheduler,
+    Workers,
+)  # fmt: skip
 from pipeline.files.standard_streams import open_closed_streams, silence
 from pipeline.files.storage import NO_ROOM
-
-Plans = Annotated[Path, typer.Argument(help="The plan, a YAML file.", metavar="PLAN")]
-Outputs = Annotated[Path, typer.Argument(help="The output folder of a run.", metavar="OUT")]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Replace a value of the plan: --set pool.path=/data/x."),
-]
-AuditOverrides = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="As in a plan: --set pool.duplicates=keep_first."),
-]
-Workers = Annotated[int | None, typer.Option(min=1, help="Worker processes on this machine.")]
-Scheduler = Annotated[str | None, typer.Option(help="Address of a Dask scheduler to run on.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON lines instead of text.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Remove the output of another plan first.")]
 
 # What typer raises for a wrong command line; it brings its own copy of click, so only its bases are public.
 USAGE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]
@@ -185,50 +180,7 @@ def export(
     commands.export(out, request, commands.options(workers, scheduler, "auto", False), as_json)
 
 
-@app.command()
-def ingest(
-    urls: Annotated[
-        Path, typer.Argument(help="The list: Parquet, CSV, TSV, JSON lines or text.", metavar="URLS")
-    ],
-    out: Annotated[Path, typer.Argument(help="Folder for the pool; its tars are in shards/.", metavar="OUT")],
-    image_size: Annotated[
-        int | None, typer.Option(min=16, max=4096, help="Longest larger side in pixels; else files are kept.")
-    ] = None,
-    shard_rows: Annotated[
-        int, typer.Option(min=1, max=100_000, help="Rows of the list for one tar.")
-    ] = 10_000,
-    connections: Annotated[int, typer.Option(min=1, max=1024, help="At a time, for each process.")] = 64,
-    deny: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KIND=FILE", help="What is not fetched, one a line: urls, hosts or sha256."),
-    ] = None,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Try again what failed in passing.")
-    ] = False,
-    loopback: Annotated[
-        bool, typer.Option("--loopback", help="Let addresses of this machine be fetched from: for tests.")
-    ] = False,
-    workers: Workers = None,
-    scheduler: Scheduler = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Fetch again what another list or other limits gave.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Fetch the images of a list of URLs into a pool."""
-    from pipeline import commands
-    from pipeline.ingesting import Again, Hands
-    from pipeline.sets.ingest_request import IngestRequest
-
-    request = IngestRequest(
-        urls=str(urls),
-        image_size=image_size,
-        shard_rows=shard_rows,
-        connections=connections,
-        deny=commands.named_files(deny or []),
-        loopback=loopback,
-    )
-    commands.ingest(request, out, Again(retry_failed, overwrite), Hands(workers, scheduler), as_json)
+app.command()(ingest)
 
 
 @app.command()

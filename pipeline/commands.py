@@ -26,21 +26,17 @@ from pipeline.ending import audit_of, lost_of, say
 from pipeline.estimate import StageEstimate, estimate
 from pipeline.execution.context import RunContext
 from pipeline.execution.progress import Progress
-from pipeline.ingesting import Again, Hands, if_ingested
-from pipeline.ingesting import ingest as ingest_list
+from pipeline.incoming.lists import if_ingested
 from pipeline.output import finished
 from pipeline.plan import Lock, Plan, load_lock, load_plan
 from pipeline.repair import repair
 from pipeline.report.answers import nearest_similarities
 from pipeline.run import RunOptions, execute
-from pipeline.sets.ingest_request import IngestRequest
 from pipeline.shipping import export as export_split
 from pipeline.stages import performing_names
 from pipeline.verify import Verification
 from pipeline.verify import verify as verify_run
 from pipeline.webdataset.export_request import ExportRequest
-
-_REASONS = 10
 
 
 def options(workers: int | None, scheduler: str | None, device: str, overwrite: bool) -> RunOptions:
@@ -251,43 +247,3 @@ def export(out: Path, request: ExportRequest, chosen: RunOptions, as_json: bool)
         print(json.dumps({"event": "exported", "folder": folder} | facts, sort_keys=True))
     else:
         print(f"{facts['samples']:,} samples in {facts['shards']:,} tars: {folder}")
-
-
-def named_files(texts: Sequence[str]) -> dict[str, str]:
-    """Read KIND=FILE options.
-
-    Raises:
-        BadInputError: If one is not of that form.
-    """
-    found = dict(text.partition("=")[::2] for text in texts)
-    wrong = [kind for kind, path in found.items() if not kind or not path]
-    if wrong:
-        raise BadInputError(f"--deny {wrong[0]}: give it as KIND=FILE, for example hosts=not_these.txt")
-    return found
-
-
-def ingest(request: IngestRequest, out: Path, again: Again, hands: Hands, as_json: bool) -> None:
-    """Fetch a list's images, and say what came of every URL."""
-    with Progress(out, as_json=as_json) as progress:
-        counts = ingest_list(request, out, again, hands, progress)
-    if as_json:
-        print(json.dumps({"event": "ingested", "pool": f"{out}/shards"} | counts, sort_keys=True))
-        return
-    say_ingested(out, counts)
-
-
-def say_ingested(out: Path, counts: dict[str, Any]) -> None:
-    """Say how many images came, what the others failed of, and what can be done about it."""
-    total, kept = counts["count"], counts["successes"]
-    print(f"{kept:,} of {total:,} URLs gave an image ({kept / total:.1%}); {total - kept:,} did not")
-    reasons = {reason: rows for reason, rows in counts["status_dict"].items() if reason != "success"}
-    for reason, rows in list(reasons.items())[:_REASONS]:
-        print(f"  {rows:>10,}  {reason}")
-    if len(reasons) > _REASONS:
-        print(f"  {sum(list(reasons.values())[_REASONS:]):>10,}  other reasons")
-    if counts["passing"]:
-        print(
-            f"{counts['passing']:,} of these may pass: the same command with --retry-failed tries them again"
-        )
-    print(f"by host: {out}/{layout.hosts()}")
-    print(f"pool: {out}/shards")

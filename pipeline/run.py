@@ -27,7 +27,7 @@ from pipeline.execution.work import (
 )
 from pipeline.files.inputs import Ledger
 from pipeline.files.storage import write_atomic
-from pipeline.ingesting import Hands, with_ingested
+from pipeline.incoming.lists import Hands, with_ingested
 from pipeline.output import moved_sets, prepare_output
 from pipeline.passes.fitting import check_measures
 from pipeline.passes.located import groups_of

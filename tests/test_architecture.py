@@ -37,7 +37,7 @@ ROOMS = (
     "webdataset",
     "stages",
     "output",
-    "ingesting",
+    "incoming",
     "run",
     "estimate",
     "recomputing",
@@ -48,6 +48,7 @@ ROOMS = (
     "ending",
     "commands",
     "doctor",
+    "command_line",
     "cli",
     "world",
 )
@@ -68,6 +69,7 @@ UPWARD = {
 }
 LATE = {
     "pipeline.cli": "the help is shown without loading what the commands need",
+    "pipeline.command_line.ingest_command": "the help is shown without loading what the command needs",
     "pipeline.execution.costs": "torch takes seconds to load, and only a plan with an encoder needs it",
     "pipeline.execution.progress": "rich is loaded where there is a terminal",
     "indexes.backends.exact": "numba takes half a second to load and torch four; one of them is used",

@@ -7,8 +7,8 @@ import socket
 import ssl
 from functools import cache
 
+from pipeline.fetching.host_names import HostNames
 from pipeline.fetching.limits import NotFetchedError
-from pipeline.fetching.names import Names
 from pipeline.fetching.timed_socket import Clock, TimedSocket
 
 
@@ -20,7 +20,7 @@ def _certificates() -> ssl.SSLContext:
 class Connection(http.client.HTTPConnection):
     """A connection to one host, over TLS or not, that keeps the clock's time."""
 
-    def __init__(self, host: str, port: int | None, secure: bool, names: Names, clock: Clock) -> None:
+    def __init__(self, host: str, port: int | None, secure: bool, names: HostNames, clock: Clock) -> None:
         super().__init__(host, port or (443 if secure else 80))
         self._secure, self._names, self._clock = secure, names, clock
         self._open: TimedSocket | None = None

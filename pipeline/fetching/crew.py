@@ -15,11 +15,11 @@ from typing import Self
 from pipeline.execution.failpoints import failpoint
 from pipeline.execution.redaction import redact
 from pipeline.fetching.denied import Denied
-from pipeline.fetching.download import download, host_of
+from pipeline.fetching.host_names import HostNames
 from pipeline.fetching.limits import Limits, NotFetchedError
-from pipeline.fetching.names import Names
 from pipeline.fetching.spool import Place, Spool
 from pipeline.fetching.turns import Turns
+from pipeline.fetching.web_request import download, host_of
 from pipeline.files.children import ChildFailedError, Children
 from pipeline.sets.ingest_request import IngestRequest
 
@@ -29,7 +29,7 @@ _DECODE_SECONDS = 60.0
 @cache
 def _decoders(count: int) -> Children:
     """Processes that outlive a piece, for starting them takes longer than some pieces do."""
-    children = Children("pipeline.fetching.pictures:prepared", count, _DECODE_SECONDS)
+    children = Children("pipeline.fetching.kept_image:prepared", count, _DECODE_SECONDS)
     atexit.register(children.close)
     return children
 
@@ -80,7 +80,7 @@ class Crew:
         self._limits = Limits(
             request.body_bytes, request.seconds, pixels=request.pixels, loopback=request.loopback
         )
-        self._names = Names(request.loopback)
+        self._names = HostNames(request.loopback)
         self._decoders = _decoders(threads or len(os.sched_getaffinity(0)))
 
     def __enter__(self) -> Self:

@@ -109,8 +109,8 @@ def _encoder(run: RunContext, name: str, shards: list[Shard]) -> EncoderSpec | N
     if not lacking[0].has_images:
         raise DataError(
             f"{name} ({source.path}) brings neither vectors nor images, so nothing can be measured on it; fetch its "
-            "images with `nearfar ingest` first, name a folder of .npy files under embeddings, or remove the benchmarks "
-            "from the plan"
+            "images with `nearfar ingest` first, name a folder of .npy files under embeddings, or remove the "
+            "benchmarks from the plan"
         )
     choice = run.plan.encoder_map().get(own)
     if choice is None:

@@ -19,8 +19,8 @@ from pipeline.commit import Attempt, Record, output_of
 from pipeline.execution.work import Json, Place, Work
 from pipeline.fetching.crew import Crew, Fetched, Row
 from pipeline.fetching.denied import read_denied
-from pipeline.fetching.earlier import earlier_images
 from pipeline.fetching.spool import Spool
+from pipeline.fetching.taken_over import earlier_images
 from pipeline.files.parquet import read_parquet, write_parquet
 from pipeline.files.storage import output_errors
 from pipeline.sets.ingest_request import IngestRequest

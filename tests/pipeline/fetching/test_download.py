@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from hostile_server import Server, hostile_server, picture
 
-from pipeline.fetching.download import download, host_of, opted_out, target
+from pipeline.fetching.host_names import HostNames, look_up
 from pipeline.fetching.limits import Limits, NotFetchedError
-from pipeline.fetching.names import Names, look_up
+from pipeline.fetching.web_request import download, host_of, opted_out, target
 
 LIMITS = Limits(body_bytes=200_000, seconds=1.5, idle_seconds=0.8, loopback=True)
 
@@ -24,20 +24,20 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def names() -> Iterator[Names]:
-    found = Names(loopback=True)
+def names() -> Iterator[HostNames]:
+    found = HostNames(loopback=True)
     yield found
     found.close()
 
 
-def reason(url: str, names: Names, limits: Limits = LIMITS) -> str:
+def reason(url: str, names: HostNames, limits: Limits = LIMITS) -> str:
     with pytest.raises(NotFetchedError) as refused:
         download(url, limits, names)
     return refused.value.reason
 
 
 @pytest.mark.parametrize("path", ["/pictures/3.jpg", "/to-picture", "/other-robot.jpg"])
-def test_an_image_comes_as_it_is(server: Server, names: Names, path: str) -> None:
+def test_an_image_comes_as_it_is(server: Server, names: HostNames, path: str) -> None:
     assert download(server.url(path), LIMITS, names) == picture(5 if "robot" in path else 3)
 
 
@@ -63,17 +63,17 @@ def test_an_image_comes_as_it_is(server: Server, names: Names, path: str) -> Non
         ("/drip.jpg", "took longer than 1.5 s"),
     ],
 )
-def test_each_misdeed_has_its_reason(server: Server, names: Names, path: str, expected: str) -> None:
+def test_each_misdeed_has_its_reason(server: Server, names: HostNames, path: str, expected: str) -> None:
     began = time.monotonic()
     assert reason(server.url(path), names) == expected
     assert time.monotonic() - began < 4
 
 
-def test_what_is_no_http_is_a_reason_too(server: Server, names: Names) -> None:
+def test_what_is_no_http_is_a_reason_too(server: Server, names: HostNames) -> None:
     assert reason(server.url("/garbage"), names).startswith("not HTTP")
 
 
-def test_too_slow_for_the_rate(server: Server, names: Names, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_slow_for_the_rate(server: Server, names: HostNames, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.fetching.timed_socket._GRACE", 0.3)
     assert reason(server.url("/drip.jpg"), names) == "slower than 1024 bytes a second"
 
@@ -86,7 +86,7 @@ def test_too_slow_for_the_rate(server: Server, names: Names, monkeypatch: pytest
     ],
 )  # fmt: skip
 def test_private_addresses_in_any_spelling(url: str) -> None:
-    names = Names()
+    names = HostNames()
     assert reason(url, names, Limits(seconds=2)) == "the host's address is not of the public internet"
     names.close()
 
@@ -129,7 +129,7 @@ def test_a_name_that_changes_its_answer_gains_nothing(
         return real(address, **more)
 
     monkeypatch.setattr(socket, "create_connection", connect)
-    names = Names(loopback=True, ask=ask)
+    names = HostNames(loopback=True, ask=ask)
     port = server.server_address[1]
     for _ in range(2):
         assert download(f"http://rebinding.example:{port}/pictures/3.jpg", LIMITS, names) == picture(3)
@@ -139,13 +139,13 @@ def test_a_name_that_changes_its_answer_gains_nothing(
 
 
 def test_a_name_with_a_private_address_among_others_is_refused() -> None:
-    names = Names(ask=lambda _: ("93.184.216.34", "10.0.0.1"))
+    names = HostNames(ask=lambda _: ("93.184.216.34", "10.0.0.1"))
     assert reason("http://two.example/", names, Limits(seconds=2)).endswith("not of the public internet")
     names.close()
 
 
 def test_a_name_server_that_does_not_answer_is_given_up() -> None:
-    names = Names(ask=lambda _: time.sleep(3) or ())
+    names = HostNames(ask=lambda _: time.sleep(3) or ())
     began = time.monotonic()
     assert reason("http://slow.example/", names, Limits(seconds=0.3)) == "the name server does not answer"
     assert time.monotonic() - began < 2
@@ -153,7 +153,7 @@ def test_a_name_server_that_does_not_answer_is_given_up() -> None:
 
 
 def test_proxies_of_the_environment_are_not_used(
-    server: Server, names: Names, monkeypatch: pytest.MonkeyPatch
+    server: Server, names: HostNames, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for variable in ("http_proxy", "HTTP_PROXY", "https_proxy", "ALL_PROXY"):
         monkeypatch.setenv(variable, "http://127.0.0.1:9")

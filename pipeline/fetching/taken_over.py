@@ -7,8 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipeline.fetching.crew import Fetched
-from pipeline.fetching.download import host_of
 from pipeline.fetching.spool import Spool
+from pipeline.fetching.web_request import host_of
 from pipeline.files.parquet import read_parquet
 from pipeline.readers._tars import tar_samples
 from pipeline.readers._tars.tar_members import opened

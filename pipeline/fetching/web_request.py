@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pipeline.fetching.connections import Connection
+from pipeline.fetching.host_names import HostNames
 from pipeline.fetching.limits import Limits, NotFetchedError
-from pipeline.fetching.names import Names
 from pipeline.fetching.timed_socket import Clock
 
 USER_AGENT = "nearfar (image-text research; respects noai, noimageai, noindex, noimageindex, tdm-reservation)"
@@ -27,7 +27,7 @@ _SAFE = "%/:=&?~#+!$,;'@()*[]|"
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class WebTarget:
     """A checked URL: http or https, with a host, without a user name."""
 
     secure: bool
@@ -36,7 +36,7 @@ class Target:
     path: str
 
 
-def target(url: str) -> Target:
+def target(url: str) -> WebTarget:
     """Read a URL.
 
     Raises:
@@ -59,7 +59,7 @@ def target(url: str) -> Target:
         raise NotFetchedError("no valid host name") from None
     path = urllib.parse.quote(parts.path or "/", safe=_SAFE, errors="replace")
     query = urllib.parse.quote(parts.query, safe=_SAFE, errors="replace")
-    return Target(parts.scheme.lower() == "https", spelled, port, f"{path}?{query}" if query else path)
+    return WebTarget(parts.scheme.lower() == "https", spelled, port, f"{path}?{query}" if query else path)
 
 
 def host_of(url: str) -> str:
@@ -70,7 +70,7 @@ def host_of(url: str) -> str:
         return ""
 
 
-def download(url: str, limits: Limits, names: Names) -> bytes:
+def download(url: str, limits: Limits, names: HostNames) -> bytes:
     """Fetch a body.
 
     Raises:
@@ -85,7 +85,7 @@ def download(url: str, limits: Limits, names: Names) -> bytes:
     raise NotFetchedError(f"more than {limits.redirects} redirects")
 
 
-def _ask(at: Target, limits: Limits, names: Names, clock: Clock) -> bytes | str:
+def _ask(at: WebTarget, limits: Limits, names: HostNames, clock: Clock) -> bytes | str:
     """Ask once; give the body, or where else to ask."""
     connection = Connection(at.host, at.port, at.secure, names, clock)
     try:

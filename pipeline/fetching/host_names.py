@@ -1,4 +1,4 @@
-"""Names looked up once, and only addresses that may be connected to given out.
+"""HostNames looked up once, and only addresses that may be connected to given out.
 
 The connection is made to the address that was looked at: a name that answers otherwise the next time gains nothing.
 """
@@ -26,7 +26,7 @@ def look_up(host: str) -> Found:
     return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
-class Names:
+class HostNames:
     """Addresses by name, each asked for once; threads may share it."""
 
     def __init__(self, loopback: bool = False, ask: LookUp = look_up) -> None:

@@ -1,0 +1,99 @@
+"""`nearfar ingest`: its options, and what it prints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from indexes.errors import BadInputError
+from pipeline import layout
+from pipeline.command_line.option_types import AsJson, Scheduler, Workers
+
+_REASONS = 10
+
+
+def ingest(
+    urls: Annotated[
+        Path, typer.Argument(help="The list: Parquet, CSV, TSV, JSON lines or text.", metavar="URLS")
+    ],
+    out: Annotated[Path, typer.Argument(help="Folder for the pool; its tars are in shards/.", metavar="OUT")],
+    image_size: Annotated[
+        int | None, typer.Option(min=16, max=4096, help="Longest larger side in pixels; else files are kept.")
+    ] = None,
+    shard_rows: Annotated[
+        int, typer.Option(min=1, max=100_000, help="Rows of the list for one tar.")
+    ] = 10_000,
+    connections: Annotated[int, typer.Option(min=1, max=1024, help="At a time, for each process.")] = 64,
+    deny: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KIND=FILE", help="What is not fetched, one a line: urls, hosts or sha256."),
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try again what failed in passing.")
+    ] = False,
+    loopback: Annotated[
+        bool, typer.Option("--loopback", help="Let addresses of this machine be fetched from: for tests.")
+    ] = False,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Fetch again what another list or other limits gave.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Fetch the images of a list of URLs into a pool."""
+    from pipeline.execution.progress import Progress
+    from pipeline.incoming.lists import Again, Hands
+    from pipeline.incoming.lists import ingest as ingest_list
+    from pipeline.sets.ingest_request import IngestRequest
+
+    request = IngestRequest(
+        urls=str(urls),
+        image_size=image_size,
+        shard_rows=shard_rows,
+        connections=connections,
+        deny=_named_files(deny or []),
+        loopback=loopback,
+    )
+    with Progress(out, as_json=as_json) as progress:
+        counts = ingest_list(
+            request, out, Again(retry_failed, overwrite), Hands(workers, scheduler), progress
+        )
+    if as_json:
+        print(json.dumps({"event": "ingested", "pool": f"{out}/shards"} | counts, sort_keys=True))
+    else:
+        _say(out, counts)
+
+
+def _named_files(texts: Sequence[str]) -> dict[str, str]:
+    """Read KIND=FILE options.
+
+    Raises:
+        BadInputError: If one is not of that form.
+    """
+    found = dict(text.partition("=")[::2] for text in texts)
+    wrong = [kind for kind, path in found.items() if not kind or not path]
+    if wrong:
+        raise BadInputError(f"--deny {wrong[0]}: give it as KIND=FILE, for example hosts=not_these.txt")
+    return found
+
+
+def _say(out: Path, counts: dict[str, Any]) -> None:
+    """Say how many images came, what the others failed of, and what can be done about it."""
+    total, kept = counts["count"], counts["successes"]
+    print(f"{kept:,} of {total:,} URLs gave an image ({kept / total:.1%}); {total - kept:,} did not")
+    reasons = {reason: rows for reason, rows in counts["status_dict"].items() if reason != "success"}
+    for reason, rows in list(reasons.items())[:_REASONS]:
+        print(f"  {rows:>10,}  {reason}")
+    if len(reasons) > _REASONS:
+        print(f"  {sum(list(reasons.values())[_REASONS:]):>10,}  other reasons")
+    if counts["passing"]:
+        print(
+            f"{counts['passing']:,} of these may pass: the same command with --retry-failed tries them again"
+        )
+    print(f"by host: {out}/{layout.hosts()}")
+    print(f"pool: {out}/shards")

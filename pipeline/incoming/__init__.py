@@ -1,0 +1,1 @@
+"""What comes from the web before a run: lists of URLs, fetched into pools."""
