@@ -12,8 +12,8 @@ from functools import cache
 from types import TracebackType
 from typing import Self
 
+from pipeline.execution.display.redaction import redact
 from pipeline.execution.failpoints import failpoint
-from pipeline.execution.redaction import redact
 from pipeline.fetching.denied import Denied
 from pipeline.fetching.host_names import HostNames
 from pipeline.fetching.limits import Limits, NotFetchedError

@@ -15,8 +15,6 @@ from pipeline.fetching.url_lists import tables
 from pipeline.files.inputs import Input
 from pipeline.files.parquet import write_parquet
 
-READS_EMBEDDINGS = False
-
 
 @dataclass(frozen=True, slots=True)
 class Identity:

@@ -15,7 +15,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipeline import layout
-from pipeline.commit import Attempt, Record, output_of
+from pipeline.commit import Attempt, Record, output_of, read_record
+from pipeline.commit.sound import is_sound
 from pipeline.execution.work import Json, Place, Work
 from pipeline.fetching.crew import Crew, Fetched, Row
 from pipeline.fetching.denied import read_denied
@@ -26,7 +27,6 @@ from pipeline.files.storage import output_errors
 from pipeline.sets.ingest_request import IngestRequest
 from pipeline.webdataset.tar_writing import TarStream
 
-READS_EMBEDDINGS = False
 _BUFFER = 1 << 20
 SUCCESS = "success"
 
@@ -74,11 +74,11 @@ def works(
     made: list[Work[Identity, Settings]] = []
     for record in pieces:
         for at, rows in enumerate(record.facts["rows"]):
-            number, relative = len(made), layout.listed_urls(int(record.name), at)
+            number, piece = len(made), output_of(record, layout.listed_urls(int(record.name), at))
             name = f"{number:05d}"
             identity = Identity(
                 number,
-                output_of(record, relative).sha256,
+                piece.sha256,
                 request.image_size,
                 request.body_bytes,
                 request.pixels,
@@ -86,9 +86,9 @@ def works(
                 attempts.get(name, 0),
             )
             settings = Settings(
-                str(place.path(relative)), request.model_dump(mode="json"), bool(identity.attempt)
+                str(place.path(piece.path)), request.model_dump(mode="json"), bool(identity.attempt)
             )
-            made.append(Work("fetch", name, identity, settings, place, rows=rows))
+            made.append(Work("fetch", name, identity, settings, place, committed=(piece,), rows=rows))
     return made
 
 
@@ -104,7 +104,7 @@ def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
     ]
     with Spool(into.scratch() / "bodies") as spool:
         found: dict[int, Fetched] = {}
-        if work.settings.goes_on:
+        if work.settings.goes_on and _earlier_is_sound(work):
             found = earlier_images(work.place.path(layout.fetched(number, "tar")), table, spool)
         with Crew(request, read_denied(request.deny), spool, work.place.threads) as crew:
             found |= crew.fetch([row for row in rows if row.at not in found])
@@ -114,6 +114,13 @@ def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
     relative = layout.fetched(number, "parquet")
     into.add(relative, rows=write_parquet(into.file(relative), sidecar, sidecar.schema))
     return _write_counts(into, number, [found[row.at] for row in rows], work.identity.attempt)
+
+
+def _earlier_is_sound(work: Work[Identity, Settings]) -> bool:
+    """Look whether the earlier attempt's images are what was committed; else all are fetched again."""
+    out = Path(work.place.out)
+    record = read_record(out, "fetch", work.name)
+    return record is not None and all(is_sound(out, output) for output in record.outputs)
 
 
 def _digests(table: pa.Table) -> list[str | None]:

@@ -12,8 +12,6 @@ from pipeline.execution.work import Json, Place, Work
 from pipeline.files.database import connect
 from pipeline.files.parquet import write_parquet
 
-READS_EMBEDDINGS = False
-
 _SQL = """
 SELECT host, CASE reason WHEN '' THEN 'kept' ELSE 'failed' END AS outcome, nullif(reason, '') AS reason,
     sum(rows)::BIGINT AS rows
@@ -39,7 +37,8 @@ def works(place: Place, fetched: Sequence[Record]) -> list[Work[Identity, Settin
     """List one unit."""
     of = [output_of(record, layout.fetched_hosts(int(record.name))) for record in fetched]
     settings = Settings(tuple(str(place.path(one.path)) for one in of))
-    return [Work("hosts", "all", Identity(tuple(one.sha256 for one in of)), settings, place)]
+    identity = Identity(tuple(one.sha256 for one in of))
+    return [Work("hosts", "all", identity, settings, place, committed=tuple(of))]
 
 
 def perform(work: Work[Identity, Settings], into: Attempt) -> Json:

@@ -178,7 +178,8 @@ def test_the_keys_that_a_format_has(pool: str) -> None:
             "{path: p, format: image-folder, embedding: b32_img}",
             "3:39",
             "pool.embedding: unknown key 'embedding'; a set of format image-folder has the keys: dataset, "
-            "duplicates, encoder, expect, follow_links, format, ingest, manifest, path. 'embedding' is a key of: datacomp",
+            "duplicates, encoder, expect, follow_links, format, images, ingest, manifest, path. "
+            "'embedding' is a key of: datacomp",
         ),
         (
             "{path: p, format: laion, embedding: x}",
