@@ -24,6 +24,7 @@ from pipeline.passes.fitting import check_measures
 from pipeline.passes.located import embeds_while_reading
 from pipeline.passes.plan_rules import check_rules
 from pipeline.passes.reading import cached_encoder, embed_images
+from pipeline.passes.report_columns import check_report_columns
 from pipeline.plan import Plan, check_sources, check_weights
 from pipeline.readers import Shard, open_reader
 from pipeline.run import RunOptions, encoders_of, open_run, standing, waves
@@ -69,6 +70,7 @@ def estimate(plan: Plan, options: RunOptions) -> tuple[list[StageEstimate], Rate
     run = open_run(plan, options)
     check_measures(run)
     check_rules(run)
+    check_report_columns(run)
     done = _done(run)
     rates = probe(run, options)
     workers = options.workers or 1

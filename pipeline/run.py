@@ -32,6 +32,7 @@ from pipeline.output import moved_sets, prepare_output
 from pipeline.passes.fitting import check_measures
 from pipeline.passes.located import groups_of
 from pipeline.passes.plan_rules import check_rules
+from pipeline.passes.report_columns import check_report_columns
 from pipeline.plan import (
     Plan,
     check_output_apart,
@@ -121,6 +122,7 @@ def execute(plan: Plan, options: RunOptions, progress: Progress) -> RunContext:
     run = open_run(fetched, options)
     check_measures(run)
     check_rules(run)
+    check_report_columns(run)
     with hold(run.out):
         prepare_output(run, options.overwrite)
         sweep(run.out)

@@ -21,6 +21,7 @@ from curation import measures, rules
 from indexes import backends, registry
 from pipeline import layout, readers
 from pipeline.plan import load_plan
+from pipeline.report import sections
 from pipeline.sets.samples import OWN_NAMES
 
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -61,6 +62,14 @@ def test_every_measure_has_its_row_with_its_columns() -> None:
     for name, row in rows.items():
         columns = [column.name for column in measures.parse(name, OPTIONS.get(name, {})).columns()]
         assert code(row[1]) == columns
+
+
+def test_every_section_of_the_report_has_its_row() -> None:
+    rows = table("What is in an output folder", "section")
+    assert [code(row[0])[0] for row in rows] == list(sections.names())
+    for row in rows:
+        kinds = {need.partition(".")[0] for need in sections.needs(code(row[0])[0])}
+        assert kinds <= set(code(row[1]))
 
 
 @pytest.mark.parametrize("name", [*readers.names(), *registry.names(backends)])

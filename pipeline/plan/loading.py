@@ -115,10 +115,17 @@ def with_absolute_paths(plan: Plan) -> Plan:
             "reference": None if plan.reference is None else absolute(plan.reference),
             "benchmarks": {name: absolute(source) for name, source in plan.benchmarks.items()},
             "sources": {name: absolute(source) for name, source in plan.sources.items()},
+            "audit": plan.audit.model_copy(update=_absolute_tables(plan)),
             "encoder": None if plan.encoder is None else local(plan.encoder),
             "encoders": {name: local(choice) for name, choice in plan.encoders.items()},
         }
     )
+
+
+def _absolute_tables(plan: Plan) -> dict[str, str]:
+    """Write out the paths of the tables that a user brings for the report."""
+    given = {"accuracies": plan.audit.accuracies, "results": plan.audit.results}
+    return {key: str(Path(path).absolute()) for key, path in given.items() if path is not None}
 
 
 def audit_plan(

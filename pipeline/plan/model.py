@@ -58,6 +58,19 @@ class AuditOptions(Strict):
     hard: float = Field(default=0.99, ge=-1, le=1, description="From here on a pair may be the same image.")
     soft: float = Field(default=0.95, ge=-1, le=1, description="From here on a pair may be a near-copy.")
     pairs: int = Field(default=24, ge=0, le=500, description="Image pairs shown for each benchmark.")
+    accuracies: PathText | None = Field(
+        default=None,
+        description="CSV of accuracies by class (class, accuracy; model, predictions), to set beside class frequency.",
+    )
+    results: PathText | None = Field(
+        default=None,
+        description="CSV of models' accuracies on ImageNet and its shifts, for effective robustness.",
+    )
+    image_classes: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Column of the pool, or measure.column, that lists what is seen in an image, for misalignment.",
+    )
 
     @model_validator(mode="after")
     def _soft_below_hard(self) -> AuditOptions:

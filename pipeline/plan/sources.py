@@ -14,6 +14,7 @@ from pipeline.plan.encoders import check_weights
 from pipeline.plan.manifests import Manifest, load_manifest
 from pipeline.plan.model import Plan
 from pipeline.plan.reader_keys import key_problems, option_paths
+from pipeline.plan.user_tables import read_accuracies, read_results
 from pipeline.readers import format_of
 from pipeline.sets.source import Source
 
@@ -27,11 +28,16 @@ def check_sources(plan: Plan, weights: bool = False) -> None:
 
     Raises:
         DataError: With everything that is missing: the path, and where a user gets it if a manifest says so.
+        PlanError: If a table for the report cannot be read.
     """
     missing = missing_sources(plan)
     if missing:
         count = "1 set of the plan is" if len(missing) == 1 else f"{len(missing)} sets of the plan are"
         raise DataError(f"{count} not there as the plan says:\n" + "\n".join(f"- {text}" for text in missing))
+    if plan.audit.accuracies is not None:
+        read_accuracies(plan.audit.accuracies)
+    if plan.audit.results is not None:
+        read_results(plan.audit.results)
     if weights:
         check_weights(plan)
 

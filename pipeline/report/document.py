@@ -25,6 +25,7 @@ from pipeline.report.loss_lines import loss_lines, note_lines
 from pipeline.report.outcomes import Rows
 from pipeline.report.request import Search
 from pipeline.report.scan import ALL, Measured
+from pipeline.report.sections import ShownSection
 from pipeline.report.statements import headline
 from pipeline.report.tallies import Tallied, Tally
 
@@ -48,6 +49,7 @@ def document(findings: Findings) -> Json:
         "benchmarks": {finding.name: _benchmark(findings, finding) for finding in findings.benchmarks},
         "pair_list": _pair_list(findings),
         "measures": {tallied.name: _tallied(tallied) for tallied in findings.measures},
+        "sections": {told.name: _told(told) for told in findings.told},
         "splits": {name: asdict(waterfall(facts)) for name, facts in findings.splits.items()},
         "provenance": request.provenance,
     }
@@ -154,6 +156,13 @@ def _measured(measured: Measured) -> Json:
 def _tallied(tallied: Tallied) -> Json:
     columns = {column.name: _column(column) for column in tallied.columns}
     return {"measure": tallied.kind, "rows": tallied.rows, "columns": columns}
+
+
+def _told(told: ShownSection) -> Json:
+    """Write a section's numbers, or why it is left out."""
+    if told.panel is None:
+        return {"title": told.title, "left_out": told.reason, "numbers": None}
+    return {"title": told.title, "left_out": None, "numbers": dict(told.panel.numbers)}
 
 
 def _column(column: Tally) -> Json:

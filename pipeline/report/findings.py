@@ -18,6 +18,7 @@ from pipeline.report.near_pairs.pair_files import PairList
 from pipeline.report.outcomes import Rows, account
 from pipeline.report.request import ReportRequest
 from pipeline.report.scan import Measured, Scan
+from pipeline.report.sections import ShownSection, tell
 from pipeline.report.tallies import Tallied, tally
 
 # Similarities at which shares are given beside the soft and the hard level.
@@ -61,6 +62,7 @@ class Findings:
         measures: What the other measures say.
         samples: The pool's and the reference's samples that are shown, by set and uid.
         splits: Each split's `split.json`.
+        told: What the sections say that appear where their measures do.
         pair_list: What `pairs.parquet` holds; None where there is no benchmark, and until it has been written.
     """
 
@@ -72,6 +74,7 @@ class Findings:
     measures: tuple[Tallied, ...]
     samples: Mapping[str, Mapping[str, Sample]]
     splits: Mapping[str, dict[str, Any]]
+    told: tuple[ShownSection, ...] = ()
     pair_list: PairList | None = None
 
     @property
@@ -103,6 +106,7 @@ def collect(request: ReportRequest) -> Findings:
         gravest = verdict(len(each.queries), pool.identical, pool.hard, pool.soft, request.search.exact)
         places, chance = look_up_queries(request, each).samples, read_chance(request, each.files)
         benchmarks.append(Finding(each, sources, gravest, places, chance))
+    splits = {split.name: json.loads(request.path(split.facts).read_bytes()) for split in request.splits}
     return Findings(
         request=request,
         thresholds=thresholds,
@@ -111,5 +115,6 @@ def collect(request: ReportRequest) -> Findings:
         benchmarks=tuple(benchmarks),
         measures=tuple(tally(request)),
         samples={name: found.matches.samples for name, found in evidence.items()},
-        splits={split.name: json.loads(request.path(split.facts).read_bytes()) for split in request.splits},
+        splits=splits,
+        told=tell(request, splits),
     )

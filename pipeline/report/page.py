@@ -10,8 +10,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from curation.audit import QUANTILES
 from pipeline.report.drawing import text
+from pipeline.report.drawing.benchmark_view import flattened, leak_rows, pool_charts, section
 from pipeline.report.drawing.cascade import waterfall
-from pipeline.report.drawing.sections import flattened, leak_rows, pool_charts, section
 from pipeline.report.drawing.worst import by_gravity, missing_pictures, worst
 from pipeline.report.findings import Findings
 from pipeline.report.loss_lines import loss_lines, note_lines
@@ -40,6 +40,7 @@ def render(findings: Findings) -> bytes:
         "margin": text.margin,
         "number": text.number,
         "visible": text.brief,
+        "whole": text.visible,
     }
     style = (FOLDER / "report.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
@@ -58,6 +59,7 @@ def render(findings: Findings) -> bytes:
         pair_note=pair_note(findings),
         sections=sections,
         ranked=by_gravity(sections),
+        told=findings.told,
         pool_charts=pool_charts(findings),
         leaks=leak_rows(findings),
         waterfalls={name: waterfall(facts) for name, facts in findings.splits.items()},

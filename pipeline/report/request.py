@@ -73,6 +73,7 @@ class BenchmarkFiles:
         similarity: The pool's similarities to it, one file for each part of the pool, in the same order for every
             benchmark.
         unrelated: How alike drawn pairs of a query and a pool sample are; None leaves that open.
+        index: Its queries' vectors; None leaves out what needs them.
     """
 
     rows: SetFiles
@@ -80,6 +81,12 @@ class BenchmarkFiles:
     neighbours: str
     similarity: tuple[str, ...] = ()
     unrelated: str | None = None
+    index: str | None = None
+
+    def opened(self) -> tuple[str, ...]:
+        """List its files, but for those of its rows."""
+        more = (path for path in (self.unrelated, self.index) if path is not None)
+        return (self.queries, self.neighbours, *self.similarity, *more)
 
     @property
     def name(self) -> str:
@@ -96,12 +103,18 @@ class SplitFiles:
         facts: Its `split.json`.
         neighbours: Each query's nearest samples in it, for all benchmarks; None where the plan has none.
         uids: Its `uids.npy`, to see which byte-identical files are left; None leaves that open.
+        parts: The samples that it keeps.
     """
 
     name: str
     facts: str
     neighbours: str | None = None
     uids: str | None = None
+    parts: tuple[str, ...] = ()
+
+    def opened(self) -> tuple[str, ...]:
+        """List its files."""
+        return (self.facts, *self.parts, *(path for path in (self.neighbours, self.uids) if path is not None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +126,14 @@ class MeasureFiles:
         kind: The measure that it is.
         columns: Name and meaning of each of its columns.
         parts: Its columns, one file for each part of the pool.
+        options: Its options, as a plan has them.
     """
 
     name: str
     kind: str
     columns: tuple[tuple[str, str], ...]
     parts: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +196,9 @@ class ReportRequest:
         options: Levels and sizes.
         search: How neighbours were found.
         neighbours: How many pool samples the run lists for each query, at most.
+        accuracies: A user's table of accuracies by class; None where there is none.
+        results: A user's table of models' accuracies under shifts.
+        image_classes: The column that lists what is seen in an image: of the pool, or `measure.column`.
         memory_limit: What the database may hold in memory, as DuckDB writes it.
         threads: Of the database; None takes all cores.
         provenance: Fingerprints, versions, seeds and digests, shown as they are. No time, host or absolute
@@ -201,6 +219,9 @@ class ReportRequest:
     options: ReportOptions = ReportOptions()
     search: Search = Search()
     neighbours: int = 0
+    accuracies: str | None = None
+    results: str | None = None
+    image_classes: str | None = None
     memory_limit: str = "1GB"
     threads: int | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)

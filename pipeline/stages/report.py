@@ -7,17 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from curation import measures
 from pipeline import layout
 from pipeline.commit import Attempt, fingerprint
 from pipeline.execution.context import RunContext, digests, paths
 from pipeline.execution.costs import Cost, Rates
 from pipeline.execution.work import Json, Work
+from pipeline.files.inputs import Input
 from pipeline.measuring import encoder_name
 from pipeline.passes.located import groups_of, parts_of, wanted_vectors
 from pipeline.passes.pictures import Pictured, fetcher
 from pipeline.passes.provenance import provenance, searched
 from pipeline.readers import format_of, stamp
-from pipeline.report import build_report
+from pipeline.report import build_report, sections
 from pipeline.report.request import (
     BenchmarkFiles,
     MeasureFiles,
@@ -39,13 +41,14 @@ class Identity:
     Attributes:
         name: The plan's name.
         outputs: A digest over all that the plan's units committed.
-        audit: Levels and sizes.
+        audit: Levels and sizes, and the column of what is seen in an image.
         search: How neighbours were found.
         neighbours: How many of them a query has, at most; 0 where the plan names no benchmark.
         provenance: What the report was made from.
         measures: The measures other than similarity: name, kind, and each column with its meaning.
         command: The command that reproduces the run.
         pictures: What is in the places of pictures that the plan names.
+        sections: The sections that there are; with another one, the report is made again.
     """
 
     name: str
@@ -56,12 +59,13 @@ class Identity:
     provenance: Json
     measures: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...]
     command: str
+    sections: tuple[str, ...] = ()
     pictures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The committed files that the report may open, by role, and where images lie."""
+    """The committed files that the report may open, by role, where images lie, and the user's tables."""
 
     pool: SetFiles
     reference: SetFiles | None
@@ -70,21 +74,23 @@ class Settings:
     measures: tuple[MeasureFiles, ...]
     sources: tuple[SetFiles, ...]
     pictured: dict[str, Pictured]
+    tables: dict[str, str | None]
 
 
 def plan(run: RunContext) -> Iterator[list[Work[Identity, Settings]]]:
     """List one unit."""
     records = [record for stage in run.done.values() for record in stage.values()]
-    measures = _measures(run)
+    measured = _measures(run)
     identity = Identity(
         run.plan.name,
         fingerprint(*sorted(digests(records))),
-        run.plan.audit.model_dump(),
+        run.plan.audit.model_dump(exclude=set(_tables(run))),
         searched(run),
         run.plan.neighbours if run.plan.benchmarks else 0,
         provenance(run),
-        tuple((one.name, one.kind, one.columns) for one in measures),
+        tuple((one.name, one.kind, one.columns) for one in measured),
         run.command,
+        sections.names(),
         _places_of_pictures(run),
     )
     settings = Settings(
@@ -92,12 +98,14 @@ def plan(run: RunContext) -> Iterator[list[Work[Identity, Settings]]]:
         _set_files(run, "reference") if run.plan.reference is not None else None,
         tuple(_benchmark(run, name) for name in run.plan.benchmarks),
         tuple(_split(run, name) for name in run.plan.splits),
-        measures,
+        measured,
         tuple(_set_files(run, name) for name in run.plan.sources),
         _pictured(run),
+        _tables(run),
     )
+    given = tuple(Input(path, name) for name, path in settings.tables.items() if path is not None)
     rows, committed = sum(part.rows for part in parts_of(run, "pool")), run.outputs(_opened(settings))
-    yield [Work("report", "report", identity, settings, run.place, committed=committed, rows=rows)]
+    yield [Work("report", "report", identity, settings, run.place, given, committed, rows=rows)]
 
 
 def _opened(settings: Settings) -> Iterator[str]:
@@ -106,11 +114,7 @@ def _opened(settings: Settings) -> Iterator[str]:
     for files in (settings.pool, *reference, *(one.rows for one in settings.benchmarks), *settings.sources):
         yield from (*files.samples, *files.lost, *(path for part in files.quarantined for path in part))
         yield from () if files.duplicates is None else (files.duplicates,)
-    for benchmark in settings.benchmarks:
-        yield from (benchmark.queries, benchmark.neighbours, *benchmark.similarity)
-        yield from () if benchmark.unrelated is None else (benchmark.unrelated,)
-    for split in settings.splits:
-        yield from (path for path in (split.facts, split.neighbours, split.uids) if path is not None)
+    yield from (path for one in (*settings.benchmarks, *settings.splits) for path in one.opened())
     yield from (path for one in settings.measures for path in one.parts)
 
 
@@ -167,12 +171,15 @@ def _benchmark(run: RunContext, name: str) -> BenchmarkFiles:
         layout.neighbours(name),
         tuple(layout.measure(kind, name, number) for number in _numbers(run, "pool")),
         layout.unrelated(name),
+        layout.index(name, "index.faiss"),
     )
 
 
 def _split(run: RunContext, name: str) -> SplitFiles:
     neighbours = layout.gap(name) if run.plan.benchmarks else None
-    return SplitFiles(name, layout.split(name, "split.json"), neighbours, layout.split(name, "uids.npy"))
+    kept = paths([run.record("split", name)], layout.split(name, "part-"))
+    facts, uids = layout.split(name, "split.json"), layout.split(name, "uids.npy")
+    return SplitFiles(name, facts, neighbours, uids, tuple(kept))
 
 
 def _measures(run: RunContext) -> tuple[MeasureFiles, ...]:
@@ -183,15 +190,22 @@ def _measures(run: RunContext) -> tuple[MeasureFiles, ...]:
             one.kind,
             tuple((column.name, column.meaning) for column in one.measure.columns()),
             tuple(layout.measure(one.kind, one.name, number) for number in numbers),
+            measures.dump(one.measure),
         )
         for one in run.instances().values()
         if one.name not in run.plan.benchmarks
     )
 
 
+def _tables(run: RunContext) -> dict[str, str | None]:
+    """Locate the tables that the user brings."""
+    return {"accuracies": run.plan.audit.accuracies, "results": run.plan.audit.results}
+
+
 def _pictured(run: RunContext) -> dict[str, Pictured]:
     """Say where the images of the sets lie that a report shows: in the set, or in a place beside it."""
-    shown = ("pool", "reference", *run.plan.benchmarks) if run.plan.benchmarks else ()
+    # Without a benchmark, the pool's alone: sections show samples of clusters and of groups of duplicates.
+    shown = ("pool", "reference", *run.plan.benchmarks) if run.plan.benchmarks else ("pool",)
     found = {}
     for name in (name for name in shown if name in run.sets()):
         source, images = run.sets()[name], any(shard.has_images for shard in run.shards(name))
@@ -226,6 +240,8 @@ def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
         options=ReportOptions(audit["hard"], audit["soft"], audit["pairs"]),
         search=Search(**identity.search),
         neighbours=identity.neighbours,
+        image_classes=audit.get("image_classes"),
+        **settings.tables,
         memory_limit=work.place.memory_limit,
         threads=work.place.threads,
         provenance=identity.provenance,

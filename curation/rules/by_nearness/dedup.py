@@ -38,6 +38,11 @@ class Dedup(Rule):
 
     def selection(self, scope: Scope) -> Selection:
         """Cut at the level."""
-        level = float(1 - Decimal(repr(self.epsilon)))
+        level = level_of(self.epsilon)
         found = measured(self.by, "similarity")
         return Drop(f"{found} > {number(level)}", f"what has an earlier near-duplicate above {level}", found)
+
+
+def level_of(epsilon: float) -> float:
+    """Return the similarity 1 - ε, of the decimal number that the user wrote."""
+    return float(1 - Decimal(repr(epsilon)))

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.report.compare import NEAREST
+from pipeline.report.drawing.benchmark_view import Section
 from pipeline.report.drawing.cards import Card
-from pipeline.report.drawing.sections import Section
 from pipeline.report.drawing.text import brief
 
 SHOWN = 6

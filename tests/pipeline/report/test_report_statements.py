@@ -16,9 +16,9 @@ from curation.rule import Scope
 from curation.rules.near import Near
 from pipeline.report import ReportOptions, ReportRequest, Search, build_report
 from pipeline.report.drawing.axes import Scale, line, plain, steps, ticks
+from pipeline.report.drawing.benchmark_view import flattened
 from pipeline.report.drawing.cascade import waterfall
 from pipeline.report.drawing.charts import Series, curve, gap_bounds, ranks, ridges, spread
-from pipeline.report.drawing.sections import flattened
 from pipeline.report.findings import Finding, Findings, collect
 from pipeline.report.statements import confidence, notes, sentence
 

@@ -1,0 +1,87 @@
+"""One file per section of the report that appears where its measures do.
+
+A file has `TITLE`; `PLACE`, a number that orders the sections; `NEEDS`, the columns of measures that it reads, as
+`kind.column`; and `say(look)`, which gives a `Panel`, or `LeftOut` with the reason. Nothing else has to be told. A
+section reads committed files, computes out of core, and costs little beside what they cost; its numbers stand in
+`audit.json` under `sections`, by the file's name.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from indexes import registry
+from pipeline.files.database import connect
+from pipeline.report.request import ReportRequest
+from pipeline.report.sections._look import Look
+from pipeline.report.sections._panel import LeftOut, Panel
+
+
+@dataclass(frozen=True, slots=True)
+class ShownSection:
+    """A section and what it says.
+
+    Attributes:
+        name: Its file.
+        title: Its heading.
+        panel: What it shows; None where it is left out.
+        reason: Why it is left out; empty where it is not.
+    """
+
+    name: str
+    title: str
+    panel: Panel | None
+    reason: str = ""
+
+
+def names() -> tuple[str, ...]:
+    """List the sections, in the order in which they are shown."""
+    found = [name.replace("-", "_") for name in registry.names(sys.modules[__name__])]
+    return tuple(sorted(found, key=lambda name: (_module(name).PLACE, name)))
+
+
+def tell(request: ReportRequest, facts: Mapping[str, Mapping[str, Any]]) -> tuple[ShownSection, ...]:
+    """Let every section say what it finds.
+
+    Args:
+        request: The committed files.
+        facts: Each split's `split.json`.
+
+    Raises:
+        RunFailedError: If a file is damaged, or the memory limit too small.
+    """
+    with connect(request.out, request.memory_limit, request.threads) as db:
+        look = Look(request, db, facts)
+        return tuple(_told(name, look) for name in names())
+
+
+def _told(name: str, look: Look) -> ShownSection:
+    module = _module(name)
+    lacking = missing(name, look)
+    found = LeftOut(lacking) if lacking else module.say(look)
+    if isinstance(found, LeftOut):
+        return ShownSection(name, module.TITLE, None, found.reason)
+    return ShownSection(name, module.TITLE, found)
+
+
+def missing(name: str, look: Look) -> str:
+    """Say which columns that a section needs are not there; empty where all are."""
+    lacks = []
+    for need in needs(name):
+        kind, _, column = need.partition(".")
+        if not look.measures(kind, column):
+            lacks.append(f"no measure '{kind}' with a column '{column}'")
+    return f"the run has {' and '.join(lacks)}" if lacks else ""
+
+
+def needs(name: str) -> tuple[str, ...]:
+    """List the columns that a section reads, as `kind.column`."""
+    found: tuple[str, ...] = _module(name).NEEDS
+    return found
+
+
+def _module(name: str) -> Any:
+    return registry.load(sys.modules[__name__], "section", name)

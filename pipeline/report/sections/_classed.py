@@ -1,0 +1,74 @@
+"""Classes of the pool's samples: their names, and how many samples of a set name each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curation.classes import NamedClasses, class_list
+from pipeline.report.request import MeasureFiles, SplitFiles
+from pipeline.report.sections._look import Look
+
+KIND, COLUMN = "classes", "found"
+
+_POOL = """
+SELECT class, count(*)::BIGINT FROM (SELECT unnest(found) AS class FROM read_parquet($found)) GROUP BY class
+"""
+_POOL_SAMPLES = "SELECT count(*) FROM read_parquet($found) WHERE len(found) > 0"
+# Few samples of a pool name a class, so these are what the database holds, and the split passes by.
+_KEPT = """
+SELECT found, times FROM (SELECT uid, found FROM read_parquet($found) WHERE len(found) > 0)
+JOIN (SELECT uid, {times}::BIGINT AS times FROM read_parquet($kept)) USING (uid)
+"""
+_SPLIT = "SELECT class, sum(times)::BIGINT FROM (SELECT unnest(found) AS class, times FROM ({kept})) GROUP BY class"
+_SPLIT_SAMPLES = "SELECT coalesce(sum(times), 0)::BIGINT FROM ({kept})"
+
+
+@dataclass(frozen=True, slots=True)
+class ClassTotals:
+    """How often each class occurs.
+
+    Attributes:
+        counts: `(c,)` samples that name the class, in the order of the class list.
+        samples: Samples that name any.
+    """
+
+    counts: NDArray[np.int64]
+    samples: int
+
+
+def named_classes(measure: MeasureFiles) -> NamedClasses:
+    """Read the class list of a measure `classes`.
+
+    Raises:
+        PlanError: If its file is gone.
+    """
+    source = str(measure.options["names"])
+    digest = str(measure.options.get("digest") or "")
+    return class_list(source, digest, f"measures.{measure.name}.names")
+
+
+def totals(look: Look, measure: MeasureFiles, split: SplitFiles | None = None) -> ClassTotals:
+    """Count the samples of each class, in the pool or in a split; one that a split repeats counts as often."""
+    size = len(named_classes(measure))
+    if split is None:
+        found = look.rows(_POOL, found=measure.parts)
+        samples = look.rows(_POOL_SAMPLES, found=measure.parts)
+    else:
+        kept = _KEPT.format(times=times_of(look.facts[split.name]))
+        tables = {"found": measure.parts, "kept": split.parts}
+        found = look.rows(_SPLIT.format(kept=kept), **tables)
+        samples = look.rows(_SPLIT_SAMPLES.format(kept=kept), **tables)
+    counts = np.zeros(size, np.int64)
+    for position, count in found:
+        counts[position] = count
+    return ClassTotals(counts, int(samples[0][0]))
+
+
+def times_of(facts: Mapping[str, Any]) -> str:
+    """Return the SQL of how often a split has a sample; a pool may have a column `repeat` of its own."""
+    return '"repeat"' if "entries" in facts else "1"

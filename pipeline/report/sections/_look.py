@@ -1,0 +1,76 @@
+"""What a section may look at: committed files, through a database that holds little of them in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.files.database import files
+from pipeline.report.drawing.thumbnails import Thumbnail, thumbnail
+from pipeline.report.request import MeasureFiles, ReportRequest, SplitFiles
+
+Row = tuple[Any, ...]
+FIRST_ROW = "QUALIFY row_number() OVER (PARTITION BY uid ORDER BY part, row) = 1"
+"""SQL that ends a query over the pool's samples: of a uid that is repeated, the first row takes part."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The files of a report, and a database over them.
+
+    Sums of floating-point numbers depend on the order of rows, which the database does not keep: count, or sum whole
+    numbers, or fetch a bounded number of rows in an order and add them up with `math.fsum`.
+
+    Attributes:
+        request: The committed files by role.
+        db: DuckDB, which reads the output folder and nothing else.
+        facts: Each split's `split.json`.
+    """
+
+    request: ReportRequest
+    db: Any
+    facts: Mapping[str, Mapping[str, Any]]
+
+    def measures(self, kind: str, *columns: str) -> tuple[MeasureFiles, ...]:
+        """List the plan's measures of a kind that have these columns, and files."""
+        return tuple(
+            one
+            for one in self.request.measures
+            if one.kind == kind and one.parts and set(columns) <= {name for name, _ in one.columns}
+        )
+
+    @property
+    def splits(self) -> tuple[SplitFiles, ...]:
+        """The splits whose samples are there to be read."""
+        return tuple(split for split in self.request.splits if split.parts)
+
+    def rows(self, sql: str, **tables: Sequence[str]) -> list[Row]:
+        """Run a query.
+
+        Args:
+            sql: It reads the table `name` as `read_parquet($name)`; whatever else it holds is a number, a quoted
+                name or fixed text.
+            tables: The files of each table, relative to the output folder.
+        """
+        found: list[Row] = self.db.execute(sql, self.located(**tables)).fetchall()
+        return found
+
+    def located(self, **tables: Sequence[str]) -> dict[str, list[str]]:
+        """Locate tables as a query's parameters."""
+        return {name: files(self.request.path(path) for path in paths) for name, paths in tables.items()}
+
+    def pictures(self, uids: Sequence[str], edge: int) -> dict[str, Thumbnail]:
+        """Draw the pictures of some samples of the pool, by uid; one without a picture says why."""
+        wanted = self.samples(uids)
+        images = self.request.fetch_images({"pool": dict(wanted.values())})
+        return {uid: thumbnail(images.get(("pool", key)), edge) for uid, (key, _) in wanted.items()}
+
+    def samples(self, uids: Sequence[str]) -> dict[str, tuple[str, int]]:
+        """Find the key and the part of some samples of the pool, by uid."""
+        if not uids or not self.request.pool.samples:
+            return {}
+        sql = "SELECT uid, key, part FROM read_parquet($pool) WHERE list_contains($uids, uid) ORDER BY part, row DESC"
+        arguments: dict[str, Any] = self.located(pool=self.request.pool.samples)
+        found = self.db.execute(sql, arguments | {"uids": list(uids)}).fetchall()
+        return {uid: (key or "", part) for uid, key, part in found}
