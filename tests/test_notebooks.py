@@ -32,11 +32,11 @@ def finished(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         return build_world(out).out
 
 
-def execute(out: Path, into: Path) -> subprocess.CompletedProcess[str]:
+def execute(out: Path, into: Path, notebook: Path = GAP, **more: str) -> subprocess.CompletedProcess[str]:
     # A process of its own: the kernel's event loop and sockets stay out of this one.
     return subprocess.run(
-        [sys.executable, str(ROOT / "notebooks" / "execute.py"), str(GAP), "--into", str(into)],
-        env=os.environ | {"NEARFAR_QUICKSTART": str(out), "PYTHONPATH": str(ROOT)},
+        [sys.executable, str(ROOT / "notebooks" / "execute.py"), str(notebook), "--into", str(into)],
+        env=os.environ | {"NEARFAR_QUICKSTART": str(out), "PYTHONPATH": str(ROOT)} | more,
         capture_output=True,
         text=True,
         timeout=300,
@@ -95,6 +95,18 @@ def test_a_missing_output_is_said_and_nothing_is_written(tmp_path: Path) -> None
     assert done.returncode == 1
     assert "make quickstart" in done.stderr
     assert not (tmp_path / "gap.ipynb").exists()
+
+
+@pytest.mark.parametrize("name", ["02_class_frequency", "03_effective_robustness"])
+def test_notebooks_run_without_real_data(name: str, finished: Path, tmp_path: Path) -> None:
+    """Class frequency then looks at the run's captions; effective robustness says that it has no models."""
+    into = tmp_path / "executed.ipynb"
+    done = execute(finished, into, ROOT / "notebooks" / f"{name}.ipynb", NEARFAR_REAL_DATA="")
+    assert done.returncode == 0, done.stderr
+    text = "".join(output.get("text", "") for output in outputs(into))
+    robust = name == "03_effective_robustness"
+    assert ("NEARFAR_REAL_DATA is not set" in text) == robust
+    assert len(pictures(into)) == (0 if robust else 3)
 
 
 @pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.name)

@@ -32,6 +32,8 @@ from pipeline.report.request import (
 from pipeline.stages import calibrate
 
 AFTER = ("gap", "unrelated")
+TABLES = {"accuracies", "results"}
+"""Keys of `audit` that name tables of the user's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ def plan(run: RunContext) -> Iterator[list[Work[Identity, Settings]]]:
     identity = Identity(
         run.plan.name,
         fingerprint(*sorted(digests(records))),
-        run.plan.audit.model_dump(exclude=set(_tables(run))),
+        run.plan.audit.model_dump(exclude=TABLES),
         searched(run),
         run.plan.neighbours if run.plan.benchmarks else 0,
         provenance(run),
@@ -101,7 +103,7 @@ def plan(run: RunContext) -> Iterator[list[Work[Identity, Settings]]]:
         measured,
         tuple(_set_files(run, name) for name in run.plan.sources),
         _pictured(run),
-        _tables(run),
+        run.plan.audit.model_dump(include=TABLES),
     )
     given = tuple(Input(path, name) for name, path in settings.tables.items() if path is not None)
     rows, committed = sum(part.rows for part in parts_of(run, "pool")), run.outputs(_opened(settings))
@@ -114,7 +116,8 @@ def _opened(settings: Settings) -> Iterator[str]:
     for files in (settings.pool, *reference, *(one.rows for one in settings.benchmarks), *settings.sources):
         yield from (*files.samples, *files.lost, *(path for part in files.quarantined for path in part))
         yield from () if files.duplicates is None else (files.duplicates,)
-    yield from (path for one in (*settings.benchmarks, *settings.splits) for path in one.opened())
+    yield from (path for one in settings.benchmarks for path in one.opened())
+    yield from (path for one in settings.splits for path in one.opened())
     yield from (path for one in settings.measures for path in one.parts)
 
 
@@ -195,11 +198,6 @@ def _measures(run: RunContext) -> tuple[MeasureFiles, ...]:
         for one in run.instances().values()
         if one.name not in run.plan.benchmarks
     )
-
-
-def _tables(run: RunContext) -> dict[str, str | None]:
-    """Locate the tables that the user brings."""
-    return {"accuracies": run.plan.audit.accuracies, "results": run.plan.audit.results}
 
 
 def _pictured(run: RunContext) -> dict[str, Pictured]:

@@ -15,7 +15,7 @@ from curation.expressions import hashed
 from curation.kernels.association import cramers_v, pmi
 from curation.kernels.pairwise import mean_interval, mean_pair, mean_to_others
 from curation.measure import Block
-from curation.measures.intra_class import IntraClass, drawn
+from curation.measures.of_class.intra_class import IntraClass, drawn
 from indexes.canonical import canonical
 from indexes.scanner import ScanOptions
 

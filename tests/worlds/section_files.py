@@ -39,6 +39,7 @@ class Sections:
             "part": pa.array([int(at >= half) for at in range(self.size)], pa.int32()),
             "row": list(range(self.size)),
             "key": [f"key{at}" for at in range(self.size)],
+            "url": pa.nulls(self.size, pa.string()),
             "caption": pa.nulls(self.size, pa.string()),
         }
         paths = self._in_parts(lambda part: layout.samples("pool", part), table | columns)

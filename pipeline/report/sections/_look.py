@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.files.database import files
 from pipeline.report.drawing.thumbnails import Thumbnail, thumbnail
-from pipeline.report.request import MeasureFiles, ReportRequest, SplitFiles
+from pipeline.report.request import MeasureFiles, ReportRequest, SplitFiles, WantedPicture
 
 Row = tuple[Any, ...]
 FIRST_ROW = "QUALIFY row_number() OVER (PARTITION BY uid ORDER BY part, row) = 1"
@@ -66,11 +66,14 @@ class Look:
         images = self.request.fetch_images({"pool": dict(wanted.values())})
         return {uid: thumbnail(images.get(("pool", key)), edge) for uid, (key, _) in wanted.items()}
 
-    def samples(self, uids: Sequence[str]) -> dict[str, tuple[str, int]]:
-        """Find the key and the part of some samples of the pool, by uid."""
+    def samples(self, uids: Sequence[str]) -> dict[str, tuple[str, WantedPicture]]:
+        """Find the key of some samples of the pool, by uid, and where their pictures may be."""
         if not uids or not self.request.pool.samples:
             return {}
-        sql = "SELECT uid, key, part FROM read_parquet($pool) WHERE list_contains($uids, uid) ORDER BY part, row DESC"
+        sql = (
+            "SELECT uid, key, part, url FROM read_parquet($pool) "
+            "WHERE list_contains($uids, uid) ORDER BY part, row DESC"
+        )
         arguments: dict[str, Any] = self.located(pool=self.request.pool.samples)
         found = self.db.execute(sql, arguments | {"uids": list(uids)}).fetchall()
-        return {uid: (key or "", part) for uid, key, part in found}
+        return {uid: (key or "", WantedPicture(part, uid, url or "")) for uid, key, part, url in found}

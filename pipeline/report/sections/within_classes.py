@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from curation.kernels.pairwise import mean_interval, mean_to_others
-from curation.measures.intra_class import drawn
+from curation.measures.of_class.intra_class import drawn
 from pipeline.files.index_file import load_index
 from pipeline.files.parquet import read_parquet
 from pipeline.report.drawing.axes import Chart

@@ -42,7 +42,7 @@ def refusal(tmp_path: Path, text: str) -> str:
         ("output:", "outptu:", "10:1", ["unknown key 'outptu'; the keys here are: audit,", "mean 'output'?"]),
         ("output:", "outptu:", "1:1", ["output: the key 'output' is missing; add it (Folder for everything"]),
         ("path: data/val", "pth: data/val", "5:18", ["benchmarks.imagenet_val.pth: unknown key", "mean 'path'?"]),
-        ("name: demo", "name: demo\naudit: {hrad: 1.0}", "2:9", ["audit.hrad: unknown key", "hard, pairs, soft"]),
+        ("name: demo", "name: demo\naudit: {hrad: 1.0}", "2:9", ["audit.hrad: unknown key", "hard, image_classes"]),
         # unknown names
         ("{near:", "{neer:", "8:13", ["unknown rule 'neer'; available: ", " near, ", " where. Write", "mean 'near'?"]),
         ("format: img2dataset", "format: img2datset", "2:25", ["unknown reader 'img2datset'", "'img2dataset'?"]),

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from section_files import Sections, uid
 
-from pipeline.report.sections import duplicate_groups
+from pipeline.report.sections.of_vectors import duplicate_groups
 
 
 def duplicates(run: Sections, links: dict[int, tuple[int, float]]) -> None:

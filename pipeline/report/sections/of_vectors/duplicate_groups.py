@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from curation.rules.dedup import level_of
-
 from curation.expressions import number as literal
+from curation.rules.by_nearness.dedup import level_of
 from pipeline.report.drawing.axes import Chart
 from pipeline.report.drawing.plots import Axis, Trace, plot
 from pipeline.report.drawing.text import count, percent, similarity

@@ -1,0 +1,1 @@
+"""Sections about groups and clusters of vectors."""
