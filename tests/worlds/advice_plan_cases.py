@@ -333,3 +333,54 @@ def a_measure_that_looks_at_nothing(w: World) -> Iterator[str]:
     w.plan["measures"] = {"duplicates": {"within": "breadth"}}
     yield "Correct the measure's options"
     w.plan["measures"] = {"duplicates": {"within": "width"}}
+
+
+def _table_of(w: World, key: str, *lines: str) -> Path:
+    """Name a table for the report in the plan."""
+    path = w.folder / "table.csv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    w.plan["audit"] = {key: str(path)}
+    return path
+
+
+@case
+def a_table_that_is_not_there(w: World) -> Iterator[str]:
+    path = _table_of(w, "accuracies", "class,accuracy", "dog,1")
+    path.rename(w.folder / "moved.csv")
+    yield "name a CSV file with a header"
+    w.plan["audit"] = {"accuracies": str(w.folder / "moved.csv")}
+
+
+@case
+def accuracies_without_classes(w: World) -> Iterator[str]:
+    _table_of(w, "accuracies", "klass,accuracy", "dog,1")
+    yield "and may have model and predictions, then a line for each class. Correct its header"
+    _table_of(w, "accuracies", "class,accuracy", "dog,1")
+
+
+@case
+def results_without_a_shift(w: World) -> Iterator[str]:
+    _table_of(w, "results", "model,imagenet", "a,0.5")
+    yield "means val), then a line for each model. Correct its header"
+    _table_of(w, "results", "model,imagenet,imagenet_v2", "a,0.5,0.4")
+
+
+@case
+def an_accuracy_that_is_no_number(w: World) -> Iterator[str]:
+    _table_of(w, "accuracies", "class,accuracy", "dog,much")
+    yield "write a number, or leave the cell empty"
+    _table_of(w, "accuracies", "class,accuracy", "dog,0.5")
+
+
+@case
+def an_accuracy_above_all(w: World) -> Iterator[str]:
+    _table_of(w, "accuracies", "class,accuracy", "dog,50", "cat,150")
+    yield "Correct the line"
+    _table_of(w, "accuracies", "class,accuracy", "dog,50", "cat,15")
+
+
+@case
+def a_column_of_images_that_is_not_there(w: World) -> Iterator[str]:
+    w.plan["audit"] = {"image_classes": "seen"}
+    yield "Name one, or leave it out"
+    w.plan["audit"] = {}
