@@ -16,6 +16,7 @@ WORLDS = Path(advice_plan_cases.__file__).parent
 TESTS = ROOT / "tests"
 
 ELSEWHERE = {
+    "name a CSV file with a header": "report/test_user_tables.py::test_bad_accuracies_are_refused_in_words",
     "add --set {}.format={}, or another of them": "runs/test_audit_advice.py::test_several_formats_fit",
     "have the same number {}; keep one of the two": "readers/test_reader_advice.py::"
     "test_one_of_two_files_of_a_number_is_kept_as_the_message_says",

@@ -344,14 +344,6 @@ def _table_of(w: World, key: str, *lines: str) -> Path:
 
 
 @case
-def a_table_that_is_not_there(w: World) -> Iterator[str]:
-    path = _table_of(w, "accuracies", "class,accuracy", "dog,1")
-    path.rename(w.folder / "moved.csv")
-    yield "name a CSV file with a header"
-    w.plan["audit"] = {"accuracies": str(w.folder / "moved.csv")}
-
-
-@case
 def accuracies_without_classes(w: World) -> Iterator[str]:
     _table_of(w, "accuracies", "klass,accuracy", "dog,1")
     yield "and may have model and predictions, then a line for each class. Correct its header"
