@@ -1,0 +1,113 @@
+"""What `nearfar ingest` advises leads out: the situation is made, the advice taken, and the command then succeeds."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hostile_server import Server, hostile_server
+from whole_runs import Run
+
+Step = Callable[[Path, list[str]], None]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with hostile_server() as running:
+        yield running
+
+
+def write(folder: Path, server: Server, name: str = "list.csv", header: str = "url") -> None:
+    (folder / name).write_text(f"{header}\n{server.url('/pictures/1.jpg')}\n")
+
+
+def a_folder_without_lists(folder: Path, server: Server, command: list[str]) -> Step:
+    (folder / "lists").mkdir()
+    write(folder, server)
+    command[1] = str(folder / "lists")
+    return lambda folder, command: command.__setitem__(1, str(folder / "list.csv"))
+
+
+def a_path_of_nothing(folder: Path, server: Server, command: list[str]) -> Step:
+    write(folder, server)
+    command[1] = str(folder / "lst.csv")
+    return lambda folder, command: command.__setitem__(1, str(folder / "list.csv"))
+
+
+def another_suffix(folder: Path, server: Server, command: list[str]) -> Step:
+    write(folder, server, "list.dat")
+    command[1] = str(folder / "list.dat")
+
+    def rename(folder: Path, command: list[str]) -> None:
+        (folder / "list.dat").rename(folder / "list.csv")
+        command[1] = str(folder / "list.csv")
+
+    return rename
+
+
+def no_column_of_urls(folder: Path, server: Server, command: list[str]) -> Step:
+    write(folder, server, header="link")
+    return lambda folder, command: write(folder, server)
+
+
+def a_broken_file(folder: Path, server: Server, command: list[str]) -> Step:
+    (folder / "list.csv").write_text("url,caption\nx\ny,z,w\n")
+    return lambda folder, command: write(folder, server)
+
+
+def an_empty_list(folder: Path, server: Server, command: list[str]) -> Step:
+    (folder / "list.csv").write_text("url\n")
+    write(folder, server, "another.csv")
+    return lambda folder, command: command.__setitem__(1, str(folder / "another.csv"))
+
+
+def a_deny_option_without_kind(folder: Path, server: Server, command: list[str]) -> Step:
+    write(folder, server)
+    (folder / "deny.txt").write_text("example.org\n")
+    command += ["--deny", str(folder / "deny.txt")]
+    return lambda folder, command: command.__setitem__(-1, f"hosts={folder / 'deny.txt'}")
+
+
+def a_deny_list_that_is_not_there(folder: Path, server: Server, command: list[str]) -> Step:
+    write(folder, server)
+    (folder / "deny.txt").write_text("example.org\n")
+    command += ["--deny", f"hosts={folder / 'dny.txt'}"]
+    return lambda folder, command: command.__setitem__(-1, f"hosts={folder / 'deny.txt'}")
+
+
+def a_folder_of_another_list(folder: Path, server: Server, command: list[str], cli: Run) -> Step:
+    (folder / "list.csv").write_text(f"url\n{server.url('/pictures/2.jpg')}\n")
+    assert cli(*command)[0] == 0
+    write(folder, server)
+    return lambda folder, command: shutil.rmtree(folder / "pool")
+
+
+CASES = {
+    a_folder_without_lists: "name the file, or the folder that holds them",
+    a_path_of_nothing: "correct the path, or fetch the pool's metadata first",
+    another_suffix: "Rename or convert it",
+    no_column_of_urls: "Call it url, image_url, uri",
+    a_broken_file: "Fetch or write the file again",
+    an_empty_list: "has no rows; name another",
+    a_deny_option_without_kind: "give it as KIND=FILE",
+    a_deny_list_that_is_not_there: "correct its path",
+    a_folder_of_another_list: "Name another folder, remove this one, or add --overwrite",
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_ingest_advises_leads_out(
+    server: Server, tmp_path: Path, cli: Run, case: Callable[..., Step]
+) -> None:
+    command = ["ingest", str(tmp_path / "list.csv"), str(tmp_path / "pool"), "--loopback"]
+    more = [cli] if case is a_folder_of_another_list else []
+    follow = case(tmp_path, server, command, *more)
+    code, _, said = cli(*command)
+    assert code == 2
+    assert CASES[case] in said
+    follow(tmp_path, command)
+    code, out, said = cli(*command)
+    assert code == 0, said
+    assert "1 of 1 URLs gave an image" in out
