@@ -29,13 +29,21 @@ ELSEWHERE = {
     "run the plan again, then export": "runs/test_export.py::test_tars_that_changed_or_moved_are_refused",
     "put it back, or run the plan again with --set pool.path=…, then export": "runs/test_export.py::"
     "test_tars_that_changed_or_moved_are_refused",
-    "name the file, or the folder that holds them": "fetching/test_ingest_advice.py::test_what_ingest_advises_leads_out",
-    "correct the path, or fetch the pool's metadata first": "fetching/test_ingest_advice.py::test_what_ingest_advises_leads_out",
-    "it may end in {}. Rename or convert it": "fetching/test_ingest_advice.py::test_what_ingest_advises_leads_out",
-    "has no rows; name another": "fetching/test_ingest_advice.py::test_what_ingest_advises_leads_out",
-    "give it as KIND=FILE": "fetching/test_ingest_advice.py::test_what_ingest_advises_leads_out",
-    "cannot read the deny list '{}': {}; correct its path": "fetching/test_ingest_advice.py::test_what_ingest_advises_leads_out",
-    "Name another folder, remove this one{}": "fetching/test_ingest_advice.py::test_what_ingest_advises_leads_out",
+    **dict.fromkeys(
+        (
+            "name the file, or the folder that holds them",
+            "correct the path, or fetch the pool's metadata first",
+            "it may end in {}. Rename or convert it",
+            "has no rows; name another",
+            "give it as KIND=FILE",
+            "give a file with one entry a line, CSV or Parquet with a column of entries",
+            "cannot be read as {} ({}); write it again",
+            "none is called {}; give the one to read that name",
+            "write its entries as text",
+            "Name another folder, remove this one{}",
+        ),
+        "fetching/test_ingest_advice.py::test_what_ingest_advises_leads_out",
+    ),
 }
 """Advice that is followed in a file of its own: what the message says, and the test below `tests/pipeline`."""
 

@@ -30,7 +30,7 @@ def ingest(
     connections: Annotated[int, typer.Option(min=1, max=1024, help="At a time, for each process.")] = 64,
     deny: Annotated[
         list[str] | None,
-        typer.Option(metavar="KIND=FILE", help="What is not fetched, one a line: urls, hosts or sha256."),
+        typer.Option(metavar="KIND=FILE", help="A deny list of url, host, sha256 or md5."),
     ] = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try again what failed in passing.")
@@ -78,7 +78,7 @@ def _named_files(texts: Sequence[str]) -> dict[str, str]:
     found = dict(text.partition("=")[::2] for text in texts)
     wrong = [kind for kind, path in found.items() if not kind or not path]
     if wrong:
-        raise BadInputError(f"--deny {wrong[0]}: give it as KIND=FILE, for example hosts=not_these.txt")
+        raise BadInputError(f"--deny {wrong[0]}: give it as KIND=FILE, for example host=not_these.txt")
     return found
 
 

@@ -133,12 +133,12 @@ class Crew:
     def _one(self, row: Row, host: str) -> Fetched:
         shown, status = redact(row.url), "failed_to_download"
         try:
-            if self._denied.denies(row.url, host):
+            if self._denied.denies_url(row.url):
                 raise NotFetchedError("on a deny list")
             content = download(row.url, self._limits, self._names)
             failpoint("fetch.body")
             digest = hashlib.sha256(content).hexdigest()
-            if digest in self._denied.sha256:
+            if self._denied.denies_content(content, digest):
                 raise NotFetchedError("on a deny list")
             if row.sha256 not in (None, digest):
                 raise NotFetchedError("the sha256 is not that of the list")

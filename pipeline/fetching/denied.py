@@ -1,65 +1,54 @@
-"""What is not fetched, by lists that a user brings: URLs, hosts with all that is below them, contents."""
+"""What is not fetched: the deny lists of the measure `listed`, looked at before and after a connection is made."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 
-from indexes.errors import DataError, PlanError
+from curation.measures.told._deny_lists import Kind, deny_list, hit, list_digest
+from indexes.errors import PlanError
 
-KINDS = ("urls", "hosts", "sha256")
+KINDS: tuple[Kind, ...] = ("url", "host", "sha256", "md5")
 
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """Lists of one value a line; blank lines and those that begin with # say nothing."""
+    """Lists by kind."""
 
-    urls: frozenset[str] = frozenset()
-    hosts: frozenset[str] = frozenset()
-    sha256: frozenset[str] = frozenset()
+    lists: Mapping[Kind, frozenset[str]] = field(default_factory=dict)
 
-    def denies(self, url: str, host: str) -> bool:
+    def denies_url(self, url: str) -> bool:
         """Say whether a URL is listed, or its host, or a domain that the host is in."""
-        labels = host.split(".")
-        return url in self.urls or any(".".join(labels[at:]) in self.hosts for at in range(len(labels)))
+        of: tuple[Kind, ...] = ("url", "host")
+        return any(bool(hit(kind, url, self.lists[kind])) for kind in of if kind in self.lists)
+
+    def denies_content(self, content: bytes, sha256: str) -> bool:
+        """Say whether a file is listed by its digest."""
+        if sha256 in self.lists.get("sha256", ()):
+            return True
+        listed = self.lists.get("md5")
+        return listed is not None and hashlib.md5(content, usedforsecurity=False).hexdigest() in listed
 
 
-def check_kinds(paths: Mapping[str, str]) -> None:
-    """Refuse lists of an unknown kind.
+def digests_of(paths: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Hash the lists, by kind, for the fingerprint of what was fetched under them.
 
     Raises:
-        PlanError: If there is one.
+        PlanError: If there is a list of an unknown kind, or one cannot be read.
     """
     unknown = sorted(set(paths) - set(KINDS))
     if unknown:
         raise PlanError(f"unknown list '{unknown[0]}' under deny; available: {', '.join(KINDS)}")
+    return tuple((kind, list_digest(path, f"deny.{kind}")) for kind, path in sorted(paths.items()))
 
 
 def read_denied(paths: Mapping[str, str]) -> Denied:
     """Read the lists.
 
     Raises:
-        DataError: If one cannot be read.
+        PlanError: If one cannot be read, or holds what is not of its kind.
     """
-    found = {kind: frozenset(_values(Path(path), kind)) for kind, path in paths.items()}
-    return Denied(**found)
-
-
-def digest_of(path: str) -> str:
-    """Hash a list, for the fingerprint of what was fetched under it."""
-    return hashlib.sha256(_content(Path(path))).hexdigest()
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"cannot read the deny list '{path}': {error.strerror}; correct its path") from error
-
-
-def _values(path: Path, kind: str) -> list[str]:
-    lines = (line.strip() for line in _content(path).decode("utf-8-sig", "replace").splitlines())
-    values = [line for line in lines if line and not line.startswith("#")]
-    return values if kind == "urls" else [value.lower().strip(".") for value in values]
+    digests = dict(digests_of(paths))
+    of = (kind for kind in KINDS if kind in paths)
+    return Denied({kind: deny_list(kind, paths[kind], digests[kind], f"deny.{kind}") for kind in of})

@@ -17,7 +17,7 @@ from pipeline.commit.run_lock import hold
 from pipeline.execution.executors import open_executor, run_tasks
 from pipeline.execution.progress import Progress
 from pipeline.execution.work import Json, Place, Work, content_fingerprint, task_of
-from pipeline.fetching.denied import check_kinds, digest_of
+from pipeline.fetching.denied import digests_of, read_denied
 from pipeline.fetching.url_lists import list_files
 from pipeline.files.inputs import Ledger
 from pipeline.plan import Plan
@@ -66,9 +66,10 @@ def ingest(request: IngestRequest, out: Path, again: Again, hands: Hands, progre
 
     Raises:
         DataError: If the list cannot be read, or is empty.
+        PlanError: If a deny list cannot be read.
         OutputError: If the folder holds what another list or other limits gave, and `again` does not let it go.
     """
-    check_kinds(request.deny)
+    read_denied(request.deny)  # what is wrong with a list is said before anything is asked for
     files = list_files(Path(request.urls).absolute())
     driver = _Driver(out.absolute(), hands, progress)
     with hold(driver.out):
@@ -138,7 +139,7 @@ def _fetched(driver: _Driver, request: IngestRequest, files: Sequence[Path], aga
     pieces = driver.do(cut.works(driver.place, files, request.shard_rows))
     if not sum(sum(record.facts["rows"]) for record in pieces):
         raise DataError(f"the list '{request.urls}' has no rows; name another")
-    denied = tuple(sorted((kind, digest_of(path)) for kind, path in request.deny.items()))
+    denied = digests_of(request.deny)
     there = {record.name: record for record in records(driver.out, "fetch")}
     attempts = {name: int(record.facts["attempt"]) for name, record in there.items()}
     works = fetch.works(driver.place, pieces, request, denied, attempts)

@@ -43,7 +43,7 @@ class IngestRequest(BaseModel):
     tries: int = Field(default=2, ge=1, le=5, description="How often a passing failure is tried in a row.")
     deny: dict[str, PathText] = Field(
         default_factory=dict,
-        description="Files of what is not fetched, one a line, by kind: urls, hosts, sha256.",
+        description="Deny lists of what is not fetched, by kind: url, host, sha256, md5.",
     )
     loopback: bool = Field(
         default=False,

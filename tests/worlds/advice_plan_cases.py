@@ -376,3 +376,11 @@ def a_column_of_images_that_is_not_there(w: World) -> Iterator[str]:
     w.plan["audit"] = {"image_classes": "seen"}
     yield "Name one, or leave it out"
     w.plan["audit"] = {}
+
+
+@case
+def a_measure_of_deny_lists_without_a_list(w: World) -> Iterator[str]:
+    w.plan["measures"] = {"listed": {}}
+    yield "names no list; give at least one of: {}"
+    (w.folder / "denied.txt").write_text("a.example\n")
+    w.plan["measures"] = {"listed": {"host": str(w.folder / "denied.txt")}}

@@ -156,16 +156,16 @@ def test_a_known_sha256_is_checked(server: Server, tmp_path: Path, cli: Run) -> 
 
 def test_what_is_denied_is_not_asked_for(server: Server, tmp_path: Path, cli: Run) -> None:
     write_list(server, tmp_path / "list.jsonl", [f"/pictures/{number}.jpg" for number in range(4)])
-    (tmp_path / "urls.txt").write_text(f"# these\n{server.url('/pictures/0.jpg')}\n")
+    (tmp_path / "urls.txt").write_text(f"{server.url('/pictures/0.jpg')}\n")
     (tmp_path / "sums.txt").write_text(hashlib.sha256(picture(1)).hexdigest() + "\n")
-    deny = ["--deny", f"urls={tmp_path / 'urls.txt'}", "--deny", f"sha256={tmp_path / 'sums.txt'}"]
+    deny = ["--deny", f"url={tmp_path / 'urls.txt'}", "--deny", f"sha256={tmp_path / 'sums.txt'}"]
     assert ingest(cli, tmp_path, *deny)[0] == 0
     found = [row["error_message"] for row in rows(tmp_path / "pool")]
     assert found == ["on a deny list", "on a deny list", None, None]
     assert "/pictures/0.jpg" not in server.asked
     (tmp_path / "hosts.txt").write_text("0.0.1\n")
     other = ["ingest", str(tmp_path / "list.jsonl"), str(tmp_path / "other"), "--loopback"]
-    assert cli(*other, "--deny", f"hosts={tmp_path / 'hosts.txt'}")[0] == 0
+    assert cli(*other, "--deny", f"host={tmp_path / 'hosts.txt'}")[0] == 0
     assert {row["error_message"] for row in rows(tmp_path / "other")} == {"on a deny list"}
 
 
@@ -220,9 +220,9 @@ def test_a_damaged_output_is_noticed_and_made_again(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--deny", "hosts"], "give it as KIND=FILE"),
-        (["--deny", "names=x.txt"], "unknown list 'names' under deny; available: urls, hosts, sha256"),
-        (["--deny", "hosts=missing.txt"], "cannot read the deny list"),
+        (["--deny", "host"], "give it as KIND=FILE"),
+        (["--deny", "names=x.txt"], "unknown list 'names' under deny; available: url, host, sha256, md5"),
+        (["--deny", "host=missing.txt"], "which cannot be read"),
     ],
 )
 def test_bad_options_are_named(

@@ -6,6 +6,8 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hostile_server import Server, hostile_server
 from whole_runs import Run
@@ -67,14 +69,35 @@ def a_deny_option_without_kind(folder: Path, server: Server, command: list[str])
     write(folder, server)
     (folder / "deny.txt").write_text("example.org\n")
     command += ["--deny", str(folder / "deny.txt")]
-    return lambda folder, command: command.__setitem__(-1, f"hosts={folder / 'deny.txt'}")
+    return lambda folder, command: command.__setitem__(-1, f"host={folder / 'deny.txt'}")
 
 
 def a_deny_list_that_is_not_there(folder: Path, server: Server, command: list[str]) -> Step:
     write(folder, server)
     (folder / "deny.txt").write_text("example.org\n")
-    command += ["--deny", f"hosts={folder / 'dny.txt'}"]
-    return lambda folder, command: command.__setitem__(-1, f"hosts={folder / 'deny.txt'}")
+    command += ["--deny", f"host={folder / 'dny.txt'}"]
+    return lambda folder, command: command.__setitem__(-1, f"host={folder / 'deny.txt'}")
+
+
+def a_deny_list_that_is_broken(folder: Path, server: Server, command: list[str]) -> Step:
+    write(folder, server)
+    (folder / "deny.parquet").write_bytes(b"PAR1")
+    command += ["--deny", f"host={folder / 'deny.parquet'}"]
+    return lambda folder, command: pq.write_table(pa.table({"host": ["a.org"]}), folder / "deny.parquet")
+
+
+def a_deny_list_of_other_columns(folder: Path, server: Server, command: list[str]) -> Step:
+    write(folder, server)
+    (folder / "deny.csv").write_text("name,why\na.org,x\n")
+    command += ["--deny", f"host={folder / 'deny.csv'}"]
+    return lambda folder, command: (folder / "deny.csv").write_text("host,why\na.org,x\n") and None
+
+
+def a_deny_list_of_numbers(folder: Path, server: Server, command: list[str]) -> Step:
+    write(folder, server)
+    pq.write_table(pa.table({"md5": [1]}), folder / "deny.parquet")
+    command += ["--deny", f"md5={folder / 'deny.parquet'}"]
+    return lambda folder, command: pq.write_table(pa.table({"md5": ["0" * 32]}), folder / "deny.parquet")
 
 
 def a_folder_of_another_list(folder: Path, server: Server, command: list[str], cli: Run) -> Step:
@@ -92,7 +115,10 @@ CASES = {
     a_broken_file: "Fetch or write the file again",
     an_empty_list: "has no rows; name another",
     a_deny_option_without_kind: "give it as KIND=FILE",
-    a_deny_list_that_is_not_there: "correct its path",
+    a_deny_list_that_is_not_there: "give a file with one entry a line, CSV or Parquet with a column of entries",
+    a_deny_list_that_is_broken: "write it again",
+    a_deny_list_of_other_columns: "give the one to read that name",
+    a_deny_list_of_numbers: "write its entries as text",
     a_folder_of_another_list: "Name another folder, remove this one, or add --overwrite",
 }
 
