@@ -174,8 +174,13 @@ def _benchmark(run: RunContext, name: str) -> BenchmarkFiles:
         layout.neighbours(name),
         tuple(layout.measure(kind, name, number) for number in _numbers(run, "pool")),
         layout.unrelated(name),
-        layout.index(name, "index.faiss"),
+        layout.index(name, "index.faiss") if _compares_within_classes(run) else None,
     )
+
+
+def _compares_within_classes(run: RunContext) -> bool:
+    """Say whether the report looks at the queries' vectors, which it sets beside those of classes."""
+    return any(one.kind == "intra_class" for one in run.instances().values())
 
 
 def _split(run: RunContext, name: str) -> SplitFiles:

@@ -303,7 +303,7 @@ def a_model_that_is_nowhere(w: World) -> Iterator[str]:
 @case
 def the_output_is_the_pool(w: World) -> Iterator[str]:
     w.plan["output"] = str(w.folder / "pool")
-    yield "name a folder of its own under `output`"
+    yield "name a folder of its own (`output`, or --out of an audit)"
     w.plan["output"] = str(w.folder / "out")
 
 

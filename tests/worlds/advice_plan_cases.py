@@ -214,7 +214,7 @@ def embeddings_of_another_model(w: World) -> Iterator[str]:
     model = json.loads((TINY / "open_clip_config.json").read_text())
     (w.folder / "other.json").write_text(json.dumps(model | {"other": 1}, indent=3))
     w.plan["encoder"]["model"] = str(w.folder / "other.json")
-    yield "Name another folder under `output`, or add --overwrite to remove what is there"
+    yield "Name another output folder (`output`, or --out of an audit), or add --overwrite to remove what is there"
     w.command = (*w.arguments(), "--overwrite")
 
 

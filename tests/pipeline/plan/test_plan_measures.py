@@ -76,12 +76,12 @@ def test_an_audit_reads_measures_as_a_plan_file_does() -> None:
         (
             "{clusters: {k: 3, kk: 4}}",
             "5:29",
-            "unknown option 'kk' at measures.clusters; measure takes: assign, iter",
+            "unknown option 'kk' at measures.clusters; measure takes: assign, assignments, iter",
         ),
         (
             "{clusters: }",
             "5:12",
-            "measures.clusters.k is missing; measure takes: assign, iterations, k, sample",
+            "measures.clusters.k is missing; measure takes: assign, assignments, iterations, k, sample",
         ),
         ("{clusters: {k: many}}", "5:23", "measures.clusters.k is 'many'; it should be a valid integer"),
         ("{clusters: 3}", "5:12", "measures.clusters: got 3; write a map of options, or nothing"),
