@@ -85,7 +85,18 @@ def converted(column: ArrowArray, kind: ArrowType) -> ArrowArray:
         return column
     if plain(column.type) != column.type:
         return converted(column.cast(plain(column.type)), kind)
-    return _as_text(column) if kind == TEXT else column.cast(kind)
+    if kind == TEXT:
+        return _as_text(column)
+    found = column.cast(kind)
+    # Arrow rounds a fraction that becomes a decimal, where it refuses one that becomes an integer.
+    if pa.types.is_floating(column.type) and pa.types.is_decimal(kind):
+        _refuse_rounded(column, found)
+    return found
+
+
+def _refuse_rounded(column: ArrowArray, found: ArrowArray) -> None:
+    if not pc.all(pc.equal(column, found.cast(column.type)), min_count=0).as_py():
+        raise pa.ArrowInvalid(f"some values of a column of type {column.type} are no {found.type}")
 
 
 def _fits(array: ArrowArray, kind: ArrowType) -> bool:

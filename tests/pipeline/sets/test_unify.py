@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.files.parquet import read_parquet, write_parquet
@@ -115,6 +115,8 @@ NUMBERS = st.one_of(
 )
 
 
+@example([pa.array([], pa.int64()), pa.array([], pa.uint64()), pa.array([0.5])])
+@example([pa.array([], pa.int64()), pa.array([], pa.uint64()), pa.array([2.0**63, 2.0**60 + 256])])
 @given(st.lists(NUMBERS, min_size=1, max_size=4))
 def test_no_number_changes(arrays: list[pa.Array]) -> None:
     kind = common(*arrays)

@@ -7,15 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from curation import measures
-from pipeline import layout
 from pipeline.commit import Attempt, fingerprint
-from pipeline.execution.context import RunContext, digests, paths
+from pipeline.execution.context import RunContext, digests
 from pipeline.execution.costs import Cost, Rates
 from pipeline.execution.work import Json, Work
 from pipeline.files.inputs import Input
-from pipeline.measuring import encoder_name
-from pipeline.passes.located import groups_of, parts_of, wanted_vectors
+from pipeline.passes.located import groups_of, parts_of
 from pipeline.passes.pictures import Pictured, fetcher
 from pipeline.passes.provenance import provenance, searched
 from pipeline.readers import format_of, stamp
@@ -29,7 +26,7 @@ from pipeline.report.request import (
     SetFiles,
     SplitFiles,
 )
-from pipeline.stages import calibrate
+from pipeline.stages.reporting import _roles
 
 AFTER = ("gap", "unrelated")
 TABLES = {"accuracies", "results"}
@@ -82,7 +79,7 @@ class Settings:
 def plan(run: RunContext) -> Iterator[list[Work[Identity, Settings]]]:
     """List one unit."""
     records = [record for stage in run.done.values() for record in stage.values()]
-    measured = _measures(run)
+    measured = _roles.measures(run)
     identity = Identity(
         run.plan.name,
         fingerprint(*sorted(digests(records))),
@@ -96,12 +93,12 @@ def plan(run: RunContext) -> Iterator[list[Work[Identity, Settings]]]:
         _places_of_pictures(run),
     )
     settings = Settings(
-        _set_files(run, "pool"),
-        _set_files(run, "reference") if run.plan.reference is not None else None,
-        tuple(_benchmark(run, name) for name in run.plan.benchmarks),
-        tuple(_split(run, name) for name in run.plan.splits),
+        _roles.of_set(run, "pool"),
+        _roles.of_set(run, "reference") if run.plan.reference is not None else None,
+        tuple(_roles.benchmark(run, name) for name in run.plan.benchmarks),
+        tuple(_roles.split(run, name) for name in run.plan.splits),
         measured,
-        tuple(_set_files(run, name) for name in run.plan.sources),
+        tuple(_roles.of_set(run, name) for name in run.plan.sources),
         _pictured(run),
         run.plan.audit.model_dump(include=TABLES),
     )
@@ -124,85 +121,6 @@ def _opened(settings: Settings) -> Iterator[str]:
 def expect(run: RunContext, rates: Rates) -> Cost:
     """One unit."""
     return Cost(1)
-
-
-def _numbers(run: RunContext, name: str) -> list[int]:
-    return [part.number for part in parts_of(run, name)]
-
-
-def _set_files(run: RunContext, name: str) -> SetFiles:
-    numbers = _numbers(run, name)
-    repeated = run.record("catalog", name).facts["duplicates"]
-    return SetFiles(
-        name,
-        run.sets()[name].dataset,
-        tuple(layout.samples(name, number) for number in numbers),
-        tuple(layout.lost(name, number) for number in numbers),
-        _quarantined(run, name),
-        layout.duplicates(name) if repeated else None,
-    )
-
-
-def _quarantined(run: RunContext, name: str) -> tuple[tuple[str, ...], ...]:
-    """List the files of rows without a comparable vector, those of a part together."""
-    if name in run.plan.benchmarks:
-        return ((layout.set_aside(name, "image", 0),),)
-    if name == "reference":
-        return tuple(_calibrated_without(run, number) for number in _numbers(run, name))
-    if name != "pool":
-        return ()
-    encoders = [encoder for encoder, kinds in wanted_vectors(run)[name].items() if "image" in kinds]
-    lanes = [f"{encoder} image" for encoder in encoders]
-    return tuple(
-        tuple(layout.set_aside(name, lane, number) for lane in lanes) for number in _numbers(run, name)
-    )
-
-
-def _calibrated_without(run: RunContext, number: int) -> tuple[str, ...]:
-    """List the files of a part's rows that the reference lost: one per encoder, for those of which it lost some."""
-    # Benchmarks of one encoder are compared with the same vectors.
-    compared = {encoder_name(run.plan, one): one for one in run.plan.benchmarks}.values()
-    records = [run.record("calibrate", calibrate.unit_name(one, number)) for one in compared]
-    return tuple(paths(records, layout.all_set_aside("reference")))
-
-
-def _benchmark(run: RunContext, name: str) -> BenchmarkFiles:
-    kind = run.instances()[name].kind
-    return BenchmarkFiles(
-        _set_files(run, name),
-        layout.index(name, "queries.parquet"),
-        layout.neighbours(name),
-        tuple(layout.measure(kind, name, number) for number in _numbers(run, "pool")),
-        layout.unrelated(name),
-        layout.index(name, "index.faiss") if _compares_within_classes(run) else None,
-    )
-
-
-def _compares_within_classes(run: RunContext) -> bool:
-    """Say whether the report looks at the queries' vectors, which it sets beside those of classes."""
-    return any(one.kind == "intra_class" for one in run.instances().values())
-
-
-def _split(run: RunContext, name: str) -> SplitFiles:
-    neighbours = layout.gap(name) if run.plan.benchmarks else None
-    kept = paths([run.record("split", name)], layout.split(name, "part-"))
-    facts, uids = layout.split(name, "split.json"), layout.split(name, "uids.npy")
-    return SplitFiles(name, facts, neighbours, uids, tuple(kept))
-
-
-def _measures(run: RunContext) -> tuple[MeasureFiles, ...]:
-    numbers = _numbers(run, "pool")
-    return tuple(
-        MeasureFiles(
-            one.name,
-            one.kind,
-            tuple((column.name, column.meaning) for column in one.measure.columns()),
-            tuple(layout.measure(one.kind, one.name, number) for number in numbers),
-            measures.dump(one.measure),
-        )
-        for one in run.instances().values()
-        if one.name not in run.plan.benchmarks
-    )
 
 
 def _pictured(run: RunContext) -> dict[str, Pictured]:

@@ -1,0 +1,1 @@
+"""The report and the files that it opens."""

@@ -1,0 +1,94 @@
+"""The committed files that the report may open, by role."""
+
+from __future__ import annotations
+
+from curation.measures import dump
+from pipeline import layout
+from pipeline.execution.context import RunContext, paths
+from pipeline.measuring import encoder_name
+from pipeline.passes.located import parts_of, wanted_vectors
+from pipeline.report.request import BenchmarkFiles, MeasureFiles, SetFiles, SplitFiles
+from pipeline.stages import calibrate
+
+
+def _numbers(run: RunContext, name: str) -> list[int]:
+    return [part.number for part in parts_of(run, name)]
+
+
+def of_set(run: RunContext, name: str) -> SetFiles:
+    """List the files of a set: its samples, what was lost of it and set aside, and its duplicates."""
+    numbers = _numbers(run, name)
+    repeated = run.record("catalog", name).facts["duplicates"]
+    return SetFiles(
+        name,
+        run.sets()[name].dataset,
+        tuple(layout.samples(name, number) for number in numbers),
+        tuple(layout.lost(name, number) for number in numbers),
+        _quarantined(run, name),
+        layout.duplicates(name) if repeated else None,
+    )
+
+
+def _quarantined(run: RunContext, name: str) -> tuple[tuple[str, ...], ...]:
+    """List the files of rows without a comparable vector, those of a part together."""
+    if name in run.plan.benchmarks:
+        return ((layout.set_aside(name, "image", 0),),)
+    if name == "reference":
+        return tuple(_calibrated_without(run, number) for number in _numbers(run, name))
+    if name != "pool":
+        return ()
+    encoders = [encoder for encoder, kinds in wanted_vectors(run)[name].items() if "image" in kinds]
+    lanes = [f"{encoder} image" for encoder in encoders]
+    return tuple(
+        tuple(layout.set_aside(name, lane, number) for lane in lanes) for number in _numbers(run, name)
+    )
+
+
+def _calibrated_without(run: RunContext, number: int) -> tuple[str, ...]:
+    """List the files of a part's rows that the reference lost: one per encoder, for those of which it lost some."""
+    # Benchmarks of one encoder are compared with the same vectors.
+    compared = {encoder_name(run.plan, one): one for one in run.plan.benchmarks}.values()
+    records = [run.record("calibrate", calibrate.unit_name(one, number)) for one in compared]
+    return tuple(paths(records, layout.all_set_aside("reference")))
+
+
+def benchmark(run: RunContext, name: str) -> BenchmarkFiles:
+    """List the files of a benchmark: its set, its queries, and what the pool's parts are to them."""
+    kind = run.instances()[name].kind
+    return BenchmarkFiles(
+        of_set(run, name),
+        layout.index(name, "queries.parquet"),
+        layout.neighbours(name),
+        tuple(layout.measure(kind, name, number) for number in _numbers(run, "pool")),
+        layout.unrelated(name),
+        layout.index(name, "index.faiss") if _compares_within_classes(run) else None,
+    )
+
+
+def _compares_within_classes(run: RunContext) -> bool:
+    """Say whether the report looks at the queries' vectors, which it sets beside those of classes."""
+    return any(one.kind == "intra_class" for one in run.instances().values())
+
+
+def split(run: RunContext, name: str) -> SplitFiles:
+    """List the files of a split: its facts, the gap left, and what it kept."""
+    neighbours = layout.gap(name) if run.plan.benchmarks else None
+    kept = paths([run.record("split", name)], layout.split(name, "part-"))
+    facts, uids = layout.split(name, "split.json"), layout.split(name, "uids.npy")
+    return SplitFiles(name, facts, neighbours, uids, tuple(kept))
+
+
+def measures(run: RunContext) -> tuple[MeasureFiles, ...]:
+    """List the files of the measures other than similarity, each with its columns."""
+    numbers = _numbers(run, "pool")
+    return tuple(
+        MeasureFiles(
+            one.name,
+            one.kind,
+            tuple((column.name, column.meaning) for column in one.measure.columns()),
+            tuple(layout.measure(one.kind, one.name, number) for number in numbers),
+            dump(one.measure),
+        )
+        for one in run.instances().values()
+        if one.name not in run.plan.benchmarks
+    )
