@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from indexes.canonical import canonical
 from indexes.queries import Queries
 from indexes.search import ScanOptions, open_scanner
-from pipeline.embedding.encoder import EncoderSpec
 from pipeline.execution.context import RunContext
 from pipeline.execution.costs import Rates
 from pipeline.execution.work import stage_module
@@ -123,7 +122,7 @@ def _probe_images(run: RunContext, shard: Shard) -> tuple[float | None, NDArray[
     chosen = run.plan.encoder_map().get(encoder_name(run.plan, "pool"))
     if chosen is None:
         return None, None
-    encoder = cached_encoder(EncoderSpec(chosen.model, chosen.pretrained), run.place.device)
+    encoder = cached_encoder(chosen.spec(), run.place.device)
     source = run.plan.pool
     items = list(itertools.islice(open_reader(source).images(source, shard), PROBE_IMAGES))
     embed_images(encoder, iter(items[:8]), run.place)

@@ -116,7 +116,7 @@ def _replaced(run: RunContext, before: Plan, name: str, rows: int) -> str | None
     chosen, made_by = run.plan.encoder_map().get(encoder), before.encoder_map().get(former)
     if encoder == former and chosen is not None and made_by is not None and chosen != made_by:
         return (
-            f"{rows:,} of {name}, made by {made_by.model}, where the encoder '{encoder}' is now {chosen.model} "
+            f"{rows:,} of {name}, made by {made_by.label}, where the encoder '{encoder}' is now {chosen.label} "
             "(to have both, name them under encoders)"
         )
     if (now.format, dict(now.options)) != (then.format, dict(then.options)):

@@ -5,8 +5,6 @@ Nothing is ever downloaded. This is the only file of the pipeline that imports t
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,48 +15,43 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from indexes.device.choice import resolve_device
-from indexes.errors import RunFailedError
+from pipeline.embedding.batch_room import OutOfDeviceMemory
+from pipeline.embedding.encoder_fingerprint import fingerprint_of
+from pipeline.embedding.framing import Framing, framing_of
 from pipeline.embedding.tokens import Tokenizer, tokenizer_of
-from pipeline.embedding.weights import EncoderSpec, ModelFiles, build, find
+from pipeline.embedding.weights import EncoderSpec, Precision, build, find
 
 if TYPE_CHECKING:
     import torch
 
-DTYPE = "float32"
-__all__ = ["Encoder", "EncoderSpec", "OutOfDeviceMemory", "load_encoder", "single_threaded"]
-
-
-class OutOfDeviceMemory(RunFailedError):  # noqa: N818 - callers answer it with a smaller batch
-    """The batch does not fit the accelerator's memory."""
+__all__ = ["Encoder", "EncoderSpec", "load_encoder", "single_threaded"]
 
 
 @dataclass(frozen=True, eq=False)
 class Encoder:
-    """An encoder of images and captions in float32, and everything that its vectors depend on.
+    """An encoder of images and captions, and everything that its vectors depend on.
 
     Attributes:
         fingerprint: `model` (a name for people), `architecture_sha256`, `weights_sha256` (of the tensors as
-            computed with, not of the file), `preprocessing`, `tokenizer`, `dtype`, and `sha256` over the last
-            five. Vectors may be compared when `sha256` agrees.
+            computed with, not of the file), `preprocessing`, `tokenizer`, `dtype`, `decoder` where it is not
+            Pillow, and `sha256` over all but the model's name. Vectors may be compared when `sha256` agrees.
         width: Numbers in one vector.
         device: Where it computes: `cpu`, `cuda` or `cuda:<number>`.
+        framing: How an image file becomes the pixels that it looks at.
     """
 
     fingerprint: dict[str, str]
     width: int
     device: str
+    framing: Framing
     _model: Any
     _transform: Callable[[Image.Image], torch.Tensor]
     _tokenizer: Tokenizer
-
-    @property
-    def image_size(self) -> int:
-        """Side of the square that images are brought to."""
-        size = self._model.visual.image_size
-        return int(size[0] if isinstance(size, tuple | list) else size)
+    _scale: tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+    _precision: Precision
 
     def prepare(self, image: Image.Image) -> NDArray[np.float32]:
-        """Apply open_clip's own evaluation transform; returns `(3, s, s)`."""
+        """Apply open_clip's own evaluation transform, the reference for `embed_pixels`; returns `(3, tall, wide)`."""
         pixels: NDArray[np.float32] = self._transform(image).numpy()
         return pixels
 
@@ -66,7 +59,7 @@ class Encoder:
         """Embed prepared images.
 
         Args:
-            prepared: `(n, 3, s, s)`.
+            prepared: `(n, 3, tall, wide)`.
 
         Returns:
             `(n, width)` float32, not normalised.
@@ -75,6 +68,20 @@ class Encoder:
             OutOfDeviceMemory: If the batch does not fit the accelerator.
         """
         return self._through("image", prepared)
+
+    def embed_pixels(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Embed images as `framing` gives them, with the very numbers that open_clip's transform would make of them.
+
+        Args:
+            pixels: `(n, tall, wide, 3)` uint8.
+
+        Returns:
+            `(n, width)` float32, not normalised.
+
+        Raises:
+            OutOfDeviceMemory: If the batch does not fit the accelerator.
+        """
+        return self._through("image", pixels)
 
     def tokenize(self, captions: Sequence[str]) -> NDArray[np.int64]:
         """Tokenize captions as open_clip does for this model; those that are too long are cut.
@@ -111,14 +118,28 @@ class Encoder:
         encode = self._model.encode_image if tower == "image" else self._model.encode_text
         try:
             with torch.inference_mode():
-                vectors: NDArray[np.float32] = (
-                    encode(torch.from_numpy(rows).to(self.device)).float().cpu().numpy()
-                )
-        except torch.OutOfMemoryError as error:
+                given = self._numbers(_moved(torch.from_numpy(rows), self.device))
+                vectors: NDArray[np.float32] = encode(given).float().cpu().numpy()
+        except RuntimeError as error:
+            if not _is_memory(error):
+                raise
             torch.cuda.empty_cache()
             what = "images" if tower == "image" else "captions"
             raise OutOfDeviceMemory(f"{len(rows)} {what} do not fit the device's memory") from error
         return vectors
+
+    def _numbers(self, rows: torch.Tensor) -> torch.Tensor:
+        """Bring rows into the model's own numbers; tokens stay, and pixels are scaled as open_clip's transform does."""
+        import torch
+
+        if rows.dtype == torch.int64:
+            return rows
+        if rows.dtype == torch.uint8:
+            # Divided by a tensor: by a plain number, CUDA would multiply with the reciprocal, which rounds otherwise.
+            most, mean, std = self._scale
+            planes = rows.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
+            rows = planes.div_(most).sub_(mean).div_(std)
+        return rows.to(getattr(torch, self._precision))
 
     def embed_images(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """Prepare and embed RGB images; returns `(n, width)` float32, not normalised."""
@@ -140,11 +161,42 @@ def load_encoder(spec: EncoderSpec, device: str = "auto") -> Encoder:
     """
     chosen = _device(device)
     files = find(spec)
-    model, transform, preprocessing = build(files)
+    model, transform, preprocessing = build(files, spec.precision)
     tokenizer = tokenizer_of(files.architecture)
-    fingerprint = _fingerprint(files, model, preprocessing, tokenizer.settings)
-    width = int(files.architecture["embed_dim"])
-    return Encoder(fingerprint, width, chosen, model.to(chosen).eval(), transform, tokenizer)
+    fingerprint = fingerprint_of(files, spec, model, preprocessing, tokenizer.settings)
+    return Encoder(
+        fingerprint,
+        int(files.architecture["embed_dim"]),
+        chosen,
+        framing_of(preprocessing, spec.decoder),
+        model.to(chosen).eval(),
+        transform,
+        tokenizer,
+        _scale(preprocessing, chosen),
+        spec.precision,
+    )
+
+
+def _scale(preprocessing: dict[str, Any], device: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The transform's largest value, mean and standard deviation, by channel, on the device."""
+    import torch
+
+    def planes(values: Any) -> torch.Tensor:
+        return torch.tensor(values, dtype=torch.float32, device=device).reshape(1, 3, 1, 1)
+
+    return planes([255.0] * 3), planes(preprocessing["mean"]), planes(preprocessing["std"])
+
+
+def _moved(rows: torch.Tensor, device: str) -> torch.Tensor:
+    """Bring rows to the device, through memory that its own hardware reads."""
+    return rows if device == "cpu" else rows.pin_memory().to(device, non_blocking=True)
+
+
+def _is_memory(error: RuntimeError) -> bool:
+    """Tell whether there was not enough memory, which torch says of a processor's in words alone."""
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 @contextmanager
@@ -173,30 +225,3 @@ def _device(asked: str) -> str:
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cuda.matmul.allow_tf32 = False
     return chosen
-
-
-def _fingerprint(
-    files: ModelFiles, model: Any, preprocessing: dict[str, Any], tokenizer: dict[str, Any]
-) -> dict[str, str]:
-    parts = {
-        "architecture_sha256": hashlib.sha256(_canonical(files.architecture)).hexdigest(),
-        "weights_sha256": _weights_digest(model),
-        "preprocessing": _canonical(preprocessing).decode(),
-        "tokenizer": _canonical(tokenizer).decode(),
-        "dtype": DTYPE,
-    }
-    return {"model": files.label, **parts, "sha256": hashlib.sha256(_canonical(parts)).hexdigest()}
-
-
-def _canonical(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
-
-
-def _weights_digest(model: Any) -> str:
-    """The sha256 of all tensors by name; the kind of file and the precision they were stored in make no difference."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        values = np.ascontiguousarray(tensor.detach().cpu().numpy())
-        digest.update(f"{name} {values.dtype} {values.shape}\n".encode())
-        digest.update(values.tobytes())
-    return digest.hexdigest()

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError  # the error's name; nothing is unpickled
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 from indexes.errors import DataError, UnknownNameError
+from pipeline.embedding.framing import Decoder
 
 CONFIG_NAME = "open_clip_config.json"
 NEEDED = ("embed_dim", "vision_cfg", "text_cfg")
@@ -28,12 +29,25 @@ _LINKS = {
 }
 
 
+Precision = Literal["float32", "bfloat16", "float16"]
+_OPEN_CLIPS: dict[Precision, str] = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
+
+
 @dataclass(frozen=True, slots=True)
 class EncoderSpec:
-    """Which encoder: open_clip's names, or paths of a model config (folder or JSON file) and a checkpoint."""
+    """Which encoder.
+
+    Attributes:
+        model: open_clip's name, or the path of a model config (folder or JSON file).
+        pretrained: open_clip's name of weights, or the path of a checkpoint.
+        precision: In which numbers it multiplies; norms are float32 in all of them.
+        decoder: What decodes JPEGs.
+    """
 
     model: str
     pretrained: str | None = None
+    precision: Precision = "float32"
+    decoder: Decoder = "pillow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +79,10 @@ def find(spec: EncoderSpec) -> ModelFiles:
     return _from_names(spec)
 
 
-def build(files: ModelFiles) -> tuple[Any, Callable[[Any], Any], dict[str, Any]]:
-    """Build a model on the CPU in float32 and load its weights, with open_clip's factory.
+def build(
+    files: ModelFiles, precision: Precision = "float32"
+) -> tuple[Any, Callable[[Any], Any], dict[str, Any]]:
+    """Build a model on the CPU and load its weights, with open_clip's factory.
 
     Returns:
         The model, its evaluation transform, and that transform's settings.
@@ -82,7 +98,9 @@ def build(files: ModelFiles) -> tuple[Any, Callable[[Any], Any], dict[str, Any]]
         (Path(folder) / CONFIG_NAME).write_text(json.dumps(config))
         (Path(folder) / _LINKS[files.checkpoint.suffix]).symlink_to(files.checkpoint.resolve())
         try:
-            model, transform = open_clip.create_model_from_pretrained(f"local-dir:{folder}")
+            model, transform = open_clip.create_model_from_pretrained(
+                f"local-dir:{folder}", precision=_OPEN_CLIPS[precision]
+            )
         except (RuntimeError, OSError, ValueError, TypeError, KeyError, AssertionError, AttributeError,
                 EOFError, SafetensorError, UnpicklingError) as error:  # fmt: skip
             said = str(error).replace(folder, str(files.checkpoint.parent)).splitlines()

@@ -72,8 +72,8 @@ def width_of(run: RunContext) -> int:
 
 
 def _encoder_width(run: RunContext) -> int:
-    from pipeline.embedding.encoder import EncoderSpec, load_encoder
+    from pipeline.embedding.encoder import load_encoder
 
     for choice in run.plan.encoder_map().values():
-        return load_encoder(EncoderSpec(choice.model, choice.pretrained), "cpu").width
+        return load_encoder(choice.spec(), "cpu").width
     return 0

@@ -8,6 +8,7 @@ line, then bytes. Nothing in a frame is code.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import importlib
 import json
 import os
@@ -38,9 +39,20 @@ class ChildFailedError(Exception):
 class Children:
     """Some processes that all serve one function `(request, content) -> (answer, content)`; threads may share them."""
 
-    def __init__(self, function: str, count: int, seconds: float = 60.0, memory: int = 4 << 30) -> None:
-        """Take `package.module:function`, and what one piece of work may take of time and address space."""
+    def __init__(
+        self,
+        function: str,
+        count: int,
+        seconds: float = 60.0,
+        memory: int = 4 << 30,
+        shared: tuple[int, ...] = (),
+    ) -> None:
+        """Take `package.module:function`, what one piece of work may take of time and address space, and open files.
+
+        The files in `shared` have the same numbers in the processes.
+        """
         self._function, self._seconds, self._memory = function, seconds, memory
+        self._shared = shared
         self._idle: queue.SimpleQueue[subprocess.Popen[bytes] | None] = queue.SimpleQueue()
         self._count = count
         for _ in range(count):
@@ -82,10 +94,13 @@ class Children:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            pass_fds=self._shared,
         )
         for stream in (child.stdin, child.stdout):
             assert stream is not None  # noqa: S101 - it was asked for
             os.set_blocking(stream.fileno(), False)
+            with contextlib.suppress(OSError):  # a system that allows less is as good
+                fcntl.fcntl(stream.fileno(), fcntl.F_SETPIPE_SZ, _READ)
         return child
 
 

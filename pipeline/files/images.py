@@ -83,9 +83,9 @@ def decoded(content: bytes, pixels: int = MAX_PIXELS) -> tuple[str, Image.Image]
     try:
         if parser is WebPImagePlugin.WebPImageFile:
             # Pillow's parser allocates the canvas when it opens the file.
-            _check_size(*_webp_size(content), most)
+            check_size(*_webp_size(content), most)
         with parser(io.BytesIO(content)) as image:
-            _check_size(*image.size, most)
+            check_size(*image.size, most)
             return str(image.format), _rgb(image)
     except _DAMAGE as error:
         raise ImageRejected("damaged image") from error
@@ -116,7 +116,12 @@ def _brands(content: bytes) -> set[bytes]:
     return {box[start : start + 4] for start in range(0, len(box), 4)}
 
 
-def _check_size(wide: int, tall: int, most: int) -> None:
+def check_size(wide: int, tall: int, most: int) -> None:
+    """Look at the sides that a header tells of; `most` is how many pixels there may be.
+
+    Raises:
+        ImageRejected: If there are more, or the one side is `MAX_ASPECT` times the other, or one is missing.
+    """
     if min(wide, tall) < 1:
         raise ImageRejected("damaged image")
     if wide * tall > most:

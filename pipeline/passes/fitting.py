@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from indexes.errors import DataError, NearfarError
-from pipeline.embedding.weights import EncoderSpec, find
+from pipeline.embedding.weights import find
 from pipeline.execution.context import RunContext
 from pipeline.measuring import Instance
 from pipeline.passes.located import named_arrays, own_key
@@ -68,6 +68,6 @@ def _made_width(run: RunContext, encoder: str) -> int | None:
     if choice is None:
         return None
     try:
-        return int(find(EncoderSpec(choice.model, choice.pretrained)).architecture["embed_dim"])
+        return int(find(choice.spec()).architecture["embed_dim"])
     except NearfarError:
         return None

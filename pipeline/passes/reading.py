@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from indexes.errors import DataError
 from pipeline import layout
 from pipeline.commit import Attempt
-from pipeline.embedding.batches import Embedded, embed_stream
+from pipeline.embedding.batches import Embedded
 from pipeline.embedding.encoder import Encoder, EncoderSpec, load_encoder
+from pipeline.embedding.image_batches import embed_stream
 from pipeline.execution.work import Place
 from pipeline.files.storage import output_errors
 from pipeline.readers import Shard, reader_of

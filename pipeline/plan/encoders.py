@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from indexes.errors import BadInputError, DataError
-from pipeline.embedding.weights import EncoderSpec, find
+from pipeline.embedding.weights import find
 from pipeline.plan.model import Plan
 
 
@@ -28,7 +28,7 @@ def check_weights(plan: Plan, needed: Collection[str] | None = None) -> None:
             continue
         place = "encoder" if plan.encoder is not None else f"encoders.{name}"
         try:
-            find(EncoderSpec(choice.model, choice.pretrained))
+            find(choice.spec())
         except BadInputError as failure:
             missing.append(f"{place}: {failure}")
     if missing:

@@ -17,6 +17,8 @@ from pydantic import (
 
 from curation.measure import Measure
 from pipeline.documents.strict import Strict
+from pipeline.embedding.framing import Decoder
+from pipeline.embedding.weights import EncoderSpec, Precision
 from pipeline.plan.measured import measure_as_written
 from pipeline.plan.names import BenchmarkName, PlanName
 from pipeline.plan.recipes import Split
@@ -44,12 +46,32 @@ def _memory_size(text: str) -> str:
 
 
 class EncoderChoice(Strict):
-    """The open_clip model that embeds images."""
+    """The open_clip model that embeds images and captions."""
 
     model: PathText = Field(description="Name of an open_clip model, or path of a folder or JSON config.")
     pretrained: PathText | None = Field(
         default=None, description="Name of open_clip's weights for it, or path of a checkpoint file."
     )
+    precision: Precision = Field(
+        default="float32",
+        description="Numbers that it multiplies; the shorter ones are faster where the hardware has them.",
+    )
+    decoder: Decoder = Field(
+        default="pillow",
+        description="What decodes JPEGs; simplejpeg is faster, and refused where it moves similarities by over 0.001.",
+    )
+
+    @property
+    def label(self) -> str:
+        """Its model as messages name it, with what is unusual about it."""
+        unusual = [self.precision] * (self.precision != "float32") + [self.decoder] * (
+            self.decoder != "pillow"
+        )
+        return f"{self.model} ({', '.join(unusual)})" if unusual else self.model
+
+    def spec(self) -> EncoderSpec:
+        """Give the same to those that load it."""
+        return EncoderSpec(self.model, self.pretrained, self.precision, self.decoder)
 
 
 class AuditOptions(Strict):

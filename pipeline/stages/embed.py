@@ -1,24 +1,27 @@
 """Embeddings that reading a set did not make: captions by a text tower, and images by a further encoder.
 
-There is one vector for each row of `samples/`, in its order; a row that has none, for want of a caption, has NaN.
+There is one vector for each row of `samples/`, in its order; a row that has none, for want of a caption, has NaN. Units
+of one part are performed together: its images are read and decoded once for all encoders, and its captions with them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from curation.measure import VECTORS
 from indexes.errors import DataError
 from pipeline.commit import Attempt
-from pipeline.embedding.batches import Embedded, embed_stream, embed_texts
-from pipeline.embedding.encoder import Encoder, EncoderSpec
+from pipeline.embedding.batches import Embedded
+from pipeline.embedding.caption_batches import embed_texts
+from pipeline.embedding.encoder import EncoderSpec
+from pipeline.embedding.image_batches import embed_by_several
 from pipeline.execution.context import RunContext, inside
 from pipeline.execution.costs import Cost, Rates, rows_of, width_of
+from pipeline.execution.failpoints import failpoint
 from pipeline.execution.work import Json, Work
 from pipeline.files.inputs import Input
 from pipeline.files.parquet import read_parquet
@@ -95,7 +98,7 @@ def _work(
             f"and --pretrained), or bring {kind} embeddings"
         )
     _check_material(run, name, kind, shards)
-    spec = EncoderSpec(choice.model, choice.pretrained)
+    spec = choice.spec()
     identity = Identity(name, encoder, kind, part.number, part.digest, encoder_identity(run, encoder))
     pictures = kind == "image"
     found = run.found(name) if pictures else None
@@ -104,7 +107,8 @@ def _work(
     inputs = tuple(Input(file, inside(file, source.path)) for file in files)
     unit = embedding_unit(name, part.number, encoder, kind)
     rows, of = committed_of(run, part, ()), (name, part.number)
-    return Work("embed", unit, identity, settings, run.place, inputs, rows, of, rows=part.rows)
+    together = f"{name} {part.number}"
+    return Work("embed", unit, identity, settings, run.place, inputs, rows, of, together, rows=part.rows)
 
 
 def _check_material(run: RunContext, name: str, kind: str, shards: list[Shard]) -> None:
@@ -137,48 +141,62 @@ def expect(run: RunContext, rates: Rates) -> Cost:
     return Cost(units, 0, rows * width_of(run) * 2 if rows else 0, seconds)
 
 
-def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
-    """Embed one part's captions, or its images by this encoder."""
-    identity = work.identity
-    encoder = cached_encoder(work.settings.encoder, work.place.device)
-    rows = read_parquet(Path(work.settings.part.samples), columns=["key", "caption", "url", "uid"])
-    if identity.kind == "text":
-        results = embed_texts(encoder, rows.column("caption").to_pylist(), work.place.threads)
-    else:
-        results = _pictures(work, encoder, rows.column("key").to_pylist(), into)
-    vectors = _rows(results, encoder)
-    name, number = identity.name, identity.part
-    write_embeddings(identity.encoder_name, name, number, identity.kind, vectors, into)
-    missing = sum(result.vector is None for result in results)
-    return {"rows": len(vectors), "missing": missing, "width": encoder.width, "encoder": encoder.fingerprint}
+def perform_many(works: Sequence[Work[Identity, Settings]], attempts: Sequence[Attempt]) -> Iterator[Json]:
+    """Embed one part by all encoders that lack it: its images in one pass, and its captions."""
+    rows = read_parquet(Path(works[0].settings.part.samples), columns=["key", "caption"])
+    filling = [_Filling(work, into, len(rows)) for work, into in zip(works, attempts, strict=True)]
+    pictures = [one for one in filling if one.work.identity.kind == "image"]
+    if pictures:
+        _look(pictures, rows.column("key").to_pylist())
+    for one in filling:
+        if one.work.identity.kind == "text":
+            found = embed_texts(one.encoder, rows.column("caption").to_pylist(), one.work.place.threads)
+            for row, result in enumerate(found):
+                one.take(row, result)
+        failpoint("embed.looked")
+        yield one.written()
 
 
-def _rows(results: list[Embedded], encoder: Encoder) -> NDArray[np.float16]:
-    vectors = np.full((len(results), encoder.width), np.nan, dtype=np.float16)
-    for row, result in enumerate(results):
+class _Filling:
+    """The vectors of one unit on their way."""
+
+    def __init__(self, work: Work[Identity, Settings], into: Attempt, rows: int) -> None:
+        self.work, self.into = work, into
+        self.encoder = cached_encoder(work.settings.encoder, work.place.device)
+        self._vectors = np.full((rows, self.encoder.width), np.nan, dtype=np.float16)
+        self._missing = rows
+
+    def take(self, row: int, result: Embedded) -> None:
+        """Keep what became of a row; one without a vector stays NaN."""
         if result.vector is not None:
-            vectors[row] = result.vector
-    return vectors
+            self._vectors[row] = result.vector
+            self._missing -= 1
+
+    def written(self) -> Json:
+        """Write the array, and give the facts of the record."""
+        of = self.work.identity
+        write_embeddings(of.encoder_name, of.name, of.part, of.kind, self._vectors, self.into)
+        facts = {"rows": len(self._vectors), "missing": self._missing, "width": self.encoder.width}
+        return facts | {"encoder": self.encoder.fingerprint}
 
 
-def _pictures(
-    work: Work[Identity, Settings], encoder: Encoder, keys: list[str], into: Attempt
-) -> list[Embedded]:
-    """Embed the images of the part's rows; the rows are those whose image could be read."""
+def _look(filling: Sequence[_Filling], keys: Sequence[str]) -> None:
+    """Embed the images of the part's rows by each encoder; the rows are those whose image could be read."""
+    work = filling[0].work
     source = work.settings.source
     if source is None:
         raise DataError(f"{work.label} was planned without its set; run again")
-    found: list[Embedded] = []
-    wanted = iter(keys)
-    following = next(wanted, None)
+    encoders = [one.encoder for one in filling]
+    row = 0
     for described in work.settings.shards:
         reading = reader_of(str(source.format)).read(source, Shard.from_json(described), True)
-        for result in embed_stream(encoder, reading.images(), threads=work.place.threads):
-            if result.key == following:
-                found.append(result)
-                following = next(wanted, None)
+        for results in embed_by_several(encoders, reading.images(), threads=work.place.threads):
+            if row < len(keys) and results[0].key == keys[row]:
+                for one, result in zip(filling, results, strict=True):
+                    one.take(row, result)
+                row += 1
         reading.rows()
-        into.noted |= reading.digests()
-    if following is not None:
-        raise DataError(f"the images of {work.identity.name} changed: '{following}' is gone; run again")
-    return found
+        for one in filling:
+            one.into.noted |= reading.digests()
+    if row < len(keys):
+        raise DataError(f"the images of {work.identity.name} changed: '{keys[row]}' is gone; run again")

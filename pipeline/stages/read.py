@@ -119,7 +119,7 @@ def _encoder(run: RunContext, name: str, shards: list[Shard]) -> EncoderSpec | N
             "add encoder: {model: ViT-B-16-plus-240, pretrained: laion400m_e32} (in an audit: --model "
             "ViT-B-16-plus-240 --pretrained laion400m_e32), or bring embeddings"
         )
-    return EncoderSpec(choice.model, choice.pretrained)
+    return choice.spec()
 
 
 def encoder_identity(run: RunContext, name: str) -> Json:
@@ -139,6 +139,10 @@ def encoder_identity(run: RunContext, name: str) -> Json:
             identity[role] = run.ledger.sha256(path)
         else:
             identity[role] = value
+    for option, plain in (("precision", "float32"), ("decoder", "pillow")):
+        value = getattr(chosen, option)
+        if value != plain:
+            identity[option] = value
     return identity
 
 

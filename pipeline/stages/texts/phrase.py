@@ -11,7 +11,7 @@ from curation import measures
 from indexes.errors import DataError
 from pipeline import layout
 from pipeline.commit import Attempt
-from pipeline.embedding.batches import embed_texts
+from pipeline.embedding.caption_batches import embed_texts
 from pipeline.embedding.encoder import EncoderSpec
 from pipeline.execution.context import RunContext
 from pipeline.execution.work import Json, Work
@@ -57,7 +57,7 @@ def _work(run: RunContext, one: Instance) -> Work[Identity, Settings]:
         one.encoder,
         encoder_identity(run, one.encoder),
     )
-    settings = Settings(EncoderSpec(choice.model, choice.pretrained), one.encoder)
+    settings = Settings(choice.spec(), one.encoder)
     return Work("phrase", one.name, identity, settings, run.place, rows=len(one.measure.phrases()))
 
 

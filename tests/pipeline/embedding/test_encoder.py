@@ -75,7 +75,7 @@ def test_vectors_are_those_of_open_clip_used_plainly() -> None:
     assert found.dtype == np.float32
     assert found.shape == (3, encoder.width) == (3, 128)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
-    assert encoder.image_size == 64
+    assert (encoder.framing.tall, encoder.framing.wide) == (64, 64)
 
 
 def test_the_committed_encoder_is_small() -> None:

@@ -17,8 +17,10 @@ from reader_sets import HOSTILE
 
 from indexes.errors import BadInputError, DataError, ShapeError
 from pipeline.embedding import tokens
-from pipeline.embedding.batches import Embedded, embed_texts
-from pipeline.embedding.encoder import Encoder, EncoderSpec, OutOfDeviceMemory, load_encoder
+from pipeline.embedding.batch_room import OutOfDeviceMemory
+from pipeline.embedding.batches import Embedded
+from pipeline.embedding.caption_batches import embed_texts
+from pipeline.embedding.encoder import Encoder, EncoderSpec, load_encoder
 from pipeline.embedding.tokens import tokenizer_of
 
 TINY = Path(__file__).parents[3] / "data_manifests" / "encoders" / "tiny"
@@ -210,7 +212,7 @@ class Stub:
 def test_the_batch_is_halved_until_it_fits_and_padded_to_one_size() -> None:
     stub = Stub(room=2)
     found = embed_texts(cast(Encoder, stub), ["a", "bb", "ccc", "dddd", "eeeee"], 1, 4)
-    assert stub.batches == [4, 2, 2, 4, 2, 2]
+    assert stub.batches == [4, 2, 2, 2, 2]
     expected = np.array([0.6, 0.8], dtype=np.float16)
     assert all(one.vector is not None and np.array_equal(one.vector, expected) for one in found)
 

@@ -14,7 +14,7 @@ import whole_runs
 import yaml
 from whole_runs import Run
 
-from pipeline.embedding.batches import embed_texts
+from pipeline.embedding.caption_batches import embed_texts
 from pipeline.embedding.encoder import EncoderSpec, load_encoder
 
 TINY = str(whole_runs.ROOT / "data_manifests" / "encoders" / "tiny")

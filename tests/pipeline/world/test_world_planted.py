@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.embedding.batches import embed_stream
 from pipeline.embedding.encoder import Encoder, EncoderSpec, load_encoder
+from pipeline.embedding.image_batches import embed_stream
 from pipeline.world.plants import KINDS
 from pipeline.world.render import render_world
 from pipeline.world.scene import STYLES

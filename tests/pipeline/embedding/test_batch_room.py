@@ -1,0 +1,103 @@
+"""Batches that do not fit are halved, later ones grow again, and no vector knows of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from pipeline.embedding.batch_room import GROWS_AFTER, BatchRoom, OutOfDeviceMemory
+from pipeline.embedding.encoder import EncoderSpec, load_encoder
+
+TINY = Path(__file__).parents[3] / "data_manifests" / "encoders" / "tiny"
+
+
+class Device:
+    """Doubles numbers, as many at a time as its memory holds just now."""
+
+    def __init__(self, holds: int) -> None:
+        self.holds, self.sizes = holds, list[int]()
+
+    def __call__(self, rows: NDArray[Any]) -> NDArray[np.float32]:
+        self.sizes.append(len(rows))
+        if len(rows) > self.holds or -1 in rows:
+            raise OutOfDeviceMemory("full")
+        return rows.astype(np.float32) * 2
+
+
+def column(count: int) -> NDArray[np.int64]:
+    return np.arange(count)[:, None]
+
+
+def test_it_halves_stays_small_for_a_while_and_grows_again() -> None:
+    room, device = BatchRoom(16), Device(5)
+    for _ in range(3):
+        vectors, fitted = room.forward(device, column(16), 1)
+        assert np.array_equal(vectors, column(16) * 2)
+        assert all(fitted)
+    assert device.sizes == [16, 8, 4, 4, 4, 4] + [4] * 8  # no attempt at 8 before `GROWS_AFTER` passes
+    device.holds = 100
+    sizes = []
+    for _ in range(3 * GROWS_AFTER):
+        device.sizes.clear()
+        room.forward(device, column(16), 1)
+        sizes.append(max(device.sizes))
+    assert sorted(set(sizes)) == [4, 8, 16]
+    assert sizes == sorted(sizes)
+
+
+def test_a_row_that_does_not_fit_alone_is_said() -> None:
+    rows = column(6)
+    rows[3] = -1
+    vectors, fitted = BatchRoom(6).forward(Device(100), rows, 1)
+    assert fitted == [True, True, True, False, True, True]
+    assert vectors[:, 0].tolist() == [0, 2, 4, 0, 8, 10]
+
+
+def test_a_real_encoder_gives_the_same_bits_when_memory_runs_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Out of memory by injection: torch's own error, for more than so many images."""
+    encoder = load_encoder(EncoderSpec(str(TINY)), "cpu")
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 64, 3), dtype=np.uint8)
+    whole, _ = BatchRoom(64).forward(encoder.embed_pixels, pixels, encoder.width)
+    really, refused = encoder._model.encode_image, list[int]()
+
+    def small(images: torch.Tensor) -> torch.Tensor:
+        if len(images) > 20:
+            refused.append(len(images))
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return really(images)
+
+    monkeypatch.setattr(encoder._model, "encode_image", small)
+    halved, fitted = BatchRoom(64).forward(encoder.embed_pixels, pixels, encoder.width)
+    assert refused == [64, 32]
+    assert all(fitted)
+    # What is kept is float16 of unit norm.
+    assert np.array_equal(_kept(halved), _kept(whole))
+
+
+def _kept(vectors: NDArray[np.float32]) -> NDArray[np.float16]:
+    return (vectors / np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)).astype(np.float16)
+
+
+def test_a_processors_own_words_for_no_memory_count_and_other_errors_do_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    encoder = replace(load_encoder(EncoderSpec(str(TINY)), "cpu"))
+    pixels = np.zeros((2, 64, 64, 3), dtype=np.uint8)
+    for words, kind in (
+        ("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory", OutOfDeviceMemory),
+        ("expected scalar type Float", RuntimeError),
+    ):
+
+        def fails(_: torch.Tensor, words: str = words) -> torch.Tensor:
+            raise RuntimeError(words)
+
+        monkeypatch.setattr(encoder._model, "encode_image", fails)
+        with pytest.raises(kind) as raised:
+            encoder.embed_pixels(pixels)
+        assert type(raised.value) is kind
