@@ -72,7 +72,10 @@ def plan(tmp_path: Path) -> Path:
 def precisions(out: Path) -> dict[str, set[str]]:
     """What the records say, by encoder; that of the units that read is `exact`."""
     found: dict[str, set[str]] = {"exact": set(), "short": set(), "half": set()}
-    for path in (*(out / "commits" / "embed").glob("*.json"), *(out / "commits" / "read").glob("pool-*.json")):
+    for path in (
+        *(out / "commits" / "embed").glob("*.json"),
+        *(out / "commits" / "read").glob("pool-*.json"),
+    ):
         record = json.loads(path.read_text())
         name = record["name"].split()[1] if " " in record["name"] else "exact"
         found[name].add(record["facts"]["encoder"]["dtype"])
