@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from indexes.errors import NearfarError
+from pipeline.command_line.export_command import export
 from pipeline.command_line.ingest_command import ingest
 from pipeline.command_line.option_types import (
     AsJson,
@@ -160,26 +161,7 @@ def report(out: Outputs, as_json: AsJson = False) -> None:
     commands.report(out, as_json)
 
 
-@app.command()
-def export(
-    out: Outputs,
-    split: Annotated[str, typer.Argument(help="A split of its plan.", metavar="SPLIT")],
-    samples_per_shard: Annotated[
-        int, typer.Option(min=1, max=1_000_000, help="Samples of a tar; the last may have fewer.")
-    ] = 10_000,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of their order.")] = 0,
-    workers: Workers = None,
-    scheduler: Scheduler = None,
-    as_json: AsJson = False,
-) -> None:
-    """Write a split of a finished run as webdataset tars, for training."""
-    from pipeline import commands
-    from pipeline.webdataset.export_request import ExportRequest
-
-    request = ExportRequest(split, samples_per_shard, seed)
-    commands.export(out, request, commands.options(workers, scheduler, "auto", False), as_json)
-
-
+app.command()(export)
 app.command()(ingest)
 
 

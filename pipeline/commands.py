@@ -27,16 +27,14 @@ from pipeline.estimate import StageEstimate, estimate
 from pipeline.execution.context import RunContext
 from pipeline.execution.progress import Progress
 from pipeline.incoming.lists import if_ingested
-from pipeline.output import finished
-from pipeline.plan import Lock, Plan, load_lock, load_plan
+from pipeline.output import finished, lock_of
+from pipeline.plan import Plan, load_plan
 from pipeline.repair import repair
 from pipeline.report.answers import nearest_similarities
 from pipeline.run import RunOptions, execute
-from pipeline.shipping import export as export_split
 from pipeline.stages import performing_names
 from pipeline.verify import Verification
 from pipeline.verify import verify as verify_run
-from pipeline.webdataset.export_request import ExportRequest
 
 
 def options(workers: int | None, scheduler: str | None, device: str, overwrite: bool) -> RunOptions:
@@ -118,7 +116,7 @@ def _cells(stage: StageEstimate) -> tuple[str, ...]:
 
 def status(out: Path, as_json: bool) -> None:
     """Print how many units of each stage are committed, and which process is at work on them, if one is."""
-    name = _lock_of(out).plan.name
+    name = lock_of(out).plan.name
     counts = {stage: len(records(out, stage)) for stage in performing_names()}
     ended, running = finished(out) is not None, holder(out)
     if as_json:
@@ -132,18 +130,6 @@ def status(out: Path, as_json: bool) -> None:
     print(f"{name}: {said}")
     for stage, count in counts.items():
         print(f"  {stage:<12}{count:>8} units committed")
-
-
-def _lock_of(out: Path) -> Lock:
-    """Read the plan that an output folder was made by.
-
-    Raises:
-        OutputError: If the folder holds no run.
-    """
-    lock = out / layout.LOCK_FILE
-    if not lock.is_file():
-        raise OutputError(f"{out} holds no run (no {layout.LOCK_FILE}); name the `output` folder of a plan")
-    return load_lock(lock)
 
 
 def verify(out: Path, samples: int, seed: int, mend: bool, as_json: bool) -> int:
@@ -222,7 +208,7 @@ def _similarities(run: RunContext, name: str) -> np.ndarray[Any, np.dtype[np.flo
 
 def report(out: Path, as_json: bool) -> None:
     """Write a finished run's report again if it is gone or stale, and say where it is."""
-    lock = _lock_of(out)
+    lock = lock_of(out)
     if finished(out) is None:
         raise OutputError(
             f"{out} holds a run that has not finished; run its plan again, which goes on where it stopped"
@@ -235,15 +221,3 @@ def report(out: Path, as_json: bool) -> None:
         if as_json
         else f"report: {out}/{layout.report('report.html')}"
     )
-
-
-def export(out: Path, request: ExportRequest, chosen: RunOptions, as_json: bool) -> None:
-    """Write a split as tars, and say where they are."""
-    _lock_of(out)
-    with Progress(out, as_json=as_json) as progress:
-        facts = export_split(out, request, chosen, progress)
-    folder = f"{out}/{layout.exported(request.split)}"
-    if as_json:
-        print(json.dumps({"event": "exported", "folder": folder} | facts, sort_keys=True))
-    else:
-        print(f"{facts['samples']:,} samples in {facts['shards']:,} tars: {folder}")

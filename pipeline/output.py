@@ -33,6 +33,18 @@ def _paths(plan: Plan) -> dict[str, str]:
     }
 
 
+def lock_of(out: Path) -> Lock:
+    """Read the plan that an output folder was made by.
+
+    Raises:
+        OutputError: If the folder holds no run.
+    """
+    lock = out / layout.LOCK_FILE
+    if not lock.is_file():
+        raise OutputError(f"{out} holds no run (no {layout.LOCK_FILE}); name the `output` folder of a plan")
+    return load_lock(lock)
+
+
 def _last(out: Path) -> Lock | None:
     """Read what the last run left; None where there was none that this version can read."""
     try:

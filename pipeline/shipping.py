@@ -21,8 +21,7 @@ from pipeline.execution.progress import Progress
 from pipeline.execution.work import Json, Work, content_fingerprint
 from pipeline.files.inputs import Input, content_of, stamp_of
 from pipeline.files.storage import free_bytes
-from pipeline.output import finished
-from pipeline.plan import load_lock
+from pipeline.output import finished, lock_of
 from pipeline.run import RunOptions, do_wave, open_run, waves
 from pipeline.stages.exporting import export as listing
 from pipeline.stages.exporting import gather, locate
@@ -45,11 +44,11 @@ def export(out: Path, request: ExportRequest, options: RunOptions, progress: Pro
         progress: Where to say how it goes.
 
     Returns:
-        What came of it: split, shards, samples.
+        What came of it: split, shards, samples, and members that were left out.
 
     Raises:
         UnknownNameError: If the plan has no such split.
-        OutputError: If the run has not finished, other files are in the way, or there is no room.
+        OutputError: If there is no run, or it has not finished, other files are in the way, or there is no room.
         DataError: If the pool has no tars, or they are not those that were read.
     """
     run = _opened(out, request, options)
@@ -90,7 +89,7 @@ def command_of(out: Path, request: ExportRequest) -> str:
 
 
 def _opened(out: Path, request: ExportRequest, options: RunOptions) -> RunContext:
-    lock = load_lock(out / layout.LOCK_FILE)
+    lock = lock_of(out)
     if request.split not in lock.plan.splits:
         raise UnknownNameError("split", request.split, tuple(lock.plan.splits))
     if finished(out) is None:

@@ -14,13 +14,12 @@ from typing import Any
 import numpy as np
 
 from indexes.errors import NearfarError, OutputError
-from pipeline import layout
 from pipeline.commit import Record, commit_folder, read_record, record_file
 from pipeline.execution.context import RunContext
 from pipeline.execution.work import Work, content_fingerprint
 from pipeline.files.digests import sha256_of
 from pipeline.files.inputs import content_of
-from pipeline.plan import load_lock
+from pipeline.output import lock_of
 from pipeline.recomputing import Recomputed, check_decisions, check_thresholds
 from pipeline.run import RunOptions, open_run, waves
 from pipeline.shipping import command_of, export_waves, exports_of
@@ -69,8 +68,7 @@ def verify(out: Path, samples: int = 256, seed: int = 0) -> Verification:
     Raises:
         OutputError: If the folder holds no finished run.
     """
-    if not (out / layout.LOCK_FILE).is_file():
-        raise OutputError(f"{out} holds no run (no {layout.LOCK_FILE}); name the `output` folder of a plan")
+    lock_of(out)
     result = Verification()
     run = replay(out, result)
     if not result.problems:
@@ -90,7 +88,7 @@ def replay(out: Path, result: Verification) -> RunContext:
     Raises:
         OutputError: If some unit is not done, or its inputs changed.
     """
-    lock = load_lock(out / layout.LOCK_FILE)
+    lock = lock_of(out)
     plan = lock.plan.model_copy(update={"output": str(out)})
     run = open_run(plan, RunOptions(command=lock.fingerprints["command"]))
     try:

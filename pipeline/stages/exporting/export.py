@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 
 from pipeline import layout
@@ -22,6 +23,7 @@ class Identity:
         seed: Of the order.
         sizes: Samples of each tar.
         tars: Their digests, and those of their counts.
+        left_out: How many members of each kind they have not, since a loader would unpickle them.
     """
 
     split: str
@@ -29,6 +31,7 @@ class Identity:
     seed: int
     sizes: tuple[int, ...]
     tars: tuple[str, ...]
+    left_out: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +42,14 @@ class Settings:
 def works(run: RunContext, request: ExportRequest) -> list[Work[Identity, Settings]]:
     """List one unit."""
     records = [record for record in run.records("gather") if record.name.rpartition(" ")[0] == request.split]
+    left = sum((Counter(record.facts["left_out"]) for record in records), Counter[str]())
     identity = Identity(
         request.split,
         request.samples_per_shard,
         request.seed,
         tuple(int(record.facts["samples"]) for record in records),
         tuple(digests(records)),
+        tuple(sorted(left.items())),
     )
     return [Work("export", request.split, identity, Settings(), run.place)]
 
@@ -62,4 +67,5 @@ def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
         "seed": identity.seed,
         "shards": len(sizes),
         "samples": sum(identity.sizes),
+        "left_out": dict(identity.left_out),
     }

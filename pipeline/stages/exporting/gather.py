@@ -31,6 +31,7 @@ from pipeline.webdataset.located_rows import rows_between
 from pipeline.webdataset.sample_order import Slice, slices
 from pipeline.webdataset.source_tars import SourceTars
 from pipeline.webdataset.tar_writing import TarStream
+from pipeline.webdataset.unpickled import PICKLES, is_unpickled
 
 _BUFFER = 1 << 20
 
@@ -45,6 +46,7 @@ class Identity:
         of: What it takes: a `Slice`.
         buckets: Ranges that the order is cut into.
         located: Content of the files that say where members lie, and of the tars that these lie in.
+        left_out: Suffixes of members that do not come along.
     """
 
     split: str
@@ -52,6 +54,7 @@ class Identity:
     of: Json
     buckets: int
     located: tuple[tuple[str, str], ...]
+    left_out: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,7 @@ def works(run: RunContext, request: ExportRequest) -> list[Work[Identity, Settin
         Work(
             "gather",
             f"{request.split} {number:08d}",
-            Identity(request.split, number, asdict(of), len(held), located),
+            Identity(request.split, number, asdict(of), len(held), located, tuple(sorted(PICKLES))),
             settings,
             run.place,
             committed=committed,
@@ -96,19 +99,24 @@ def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
     rows = _rows(work)
     relative = layout.exported(identity.split, tar_name(identity.number))
     jsons: Counter[str] = Counter()
+    left: Counter[str] = Counter()
     path = into.file(relative)
     with output_errors(path), path.open("xb", buffering=_BUFFER) as stream, SourceTars() as tars:
         tar = TarStream(stream)
         for row in rows.to_pylist():
             copy = f"-{row['copy']}" if row["copy"] else ""
-            for kind, content in _members(row, tars, work.settings.pool, jsons):
+            for kind, content in _members(row, tars, work.settings.pool, jsons, left):
                 tar.add(f"{row['uid']}{copy}.{kind}", content)
         tar.close()
     into.add(relative, rows=len(rows))
     relative = layout.exported(identity.split, stats_name(identity.number))
     into.file(relative).write_text(json.dumps({"successes": len(rows)}), encoding="utf-8")
     into.add(relative)
-    return {"samples": len(rows), "jsons": dict(sorted(jsons.items()))}
+    return {
+        "samples": len(rows),
+        "jsons": dict(sorted(jsons.items())),
+        "left_out": dict(sorted(left.items())),
+    }
 
 
 def _rows(work: Work[Identity, Settings]) -> pa.Table:
@@ -121,12 +129,18 @@ def _rows(work: Work[Identity, Settings]) -> pa.Table:
 
 
 def _members(
-    row: dict[str, Any], tars: SourceTars, pool: str, jsons: Counter[str]
+    row: dict[str, Any], tars: SourceTars, pool: str, jsons: Counter[str], left: Counter[str]
 ) -> Iterator[tuple[str, bytes | memoryview]]:
-    """Give a sample's members in the source's order, then those that the source has not."""
+    """Give a sample's members in the source's order, then those that the source has not.
+
+    `left` counts what stays behind, since a loader would unpickle it.
+    """
     spans = list(zip(row["offsets"], row["sizes"], strict=True))
     contents = tars.read(_tar_path(pool, row["tar"]), spans)
     held: dict[str, bytes | memoryview] = dict(zip(row["kinds"], contents, strict=True))
+    for kind in [kind for kind, content in held.items() if is_unpickled(kind, content)]:
+        del held[kind]
+        left[kind] += 1
     own = held.get("json")
     held["json"], how = with_uid(None if own is None else bytes(own), row["uid"])
     jsons[how] += 1

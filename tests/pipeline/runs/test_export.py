@@ -130,18 +130,6 @@ def test_members_say_nothing_of_who_wrote_them_and_when(exported: Path) -> None:
     assert said == {(0, 0, 0, "", "", 0o644, tarfile.REGTYPE)}
 
 
-def test_a_trainers_loader_reads_the_split(exported: Path) -> None:
-    webdataset = pytest.importorskip(
-        "webdataset", reason="webdataset comes with open_clip's training extra only"
-    )
-    folder = exported / "shards" / SPLIT
-    tars = [str(path) for path in sorted(folder.glob("*.tar"))]
-    found = list(
-        webdataset.WebDataset(tars, shardshuffle=False).rename(image="jpg;png;jpeg;webp", text="txt")
-    )
-    assert [(one["__key__"], one["image"]) for one in found] == [(k, m["jpg"]) for _, k, m in grouped(folder)]
-
-
 def test_verify_covers_an_export_and_mends_it(exported: Path, tmp_path: Path, cli: Run) -> None:
     out = tmp_path / "out"
     shutil.copytree(exported, out)

@@ -1,0 +1,135 @@
+"""open_clip's own trainer reads an exported split: exactly its samples, captions equal, as often as they count."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import importlib
+import io
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import whole_runs
+import yaml
+from export_pool import grouped
+from PIL import Image
+
+from pipeline.execution.progress import Progress
+from pipeline.plan import load_plan
+from pipeline.run import RunOptions, execute
+from pipeline.shipping import export
+from pipeline.webdataset.export_request import ExportRequest
+
+pytest.importorskip("webdataset", reason="webdataset comes with the extra `train`")
+SPLIT, KEPT = "some", 30
+TINY = whole_runs.ROOT / "data_manifests/encoders/tiny"
+Seen = Counter[tuple[str, str]]
+
+
+@pytest.fixture(scope="module")
+def exported(small_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output of a plan over the rendered world's pool: 30 samples of it, some of them twice."""
+    folder = tmp_path_factory.mktemp("trained")
+    rules = [
+        {"random": {"keep": KEPT}},
+        {"repeat": {"times": "CASE WHEN length(caption) % 2 = 0 THEN 2 ELSE 1 END"}},
+    ]
+    plan = {
+        "name": "trained",
+        "pool": {"path": str(small_world / "pool"), "format": "img2dataset"},
+        "splits": {SPLIT: rules},
+        "output": str(folder / "out"),
+    }
+    (folder / "plan.yaml").write_text(yaml.safe_dump(plan))
+    with Progress(folder / "out", live=False) as progress:
+        execute(load_plan(folder / "plan.yaml", []), RunOptions(), progress)
+        export(folder / "out", ExportRequest(SPLIT, samples_per_shard=9), RunOptions(), progress)
+    return folder / "out"
+
+
+def pixels(image: Image.Image) -> str:
+    return hashlib.sha256(image.convert("RGB").tobytes()).hexdigest()
+
+
+def shards(out: Path) -> str:
+    """The split's tars, as open_clip is told of them."""
+    count = len(list((out / "shards" / SPLIT).glob("*.tar")))
+    return f"{out}/shards/{SPLIT}/{{{0:08d}..{count - 1:08d}}}.tar"
+
+
+def wanted(out: Path, pool: Path) -> Seen:
+    """What the split is, by its table and the pool's own tars: pixels and caption of each sample, with repeats."""
+    table = pq.read_table(out / "splits" / SPLIT / "part-0000.parquet", columns=["key", "repeat"])
+    times = dict(zip(*table.to_pydict().values(), strict=True))
+    return Counter({
+        (pixels(Image.open(io.BytesIO(of["jpg"]))), of["txt"].decode()): times[key]
+        for _, key, of in grouped(pool) if key in times
+    })  # fmt: skip
+
+
+def loaded(out: Path, train: bool, workers: int) -> Iterator[tuple[str, str]]:
+    """What open_clip's loader gives of it, one sample a batch: pixels and caption."""
+    data = importlib.import_module("open_clip_train.data")
+    own: dict[str, Any] = {"train_data": shards(out), "train_num_samples": None, "seed": 0}
+    more: dict[str, Any] = {"val_data": shards(out), "val_num_samples": None, "world_size": 1}
+    upsampling = {"train_data_upsampling_factors": None, "dataset_resampled": False}
+    arguments = SimpleNamespace(**own, **more, **upsampling, workers=workers, batch_size=1)
+    loader = data.get_wds_dataset(arguments, pixels, is_train=train, tokenizer=lambda text: [text]).dataloader
+    for images, texts in loader:
+        yield from zip(images, texts, strict=True)
+    del loader
+    gc.collect()  # webdataset leaves it to this to close the tars
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # they close no file
+@pytest.mark.parametrize("train", [True, False], ids=["training", "evaluation"])
+def test_its_loader_sees_exactly_the_split(exported: Path, small_world: Path, train: bool) -> None:
+    expected = wanted(exported, small_world / "pool")
+    assert len(expected) == KEPT
+    assert set(expected.values()) == {1, 2}
+    assert Counter(loaded(exported, train, workers=0)) == expected
+
+
+@pytest.mark.slow
+def test_its_trainer_takes_two_steps(exported: Path, small_world: Path, tmp_path: Path) -> None:
+    samples = sum(wanted(exported, small_world / "pool").values())
+    batch = -(-samples // 2)
+    arguments = ["--train-data", shards(exported), "--model", f"local-dir:{TINY}", "--logs", str(tmp_path)]
+    steps = ["--batch-size", str(batch), "--epochs", "1", "--log-every-n-steps", "1", "--warmup", "1"]
+    machine = ["--workers", "1", "--device", "cpu", "--precision", "fp32", "--dataset-type", "webdataset"]
+    done = subprocess.run(
+        [sys.executable, "-m", "open_clip_train.main", *arguments, *steps, *machine],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr
+    said = done.stderr + done.stdout
+    assert f"Train Epoch: 0 [{batch}/{2 * batch} (50%)]" in said
+    assert f"Train Epoch: 0 [{2 * batch}/{2 * batch} (100%)]" in said
+    assert "webdataset error" not in said
+
+
+def test_datacomps_subset_file_names_what_was_exported(exported: Path) -> None:
+    """Each uid of the tars' json is looked up in `uids.npy` as DataComp's resharder does: by two searches."""
+    pairs = np.dtype("u8,u8")
+    subset = np.load(exported / "splits" / SPLIT / "uids.npy", mmap_mode="r")
+    assert subset.dtype == pairs
+    samples = grouped(exported / "shards" / SPLIT)
+    found = Counter(json.loads(of["json"])["uid"] for *_, of in samples)
+    times = {}
+    for uid in found:
+        key = np.array([(int(uid[:16], 16), int(uid[16:32], 16))], pairs)[0]
+        times[uid] = int(np.searchsorted(subset, key, "right") - np.searchsorted(subset, key, "left"))
+    assert times == found
+    assert sum(times.values()) == len(subset) == len(samples)
