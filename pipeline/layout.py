@@ -12,6 +12,7 @@ SHARDS = "shards.json"
 COMMITS = "commits"
 ATTEMPTS = "attempts"
 FOLDERS = (
+    "alike",
     "attempts",
     "commits",
     "embeddings",
@@ -150,6 +151,11 @@ def drawn(encoder: str, number: int) -> str:
 def unrelated(benchmark: str) -> str:
     """Locate how alike a benchmark's queries and the drawn samples are."""
     return f"internal/unrelated/{benchmark}.json"
+
+
+def alike(name: str) -> str:
+    """Locate how near each sample of a benchmark or of the reference comes to those before it."""
+    return f"alike/{name}.parquet"
 
 
 def scattered_rows(key: str, number: int) -> str:

@@ -67,11 +67,19 @@ def _problems(plan: Plan) -> Iterator[tuple[Place, str]]:
     yield from _unknown_plugins(plan)
     yield from _names_that_clash(plan)
     yield from _encoder_problems(plan)
+    yield from _unknown_within(plan)
     for name, split in plan.splits.items():
         yield from _unknown_splits(plan, name, split)
     cycle = _visit(plan.splits, [])
     if cycle:
         yield ("splits", cycle[0]), _cycle_sentence(cycle)
+
+
+def _unknown_within(plan: Plan) -> Iterator[tuple[Place, str]]:
+    known = [*plan.benchmarks, *(["reference"] if plan.reference is not None and plan.benchmarks else [])]
+    for name in plan.audit.within or ():
+        if name not in known:
+            yield ("audit", "within"), _unknown("set to look within", name, known)
 
 
 def _unknown_plugins(plan: Plan) -> Iterator[tuple[Place, str]]:

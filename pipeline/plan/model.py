@@ -93,6 +93,10 @@ class AuditOptions(Strict):
         min_length=1,
         description="Column of the pool, or measure.column, that lists what is seen in an image, for misalignment.",
     )
+    within: list[str] | None = Field(
+        default=None,
+        description="Sets in which near-duplicates are looked for: benchmarks, all by default, and 'reference'.",
+    )
 
     @model_validator(mode="after")
     def _soft_below_hard(self) -> AuditOptions:

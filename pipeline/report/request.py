@@ -193,6 +193,7 @@ class ReportRequest:
         splits: The splits, in plan order.
         measures: The measures other than similarity, in the order in which they were computed.
         sources: Further sets that rules may draw from.
+        alike: Of each set that was looked at within, how near each sample comes to those before it.
         options: Levels and sizes.
         search: How neighbours were found.
         neighbours: How many pool samples the run lists for each query, at most.
@@ -216,6 +217,7 @@ class ReportRequest:
     splits: tuple[SplitFiles, ...]
     measures: tuple[MeasureFiles, ...] = ()
     sources: tuple[SetFiles, ...] = ()
+    alike: Mapping[str, str] = field(default_factory=dict)
     options: ReportOptions = ReportOptions()
     search: Search = Search()
     neighbours: int = 0
@@ -231,6 +233,11 @@ class ReportRequest:
     def path(self, relative: str) -> Path:
         """Locate a committed file."""
         return self.out / relative
+
+    def set_files(self, name: str) -> SetFiles:
+        """Find the files of the pool, of the reference, or of a benchmark."""
+        known = {each.name: each.rows for each in self.benchmarks} | {"pool": self.pool}
+        return self.reference if name == "reference" and self.reference is not None else known[name]
 
     @property
     def has_reference(self) -> bool:

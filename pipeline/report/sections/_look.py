@@ -60,20 +60,21 @@ class Look:
         """Locate tables as a query's parameters."""
         return {name: files(self.request.path(path) for path in paths) for name, paths in tables.items()}
 
-    def pictures(self, uids: Sequence[str], edge: int) -> dict[str, Thumbnail]:
-        """Draw the pictures of some samples of the pool, by uid; one without a picture says why."""
-        wanted = self.samples(uids)
-        images = self.request.fetch_images({"pool": dict(wanted.values())})
-        return {uid: thumbnail(images.get(("pool", key)), edge) for uid, (key, _) in wanted.items()}
+    def pictures(self, uids: Sequence[str], edge: int, name: str = "pool") -> dict[str, Thumbnail]:
+        """Draw the pictures of some samples of a set, by uid; one without a picture says why."""
+        wanted = self.samples(uids, name)
+        images = self.request.fetch_images({name: dict(wanted.values())})
+        return {uid: thumbnail(images.get((name, key)), edge) for uid, (key, _) in wanted.items()}
 
-    def samples(self, uids: Sequence[str]) -> dict[str, tuple[str, WantedPicture]]:
-        """Find the key of some samples of the pool, by uid, and where their pictures may be."""
-        if not uids or not self.request.pool.samples:
+    def samples(self, uids: Sequence[str], name: str = "pool") -> dict[str, tuple[str, WantedPicture]]:
+        """Find the key of some samples of a set, by uid, and where their pictures may be."""
+        files = self.request.set_files(name)
+        if not uids or not files.samples:
             return {}
         sql = (
-            "SELECT uid, key, part, url FROM read_parquet($pool) "
+            "SELECT uid, key, part, url FROM read_parquet($samples) "
             "WHERE list_contains($uids, uid) ORDER BY part, row DESC"
         )
-        arguments: dict[str, Any] = self.located(pool=self.request.pool.samples)
+        arguments: dict[str, Any] = self.located(samples=files.samples)
         found = self.db.execute(sql, arguments | {"uids": list(uids)}).fetchall()
         return {uid: (key or "", WantedPicture(part, uid, url or "")) for uid, key, part, url in found}

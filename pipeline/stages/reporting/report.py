@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline import layout
 from pipeline.commit import Attempt, fingerprint
 from pipeline.execution.context import RunContext, digests
 from pipeline.execution.costs import Cost, Rates
@@ -28,7 +29,7 @@ from pipeline.report.request import (
 )
 from pipeline.stages.reporting import _roles
 
-AFTER = ("gap", "unrelated")
+AFTER = ("gap", "unrelated", "alike")
 TABLES = {"accuracies", "results"}
 """Keys of `audit` that name tables of the user's."""
 
@@ -72,6 +73,7 @@ class Settings:
     splits: tuple[SplitFiles, ...]
     measures: tuple[MeasureFiles, ...]
     sources: tuple[SetFiles, ...]
+    alike: dict[str, str]
     pictured: dict[str, Pictured]
     tables: dict[str, str | None]
 
@@ -99,6 +101,7 @@ def plan(run: RunContext) -> Iterator[list[Work[Identity, Settings]]]:
         tuple(_roles.split(run, name) for name in run.plan.splits),
         measured,
         tuple(_roles.of_set(run, name) for name in run.plan.sources),
+        {name: layout.alike(name) for name in run.done.get("alike", {})},
         _pictured(run),
         run.plan.audit.model_dump(include=TABLES),
     )
@@ -116,6 +119,7 @@ def _opened(settings: Settings) -> Iterator[str]:
     yield from (path for one in settings.benchmarks for path in one.opened())
     yield from (path for one in settings.splits for path in one.opened())
     yield from (path for one in settings.measures for path in one.parts)
+    yield from settings.alike.values()
 
 
 def expect(run: RunContext, rates: Rates) -> Cost:
@@ -158,6 +162,7 @@ def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
         splits=settings.splits,
         measures=settings.measures,
         sources=settings.sources,
+        alike=settings.alike,
         options=ReportOptions(audit["hard"], audit["soft"], audit["pairs"]),
         search=Search(**identity.search),
         neighbours=identity.neighbours,

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from section_files import Sections, uid
 
-from pipeline.report.sections.of_vectors import duplicate_groups
+from pipeline.report.sections import _chains
 
 
 def duplicates(run: Sections, links: dict[int, tuple[int, float]]) -> None:
@@ -104,7 +104,7 @@ def test_groups_are_those_of_union_find(
 def test_very_many_links_are_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = Sections(tmp_path, 4)
     duplicates(run, {1: (0, 0.97), 2: (1, 0.97), 3: (1, 0.97)})
-    monkeypatch.setattr(duplicate_groups, "MOST_LINKS", 2)
+    monkeypatch.setattr(_chains, "MOST_LINKS", 2)
     found = run.numbers("duplicate_groups")["duplicates"]["groups"]
     assert (found["chains_followed"], found["by_size"]) == (False, [[2, 1], [3, 1]])
 
