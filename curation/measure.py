@@ -96,6 +96,8 @@ class Measure(ABC):
     """What it looks at: `image` or `text` embeddings or a named array, `caption` or another column of the pool,
     `queries`, the name of another measure for its columns, `measure:table` for a table that it left, whole, or
     `queries:<benchmark>` for a benchmark's queries, whole: a table of one column, `vector`, float16 of unit norm."""
+    taught: ClassVar[bool] = False
+    """Whether it says itself which samples it learns from (`taught_by`)."""
     version: ClassVar[int] = 1
     """Raised when a change of the code changes what the same inputs give."""
 
@@ -151,6 +153,19 @@ class Measure(ABC):
     def sample_rows(self) -> int:
         """How many rows of the pool it is trained on, drawn by hash of the uid; 0 if it learns nothing."""
         return 0
+
+    def taught_by(self, uids: NDArray[np.uint64], keys: Any) -> NDArray[np.bool_]:
+        """Say `(n,)` which of some rows of the pool it is trained on; asked of a measure that is `taught`.
+
+        Args:
+            uids: `(n, 2)`, the high half first.
+            keys: Their keys, as an Arrow array. The sample that it is trained on has them as the column `key`.
+        """
+        raise TypeError(f"{type(self).__name__} is trained on rows that are drawn")
+
+    def judges(self) -> tuple[str, ...]:
+        """Name benchmarks whose queries it measures too, when it has learned: their columns go to `queries/`."""
+        return ()
 
     def train(self, sample: Block, options: ScanOptions = DEFAULTS) -> Model:
         """Learn from a sample of the pool, ordered by uid; called once for the whole pool.

@@ -22,6 +22,7 @@ FOLDERS = (
     "lost",
     "measures",
     "neighbours",
+    "queries",
     "report",
     "samples",
     "shards",
@@ -121,6 +122,11 @@ def measure_table(kind: str, name: str, table: str, number: int) -> str:
 def measure_tables(kind: str, name: str, table: str) -> str:
     """Locate such tables of all parts: what their paths begin with."""
     return f"internal/tables/{kind}/{name}/{table}/"
+
+
+def judged(name: str, benchmark: str) -> str:
+    """Locate what a measure says of a benchmark's queries."""
+    return f"queries/{name}/{benchmark}/{part_file(0)}"
 
 
 def nearest(benchmark: str, number: int) -> str:

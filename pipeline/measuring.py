@@ -137,13 +137,26 @@ def _instance(plan: Plan, name: str, place: str) -> Instance:
 
 
 def _encoder_of(plan: Plan, measure: Measure, place: str) -> str:
-    """Name the encoder whose embeddings a measure looks at: that of its target, where it has one."""
+    """Name the encoder whose embeddings a measure looks at: that of its target, where it has one.
+
+    Raises:
+        PlanError: If a benchmark that it looks at is not there, or they are of several encoders.
+    """
     target = target_of(measure)
-    if target is None:
-        return default_encoder(plan)
-    if target not in plan.benchmarks:
+    looked_at = dict.fromkeys(measure.judges(), f"{place}.benchmarks")
+    looked_at |= {} if target is None else {target: f"{place}.to"}
+    found: dict[str, str] = {}
+    for name, where in looked_at.items():
+        if name not in plan.benchmarks:
+            raise PlanError(
+                f"{where}: benchmark '{name}' is not in this plan; it has: {', '.join(plan.benchmarks) or 'none'}. "
+                "Name one of these, or add it under benchmarks"
+            )
+        found.setdefault(encoder_name(plan, name), name)
+    if len(found) > 1:
+        of = ", ".join(f"'{name}' by {encoder}" for encoder, name in found.items())
         raise PlanError(
-            f"{place}.to: benchmark '{target}' is not in this plan; it has: {', '.join(plan.benchmarks) or 'none'}. "
-            "Name one of these, or add it under benchmarks"
+            f"{place} looks at vectors of several encoders ({of}), and what is learned of one says nothing of another. "
+            "Name benchmarks of one encoder there, and give the others a measure of their own"
         )
-    return encoder_name(plan, target)
+    return next(iter(found), default_encoder(plan))

@@ -85,6 +85,7 @@ PAIRS = {
     "norm_sim": "a measure and the rule that reads it",
     "neg_clip_loss": "a measure and the rule that reads it",
     "leaky_splits": "a measure and the rule that reads it",
+    "domain": "a measure and the rule that reads it",
     "cap": "a selection and the rule that gives it",
     "repeat": "a selection and the rule that gives it",
     "text_based": "a matcher and the rule that reads what it finds",

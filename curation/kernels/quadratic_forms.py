@@ -46,13 +46,16 @@ def quadratic_form(rows: NDArray[np.float16], matrix: NDArray[np.float64]) -> ND
     """
     wide = rows.astype(np.float64)
     products = np.zeros_like(wide)
-    for part in _slices(matrix):
+    for part in slices(matrix):
         products += wide @ part
     return np.asarray(np.add.reduce(np.ascontiguousarray(products * wide), axis=1))
 
 
-def _slices(matrix: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-    """Cut `(d, d)` numbers into parts of 22 bits, highest first; what is below 2^-66 of the largest goes."""
+def slices(matrix: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """Cut numbers into parts of 22 bits, highest first; what is below 2^-66 of the largest goes.
+
+    Each part times a unit row of float16 is a sum that float64 holds without rounding.
+    """
     largest = float(np.abs(matrix).max(initial=0.0))
     if largest == 0:
         return []

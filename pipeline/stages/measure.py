@@ -42,7 +42,7 @@ from pipeline.passes.part_pass import lane
 from pipeline.readers import Shard
 from pipeline.sets.parts import Part
 from pipeline.stages.groups import _waves
-from pipeline.stages.learning import target, train
+from pipeline.stages.learning import judge, target, train
 from pipeline.stages.texts import phrase
 
 AFTER = ("thresholds",)
@@ -56,6 +56,7 @@ def plan(run: RunContext) -> Iterator[list[Work[Any, Any]]]:
     first = [_set_aside(run, part, found, encoder) for encoder in looked_at for part, found in pool]
     for level in run.levels():
         yield from train.waves(run, [one for one in level if one.measure.sample_rows()], pool)
+        yield from judge.wave(run, [one for one in level if one.measure.judges()])
         yield from target.waves(run, [one for one in level if one.measure.summarises()])
         yield from phrase.wave(run, [one for one in level if one.measure.phrases()])
         yield from _waves.before(run, [one for one in level if isinstance(one.measure, Grouped)], pool)
@@ -159,7 +160,10 @@ def expect(run: RunContext, rates: Rates) -> Cost:
     learning = sum(bool(one.measure.sample_rows()) for one in run.instances().values())
     summing = sum(one.measure.summarises() for one in run.instances().values())
     comparing = sum(bool(one.measure.phrases()) for one in run.instances().values())
-    units = parts * (len(run.instances()) + len(looked_at) + learning) + learning + comparing + summing
+    judging = sum(len(one.measure.judges()) for one in run.instances().values())
+    units = (
+        parts * (len(run.instances()) + len(looked_at) + learning) + learning + comparing + summing + judging
+    )
     reads = rows * width * 2 * sum(len(kinds) for kinds in looked_at.values())
     writes = rows * (TEXT_BYTES // 4 + SCORE_BYTES) * len(run.instances())
     seconds = rows * queries_of(run) * width / rates.products + reads / rates.read_bytes

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.sets.uid_hash import hashes
+from curation.kernels.uid_hash import hashes
 
 _HALF = np.uint64(32)
 

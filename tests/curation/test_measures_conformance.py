@@ -28,14 +28,20 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "copies": {"by": "caption"},
     "leaky-splits": {"split": "caption"},
     "listed": {"uid": str(FILES / "uids.txt")},
+    "domain": {"labels": str(FILES / "domains.csv"), "precision": 0.05},
 }
 """For measures that have no defaults; one that is not named here is tried as it comes."""
+ROWS, WIDTH = 40, 6
+UIDS = np.random.default_rng(0).integers(0, 2**63, (ROWS, 2)).astype(np.uint64)
+DOMAINS = [
+    f"{high:016x}{low:016x},{'photo' if n % 2 else 'sketch'}\n" for n, (high, low) in enumerate(UIDS.tolist())
+]
+(FILES / "domains.csv").write_text("uid,domain\n" + "".join(DOMAINS))
 EVERY_MEASURE = pytest.mark.parametrize("name", measures.names())
 GROUPED = [
     name for name in measures.names() if isinstance(measures.parse(name, OPTIONS.get(name, {})), Grouped)
 ]
 BLOCK_BY_BLOCK = pytest.mark.parametrize("name", [name for name in measures.names() if name not in GROUPED])
-ROWS, WIDTH = 40, 6
 
 
 def made(name: str) -> Measure:
@@ -48,13 +54,12 @@ def block(rows: np.ndarray[Any, Any]) -> Block:
     vectors = {
         kind: canonical(rng.standard_normal((ROWS, WIDTH)).astype(np.float32)).vectors for kind in VECTORS
     }
-    uids = rng.integers(0, 2**63, (ROWS, 2)).astype(np.uint64)
     caption = [None if i % 7 == 3 else "a  dog\u00a0on grass " * (i % 5) for i in range(ROWS)]
     similarity = rng.standard_normal((ROWS, 1))
     nearest = rng.integers(0, 9, (ROWS, 1)).astype(np.int32)
     scores = Scores(similarity, nearest, similarity - 0.5, nearest)
     return Block(
-        uids[rows],
+        UIDS[rows],
         {kind: values[rows] for kind, values in vectors.items()},
         {
             "caption": pa.array(caption, pa.string()).take(pa.array(rows)),

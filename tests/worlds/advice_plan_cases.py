@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -104,6 +105,127 @@ def clusters_without_a_target(w: World) -> Iterator[str]:
     w.rule({"image-based": {}})
     yield "Name a benchmark under measures.{}.target"
     w.plan["measures"] = {"clusters": {"k": 2, "target": "one"}}
+
+
+EVEN_AND_ODD = [f"p{n:06d},{'odd' if n % 2 else 'even'}" for n in range(12)]
+
+
+def _labelled(w: World, lines: list[str], header: str = "key,domain", **options: Any) -> Path:
+    """Give the plan a measure of domains, by labels."""
+    path = w.folder / "labels.csv"
+    path.write_text("\n".join([header, *lines]) + "\n")
+    w.plan["measures"] = {"domain": {"labels": str(path), "precision": 0.05, **options}}
+    return path
+
+
+@case
+def labels_that_are_not_there(w: World) -> Iterator[str]:
+    _labelled(w, EVEN_AND_ODD).rename(w.folder / "elsewhere.csv")
+    yield "give a table with the columns uid or key, and domain, as Parquet or CSV"
+    w.plan["measures"]["domain"]["labels"] = str(w.folder / "elsewhere.csv")
+
+
+@case
+def labels_that_are_no_table(w: World) -> Iterator[str]:
+    path = _labelled(w, EVEN_AND_ODD)
+    path.write_bytes(b"")
+    yield "give Parquet, or CSV with a header"
+    _labelled(w, EVEN_AND_ODD)
+
+
+@case
+def labels_with_other_columns(w: World) -> Iterator[str]:
+    _labelled(w, EVEN_AND_ODD, header="image,style")
+    yield "it needs the columns uid or key, and domain. Rename its columns"
+    _labelled(w, EVEN_AND_ODD)
+
+
+@case
+def a_label_without_a_domain(w: World) -> Iterator[str]:
+    _labelled(w, [*EVEN_AND_ODD[1:], "p000000,"])
+    yield "complete the row, or leave it out"
+    _labelled(w, EVEN_AND_ODD[1:])
+
+
+@case
+def a_sample_of_two_domains(w: World) -> Iterator[str]:
+    _labelled(w, [*EVEN_AND_ODD, "p000000,odd"])
+    yield "leave one of both out"
+    _labelled(w, EVEN_AND_ODD)
+
+
+@case
+def labels_of_one_domain(w: World) -> Iterator[str]:
+    _labelled(w, EVEN_AND_ODD[::2])
+    yield "which tells nothing apart; add labels of another"
+    _labelled(w, EVEN_AND_ODD)
+
+
+@case
+def labels_that_changed(w: World) -> Iterator[str]:
+    _labelled(w, EVEN_AND_ODD, digest="0" * 64)
+    yield "Bring the former file back, or leave {}.digest out"
+    del w.plan["measures"]["domain"]["digest"]
+
+
+@case
+def a_group_of_a_domain_that_no_label_says(w: World) -> Iterator[str]:
+    _labelled(w, EVEN_AND_ODD, groups={"whole": ["evn"]})
+    yield "which no label says; there are: {}. Name one of these"
+    _labelled(w, EVEN_AND_ODD, groups={"whole": [w.said.split("there are: ")[1].split(",")[0]]})
+
+
+@case
+def a_domain_in_two_groups(w: World) -> Iterator[str]:
+    _labelled(w, EVEN_AND_ODD, groups={"whole": ["even"], "half": ["even"]})
+    yield "leave it in one"
+    _labelled(w, EVEN_AND_ODD, groups={"whole": ["even"]})
+
+
+@case
+def labels_of_what_is_not_in_the_pool(w: World) -> Iterator[str]:
+    _labelled(w, [*EVEN_AND_ODD, "p000099,odd"])
+    yield "Correct the labels, or say partial: true to pass over such"
+    w.plan["measures"]["domain"]["partial"] = True
+
+
+@case
+def labels_that_are_too_few(w: World) -> Iterator[str]:
+    _labelled(w, EVEN_AND_ODD, precision=0.9)
+    yield "Add about {} labels of it, or lower precision"
+    _labelled(w, EVEN_AND_ODD)
+
+
+@case
+def domains_of_two_encoders(w: World) -> Iterator[str]:
+    write_part(w.folder / "two", 0, unit(31, 3), rows_of("q", 0, 3))
+    w.plan["benchmarks"]["two"] = {"path": str(w.folder / "two"), "encoder": "other"}
+    tiny = {"model": str(TINY), "pretrained": str(WEIGHTS)}
+    w.plan["encoders"] = {"first": tiny, "other": dict(tiny)}
+    w.plan["benchmarks"]["one"]["encoder"] = "first"
+    w.plan["splits"] = {"whole": []}
+    _labelled(w, EVEN_AND_ODD, benchmarks=["one", "two"])
+    yield "Name benchmarks of one encoder there, and give the others a measure of their own"
+    w.plan["measures"]["domain"]["benchmarks"] = ["one"]
+    del w.plan["benchmarks"]["two"]
+
+
+@case
+def a_rule_of_a_domain_that_no_label_says(w: World) -> Iterator[str]:
+    _labelled(w, EVEN_AND_ODD)
+    w.rule({"domain": {"take": ["photo"]}})
+    yield "which no label of the measure {} says; there are: {}. Name one of these"
+    w.rule({"domain": {"take": [w.said.split("there are: ")[1].split(",")[0]]}})
+
+
+@case
+def classes_of_a_held_out_domain_as_lists(w: World) -> Iterator[str]:
+    _labelled(w, EVEN_AND_ODD)
+    w.plan["measures"]["classes"] = {"matcher": "laionet"}
+    held = {"setup": "high-diversity", "out": "odd", "fraction": 0.5, "by": "classes.found"}
+    w.rule({"domain-holdout": held})
+    yield "name a column of one class a sample"
+    w.rule({"domain-holdout": held | {"by": "classes.single"}})
 
 
 @case

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import yaml
 from whole_runs import ROOT
 
@@ -24,6 +25,7 @@ MEASURES: dict[str, Any] = {
     "duplicates": None,
     "hard": {"measure": "duplicates", "rule": "semdedup", "keep": "hard"},
     "thinning": None,
+    "domain": {"precision": 0.05, "benchmarks": ["photo", "sketch"]},
 }
 SPLITS: dict[str, Any] = {
     "whole": [{"where": "true"}],
@@ -34,14 +36,28 @@ SPLITS: dict[str, Any] = {
         "from": {"union": ["core", "control"]},
         "rules": [{"cap": {"by": "clusters.cluster", "most": 9}}],
     },
+    "tall": [{"domain": {"take": ["tall", "ambiguous"]}}],
     "unique": [{"dedup": {"epsilon": 0.124}}, {"repeat": {"times": "1 + length(caption) % 2"}}],
 }
+
+
+def domains_of(world: Path) -> list[tuple[str, str]]:
+    """Two domains for the pool's samples: any will do."""
+    keys = [key for path in sorted((world / "pool").glob("*.parquet")) for key in _keys(path)]
+    return [(key, "tall" if place % 3 else "wide") for place, key in enumerate(keys)]
+
+
+def _keys(path: Path) -> list[str]:
+    table = pq.read_table(path, columns=["key", "status"]).to_pylist()
+    return [row["key"] for row in table if row["status"] == "success"]
 
 
 def write_measured_plan(folder: Path, world: Path, **changes: Any) -> Path:
     """Write the plan; one neighbour of each query is listed, so that splits lose whole lists."""
     names = folder / "classes.json"
     names.write_text(json.dumps([["cat"], ["dog"], ["car", "bus"], ["fish"], ["tree"], ["house"]]))
+    labels = folder / "labels.csv"
+    labels.write_text("key,domain\n" + "".join(f"{key},{domain}\n" for key, domain in domains_of(world)))
     plan: dict[str, Any] = {
         "name": "measured",
         "pool": {"path": str(world / "pool"), "format": "img2dataset"},
@@ -52,7 +68,8 @@ def write_measured_plan(folder: Path, world: Path, **changes: Any) -> Path:
             for name in ("photo", "sketch")
         },
         "measures": MEASURES
-        | {name: MEASURES[name] | {"names": str(names)} for name in ("classes", "class_similarity")},
+        | {name: MEASURES[name] | {"names": str(names)} for name in ("classes", "class_similarity")}
+        | {"domain": MEASURES["domain"] | {"labels": str(labels)}},
         "splits": SPLITS,
         "neighbours": 1,
         "engine": {"unit_rows": 60},

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from curation import measures
+from curation.kernels.uid_hash import hashes
 from curation.measure import QUERIES, Block
 from indexes.errors import DataError, PlanError
 from pipeline import layout
@@ -23,7 +25,6 @@ from pipeline.passes.packed_queries import scan_options
 from pipeline.passes.part_pass import lane
 from pipeline.readers import Shard
 from pipeline.sets.parts import Part
-from pipeline.sets.uid_hash import hashes
 from pipeline.stages.learning import sample
 
 SEED = 0
@@ -79,7 +80,10 @@ def _share(
     }
     vectors = {key: stored_identity(run, found) for key, found in lanes.items()}
     wanted = one.measure.sample_rows()
-    identity = sample.Identity(one.name, wanted, rows, SEED, part.number, part.digest, part.skip, vectors)
+    taught = (one.kind, measures.dump(one.measure.learns())) if one.measure.taught else None
+    # What is taught does not depend on how large the pool is.
+    of = (0, 0) if taught is not None else (wanted, rows)
+    identity = sample.Identity(one.name, *of, SEED, part.number, part.digest, part.skip, vectors, taught)
     settings = sample.Settings(part, lanes)
     return Work(
         "sample",
@@ -107,7 +111,7 @@ def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
     """Put the shares together, in the order of the uids, and let the measure learn."""
     identity = work.identity
     measure = measures.parse(identity.kind, identity.options, f"measures.{identity.name}")
-    block = _sample(work, measure.sample_rows())
+    block = _sample(work, None if measure.taught else measure.sample_rows())
     if not len(block):
         raise DataError(
             f"{identity.name} has nothing to learn from: no sample of the pool has a comparable vector"
@@ -121,7 +125,8 @@ def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
     return {"rows": len(block)}
 
 
-def _sample(work: Work[Identity, Settings], wanted: int) -> Block:
+def _sample(work: Work[Identity, Settings], wanted: int | None) -> Block:
+    """Take the rows with the lowest hashes; all of them where none are wanted."""
     shares = []
     for path in work.settings.samples:
         with np.load(Path(path), allow_pickle=False) as arrays:
@@ -130,6 +135,9 @@ def _sample(work: Work[Identity, Settings], wanted: int) -> Block:
     lowest = np.argsort(hashes(uids, SEED), kind="stable")[:wanted]
     order = lowest[np.lexsort((uids[lowest, 1], uids[lowest, 0]))]
     prefix = len(f"{work.settings.encoder} ")
-    lanes = [name for name in shares[0] if name != "uids"]
+    lanes = [name for name in shares[0] if name not in ("uids", "keys")]
     vectors = {key[prefix:]: np.concatenate([share[key] for share in shares])[order] for key in lanes}
-    return Block(uids[order], vectors)
+    if wanted is not None:
+        return Block(uids[order], vectors)
+    keys = np.concatenate([share["keys"] for share in shares])[order]
+    return Block(uids[order], vectors, {"key": pa.array(keys.tolist(), pa.string())})

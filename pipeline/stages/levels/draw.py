@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from curation.kernels.uid_hash import hashes
 from indexes.canonical import canonical
 from pipeline import layout
 from pipeline.commit import Attempt
@@ -24,7 +25,6 @@ from pipeline.files.parquet import read_batches
 from pipeline.files.storage import output_errors
 from pipeline.passes.part_pass import pairs
 from pipeline.sets.parts import Part, Stored
-from pipeline.sets.uid_hash import hashes
 
 COLUMNS = ["uid", "row", "image_sha256"]
 

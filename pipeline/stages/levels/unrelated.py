@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curation.chance_pairs import chance_pairs
+from curation.kernels.uid_hash import hashes
 from pipeline import layout
 from pipeline.commit import Attempt
 from pipeline.execution.context import RunContext, digests, paths
@@ -26,7 +27,6 @@ from pipeline.measuring import encoder_name
 from pipeline.passes.located import committed_of, groups_of, inputs_of, parts_of, stored, stored_identity
 from pipeline.passes.packed_queries import QueryFiles, packed, query_files, query_identity, query_paths
 from pipeline.passes.part_pass import pairs
-from pipeline.sets.uid_hash import hashes
 from pipeline.stages.learning.sample import bound
 from pipeline.stages.levels import draw
 

@@ -14,7 +14,7 @@ from small_sets import rows_of, unit, write_part, write_plan
 from whole_runs import Run
 
 from curation.chance_pairs import level_at
-from pipeline.sets.uid_hash import hashes
+from curation.kernels.uid_hash import hashes
 from pipeline.stages.levels import unrelated
 
 

@@ -1,0 +1,1 @@
+"""Measures of the domain that a sample is of: photograph, drawing, sketch."""

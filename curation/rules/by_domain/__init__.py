@@ -1,0 +1,1 @@
+"""Rules that read which domain a sample is taken as."""
