@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from curation.kernels import cholesky
 from curation.kernels.quadratic_forms import second_moment, slices
+
+Rows: TypeAlias = NDArray[np.float16] | NDArray[np.float64]
+"""`(n, d)` unit vectors of float16, widened or not."""
 
 PENALTY = 1e-3
 MEMORY = 10
@@ -106,7 +110,7 @@ class _Problem:
     ) -> None:
         count, width = vectors.shape
         self._owner, self._penalty = owner, penalty
-        self._vectors = vectors.astype(np.float64) if vectors.size <= _HELD else vectors
+        self._vectors: Rows = vectors.astype(np.float64) if vectors.size <= _HELD else vectors
         self._mean = _sums(self._vectors, np.ones((count, 1)))[:, 0] / count
         self._scale = float(np.sqrt(max(1 - _dot(self._mean, self._mean), 1e-12)))
         some = vectors[:: -(-count // _BOUNDING)]
@@ -164,7 +168,7 @@ def _dot(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
     return float(np.add.reduce((one * other).ravel()))
 
 
-def _products(vectors: NDArray[np.float16], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+def _products(vectors: Rows, weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return `(n, K)` W x, each from exact products with parts of W."""
     parts = slices(np.ascontiguousarray(weights.T))
     found = np.zeros((len(vectors), len(weights)))
@@ -175,7 +179,7 @@ def _products(vectors: NDArray[np.float16], weights: NDArray[np.float64]) -> NDA
     return found
 
 
-def _sums(vectors: NDArray[np.float16], factors: NDArray[np.float64]) -> NDArray[np.float64]:
+def _sums(vectors: Rows, factors: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return `(d, m)` Σ x fᵀ over the rows, for factors from -1 to 1; what is below 2^-40 of a factor goes."""
     parts, left = [], factors
     for unit in _PIECES:
@@ -188,7 +192,7 @@ def _sums(vectors: NDArray[np.float16], factors: NDArray[np.float64]) -> NDArray
     return np.asarray(sum(found[:, number * width : (number + 1) * width] for number in range(len(parts))))
 
 
-def _blocks(vectors: NDArray[np.float16]) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+def _blocks(vectors: Rows) -> Iterator[tuple[slice, NDArray[np.float64]]]:
     for start in range(0, len(vectors), _ROWS):
         place = slice(start, start + _ROWS)
         yield place, vectors[place].astype(np.float64)
