@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
@@ -45,6 +45,7 @@ class Scope:
         parse: DuckDB's parser, given by the pipeline; None leaves predicates unread.
         columns: Arrow type of each column that a rule may name: the pool's own, a measure of one column named like
             itself, and a struct for a measure of several; None where the pool has not been looked at yet.
+        sets: The further sets that a rule may bring in, each with the Arrow types of its own columns; None as above.
     """
 
     benchmarks: tuple[str, ...] = ()
@@ -52,6 +53,7 @@ class Scope:
     where: str = "the rule"
     parse: Callable[[str], Parsed] | None = None
     columns: Mapping[str, Any] | None = None
+    sets: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,14 @@ class Rule(ABC):
 
     def follows(self) -> tuple[str, ...]:
         """Name the splits that must be cut before this rule can be carried out."""
+        return ()
+
+    def adds(self) -> tuple[str, ...]:
+        """Name the further sets whose samples this rule brings in."""
+        return ()
+
+    def inside(self, scope: Scope) -> tuple[tuple[Rule, Scope], ...]:
+        """List the rules that this one holds, resolved, each with what it can see."""
         return ()
 
     def texts(self) -> tuple[str, ...]:

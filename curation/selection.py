@@ -19,6 +19,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 Times: TypeAlias = NDArray[np.int64]
+SOURCE = '"(source)"'
+"""SQL of the set that a sample comes from, `pool` or the name of a further set, once a selection has brought one in."""
 
 
 class Listing(NamedTuple):
@@ -61,6 +63,9 @@ class ReachingRows(Protocol):
     def listed(self, paths: Sequence[str], by: str) -> Listing:
         """Read tables of uids or keys; `by` is `uid` or `key`."""
 
+    def offered(self, name: str) -> Self:
+        """Return all samples of a further set, with its own columns."""
+
 
 class InMemory(Protocol):
     """The samples that reach a rule, in memory."""
@@ -78,6 +83,25 @@ class InMemory(Protocol):
 
     def listed(self, paths: Sequence[str], by: str) -> Any:
         """Return the names in tables of uids (32 hex digits) or keys, as an Arrow array."""
+
+    def offered(self, name: str) -> Self:
+        """Return all samples of a further set, in memory."""
+
+    def where(self, stays: NDArray[np.bool_]) -> Self:
+        """Return some of the samples; `stays` is `(n,)`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bringing:
+    """Samples that join those which reach a selection, before it decides.
+
+    Attributes:
+        name: The further set: all of its samples come.
+        caption: SQL of their captions, over the set's own columns; empty for those that they have.
+    """
+
+    name: str
+    caption: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +140,10 @@ class Selection(ABC):
     @abstractmethod
     def times(self, columns: InMemory) -> Times:
         """Return `(n,)`: how often each sample stays, 0 if it is dropped. Plain, and slow where that is plainer."""
+
+    def brings(self) -> Bringing | None:
+        """Say which samples join before it decides, so that it decides on both."""
+        return None
 
     @abstractmethod
     def words(self) -> str:

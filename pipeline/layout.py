@@ -129,6 +129,16 @@ def judged(name: str, benchmark: str) -> str:
     return f"queries/{name}/{benchmark}/{part_file(0)}"
 
 
+def offered(name: str, benchmark: str, number: int) -> str:
+    """Locate, for each query, the nearest samples of a part of a set that splits add."""
+    return f"{offered_lists(name)}{benchmark}/{part_file(number)}"
+
+
+def offered_lists(name: str) -> str:
+    """Locate those of all benchmarks: what their paths begin with."""
+    return f"internal/offered/{name}/"
+
+
 def nearest(benchmark: str, number: int) -> str:
     """Locate, for each query, the nearest samples of a part of the pool."""
     return f"internal/nearest/{benchmark}/{part_file(number)}"
@@ -189,9 +199,14 @@ def surviving(split: str) -> str:
     return f"internal/surviving/{split}/{part_file(0)}"
 
 
-def rescanned(split: str, number: int) -> str:
-    """Locate the nearest kept samples that a part of the pool has for queries that lost their whole list."""
-    return f"internal/rescan/{split}/{part_file(number)}"
+def rescanned(split: str, number: int, name: str = "pool") -> str:
+    """Locate the nearest kept samples that a part of a set has for queries that lost their whole list."""
+    return f"{rescans(split)}{name}/{part_file(number)}"
+
+
+def rescans(split: str) -> str:
+    """Locate those of all sets: what their paths begin with."""
+    return f"internal/rescan/{split}/"
 
 
 def gap(split: str) -> str:

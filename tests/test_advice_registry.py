@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import advice_plan_cases
+import advice_set_cases
 import pytest
 from advice_cases import CASES
 from advice_messages import advice, messages
@@ -156,7 +157,7 @@ MOST_NOT_YET = 30
 
 def followed() -> set[str]:
     """What the cases of `tests/worlds/advice_*cases.py` expect a message to say."""
-    trees = [ast.parse((WORLDS / name).read_text()) for name in ("advice_cases.py", "advice_plan_cases.py")]
+    trees = [ast.parse(path.read_text()) for path in sorted(WORLDS.glob("advice*_cases.py"))]
     yields = [node.value for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Yield)]
     return {str(value.value) for value in yields if isinstance(value, ast.Constant)}
 
@@ -168,6 +169,7 @@ def test_there_are_messages_and_cases() -> None:
     assert len(MESSAGES) > 150
     assert len(followed()) > 60
     assert len(CASES) > 70
+    assert all(case in CASES for case in vars(advice_set_cases) if case.startswith("a_"))
 
 
 @pytest.mark.parametrize("template", sorted({template for _, template in MESSAGES}))

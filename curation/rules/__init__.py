@@ -11,7 +11,7 @@ from typing import Any, cast
 from pydantic import TypeAdapter
 
 from curation.plugin_options import parse_options, plugin_class
-from curation.rule import Rule
+from curation.rule import Rule, Scope
 from indexes import registry
 from indexes.errors import UnknownNameError
 
@@ -38,7 +38,9 @@ def parse(name: str, options: object, where: str = "the rule") -> Rule:
     adapter, kind = _adapter(_known(name, where))
     if kind.shorthand is not None and not isinstance(options, Mapping):
         options = {kind.shorthand: options}
-    return parse_options(adapter, kind, "rule", options, f"{where}.{name}")
+    rule = parse_options(adapter, kind, "rule", options, f"{where}.{name}")
+    rule.inside(Scope(where=f"{where}.{name}"))  # so that what is wrong inside is said with its place
+    return rule
 
 
 def dump(rule: Rule) -> tuple[str, dict[str, Any]]:

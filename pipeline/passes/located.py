@@ -40,10 +40,16 @@ def _wanted_vectors(run: RunContext) -> dict[str, dict[str, set[str]]]:
         if kinds:
             found["pool"].setdefault(one.encoder, set()).update(kinds)
         if one.searches:
-            for name in ("reference", one.name):
+            for name in ("reference", one.name, *offered_sets(run)):
                 if name in found:
                     found[name].setdefault(one.encoder, set()).add("image")
     return found
+
+
+def offered_sets(run: RunContext) -> tuple[str, ...]:
+    """Name the further sets that some split adds."""
+    added = {name for split in run.plan.splits.values() for _, name in split.adds()}
+    return tuple(name for name in run.plan.further_sets() if name in added)
 
 
 def named_arrays(run: RunContext) -> set[str]:

@@ -15,10 +15,10 @@ def merge(tables: Sequence[pa.Table], k: int) -> pa.Table:
     """Keep each query's `k` nearest, by query and then nearest first; ties by the lower uid.
 
     Args:
-        tables: Of `NEAREST_SCHEMA`; each may list up to any number of samples for a query.
+        tables: Of one schema, `NEAREST_SCHEMA` or more; each may list up to any number of samples for a query.
         k: How many to keep.
     """
-    whole = pa.concat_tables([NEAREST_SCHEMA.empty_table(), *tables]).combine_chunks()
+    whole = pa.concat_tables(tables or [NEAREST_SCHEMA.empty_table()]).combine_chunks()
     if not len(whole):
         return whole
     query, similarity = (whole.column(name).to_numpy() for name in ("query", "similarity"))

@@ -23,9 +23,16 @@ def measures_of(run: RunContext, split: Split) -> list[str]:
     return [name for name in run.instances() if name.lower() in read]
 
 
-def _scope(run: RunContext, where: str, columns: Json | None = None) -> Scope:
+def _scope(run: RunContext, where: str, columns: Json | None = None, looked: bool = False) -> Scope:
     benchmarks, reference = tuple(run.plan.benchmarks), run.plan.reference is not None
-    return Scope(benchmarks, reference, where, parse_predicate, columns)
+    added = {name for split in run.plan.splits.values() for _, name in split.adds()} if looked else set()
+    sets = {name: _columns_of(run, name) if name in added else None for name in run.plan.further_sets()}
+    return Scope(benchmarks, reference, where, parse_predicate, columns, sets)
+
+
+def _columns_of(run: RunContext, name: str) -> Json:
+    own = own_columns([pa.schema(list(run.columns(name).items()))], (), values_of(()))
+    return {column.name: column.type for column in own}
 
 
 def check_rules(run: RunContext) -> None:
@@ -40,4 +47,4 @@ def check_rules(run: RunContext) -> None:
     for name, split in run.plan.splits.items():
         for position, rule in enumerate(split.rules):
             where = f"splits.{name}[{position}].{rules.dump(rule)[0]}"
-            check(rule, _scope(run, where, columns))
+            check(rule, _scope(run, where, columns, looked=True))

@@ -5,7 +5,7 @@ from pipeline.plan.encoders import check_weights
 from pipeline.plan.loading import audit_plan, build_plan, load_plan, resolve, with_absolute_paths
 from pipeline.plan.lock_file import Lock, dump_lock, is_damaged, load_lock
 from pipeline.plan.model import AuditOptions, EncoderChoice, EngineOptions, Plan
-from pipeline.plan.recipes import SetAlgebra, Split
+from pipeline.plan.recipes import SetAlgebra, Split, sets_in
 from pipeline.plan.schema import plan_schema, schema_text
 from pipeline.plan.sources import check_sources, missing_sources
 
@@ -30,5 +30,6 @@ __all__ = [
     "plan_schema",
     "resolve",
     "schema_text",
+    "sets_in",
     "with_absolute_paths",
 ]

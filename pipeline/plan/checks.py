@@ -17,7 +17,7 @@ from pipeline.documents.yaml_safe import Document, Place
 from pipeline.plan.model import Plan
 from pipeline.plan.names import same_but_for_case
 from pipeline.plan.reader_keys import key_problems
-from pipeline.plan.recipes import Split
+from pipeline.plan.recipes import Split, sets_in
 
 
 def check(plan: Plan, document: Document | None = None) -> None:
@@ -39,7 +39,8 @@ def check(plan: Plan, document: Document | None = None) -> None:
 
 def rule_scope(plan: Plan) -> Scope:
     """Say what the rules of `plan` can see of it before the pool is looked at."""
-    return Scope(benchmarks=tuple(plan.benchmarks), reference=plan.reference is not None)
+    sets = dict.fromkeys(plan.further_sets())
+    return Scope(benchmarks=tuple(plan.benchmarks), reference=plan.reference is not None, sets=sets)
 
 
 def _check_rule(plan: Plan, place: Place, rule: Rule, document: Document | None) -> None:
@@ -73,6 +74,25 @@ def _problems(plan: Plan) -> Iterator[tuple[Place, str]]:
     cycle = _visit(plan.splits, [])
     if cycle:
         yield ("splits", cycle[0]), _cycle_sentence(cycle)
+        return
+    for name, split in plan.splits.items():
+        yield from _added_twice(plan, name, split)
+
+
+def _added_twice(plan: Plan, name: str, split: Split) -> Iterator[tuple[Place, str]]:
+    held = {added: start for start in split.starts() for added in sets_in(plan.splits, start)}
+    for place, added in split.adds():
+        if added in held:
+            whence = (
+                "by a rule before"
+                if not held[added]
+                else f"from '{held[added]}', which the split starts from"
+            )
+            yield (
+                ("splits", name, *place),
+                f"'{added}' is in it already, {whence}; take one of the two out, or put their rules together",
+            )
+        held[added] = ""
 
 
 def _unknown_within(plan: Plan) -> Iterator[tuple[Place, str]]:

@@ -167,6 +167,10 @@ class Plan(Strict):
         """Name the plan's encoders, the usual one first; the single one under `encoder` is called clip."""
         return dict(self.encoders) if self.encoder is None else {"clip": self.encoder}
 
+    def further_sets(self) -> tuple[str, ...]:
+        """Name the sets that a rule may bring in: the reference, and the plan's sources."""
+        return (*(("reference",) if self.reference is not None else ()), *self.sources)
+
     def sources_by_place(self) -> dict[str, Source]:
         """List every set of the plan by its place: `pool`, `reference`, `benchmarks.NAME`, `sources.NAME`."""
         sets = {"pool": self.pool}

@@ -48,6 +48,18 @@ class Split:
             for name in rule.follows():
                 yield place, name
 
+    def adds(self) -> Iterator[tuple[Place, str]]:
+        """List the further sets that its own rules bring in, each with its place inside the split."""
+        for place, rule in self.placed_rules():
+            for name in rule.adds():
+                yield place, name
+
+    def starts(self) -> tuple[str, ...]:
+        """Name the splits that it starts from."""
+        if self.from_ is None:
+            return ()
+        return (self.from_,) if isinstance(self.from_, str) else self.from_.splits
+
     def placed_rules(self) -> Iterator[tuple[Place, Rule]]:
         """List each rule with its place inside the split."""
         inside: Place = () if self.from_ is None else ("rules",)
@@ -73,6 +85,18 @@ class Split:
             return rules
         base = self.from_ if isinstance(self.from_, str) else {self.from_.operation: list(self.from_.splits)}
         return {"from": base, "rules": rules}
+
+
+def sets_in(splits: Mapping[str, Split], name: str) -> tuple[str, ...]:
+    """Name the further sets that a split holds samples of: by its own rules, or of what it starts from."""
+    found, pending, seen = dict[str, None](), [name], set[str]()
+    while pending:
+        one = pending.pop()
+        if one not in seen and one in splits:
+            seen.add(one)
+            found |= dict.fromkeys(added for _, added in splits[one].adds())
+            pending += splits[one].starts()
+    return tuple(sorted(found))
 
 
 def parse_splits(raw: Any, document: Document) -> dict[str, Split]:

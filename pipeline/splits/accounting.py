@@ -60,17 +60,18 @@ def require_all(losses: Losses, rows: int, what: str) -> None:
 
 
 def waterfall(losses: Losses, dropped: Sequence[dict[str, Any]], kept: int) -> dict[str, Any]:
-    """Return the waterfall of a split: from all rows of the pool down to those kept.
+    """Return the waterfall of a split: from all rows of the pool, and those of sets that it adds, down to those kept.
 
     Args:
         losses: What no rule saw.
-        dropped: `reason` and `dropped` of each step, in order.
+        dropped: `reason` and `dropped` of each step, in order; `offered` where samples of a further set joined before.
         kept: Rows that stayed.
 
     Raises:
         RunFailedError: If a row is unaccounted for.
     """
-    require_all(losses, kept + sum(int(step["dropped"]) for step in dropped), "kept or dropped")
+    joined = sum(int(step.get("offered", 0)) for step in dropped)
+    require_all(losses, kept + sum(int(step["dropped"]) for step in dropped) - joined, "kept or dropped")
     return {
         "rows_in": losses.rows_in,
         "failed": losses.failed,
@@ -78,4 +79,5 @@ def waterfall(losses: Losses, dropped: Sequence[dict[str, Any]], kept: int) -> d
         "duplicates": losses.duplicates,
         "dropped": list(dropped),
         "kept": kept,
+        **({"offered": joined} if joined else {}),
     }

@@ -1,138 +1,34 @@
-"""The rows that splits choose from: one table in DuckDB, loaded once for all splits that are cut together."""
+"""The rows that splits choose from: those of the pool's table, and of further sets that rules bring in."""
 
 # SQL is put together from quoted identifiers, checked predicates and numbers; paths are bound.
 # ruff: noqa: S608
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import duckdb
 import pyarrow as pa
 
-from curation.expressions import quoted, shown
+from curation.expressions import quoted, shown, text
 from curation.predicates import named_paths
-from curation.selection import Decision, Listing
+from curation.selection import SOURCE, Bringing, Decision, Listing, Selection
 from pipeline.files.database import files, parse_predicate
+from pipeline.splits.joined_columns import join_columns
 from pipeline.splits.listings import read_names
-from pipeline.splits.pool_columns import ALIAS, PoolColumn, PoolColumns
-from pipeline.splits.pool_rows import ROWS, RowsSeen, zipped
-from pipeline.splits.requests import PoolPart
+from pipeline.splits.pool_columns import ALIAS, PoolColumns
+from pipeline.splits.pool_table import POOL, Pool
+from pipeline.splits.requests import UsedSplit
 
 _OPERATIONS = {"union": "UNION", "intersect": "INTERSECT", "minus": "EXCEPT"}
-
-
-class Pool:
-    """The table and what is known of it.
-
-    Attributes:
-        db: The connection, with the table `pool` and the view `candidates` over it.
-        columns: The columns that are loaded.
-        seen: How many rows came, and what became of those that rules do not see.
-    """
-
-    def __init__(self, db: duckdb.DuckDBPyConnection, columns: PoolColumns) -> None:
-        self.db = db
-        self.columns = columns
-        self.seen = RowsSeen.nothing()
-        self._numbers = itertools.count()
-        self._made: list[str] = []
-
-    def load(self, parts: Sequence[PoolPart]) -> None:
-        """Bring the parts in, in order; memory holds a few thousand rows and what DuckDB may hold.
-
-        Raises:
-            DataError: If files of a part do not belong together.
-        """
-        own, measures = self.columns.own, tuple(self.columns.measures.values())
-        columns = [(column.raw, column.type) for column in (*own, *measures)]
-        schema = pa.schema([("uid", pa.string()), *((name, _loaded(kind)) for name, kind in columns)])
-
-        tables = (table.cast(schema) for part in parts for table in zipped(part, own, measures, self.seen))
-        failures: list[BaseException] = []
-        reader = pa.RecordBatchReader.from_batches(schema, _noting(_gathered(tables), failures))
-        self.db.register("incoming", reader)
-        names = ", ".join(quoted(name) for name, _ in columns)
-        try:
-            self.db.execute(
-                f"CREATE TABLE pool AS SELECT uid::UUID AS uid{names and ', '}{names} FROM incoming"
-            )
-        except duckdb.Error:
-            if failures:  # DuckDB wraps what the stream raised into an error of its own
-                raise failures[0] from None
-            raise
-        finally:
-            self.db.unregister("incoming")
-        seen_by_rules = [
-            f"{_numbers_known(column)} AS {quoted(column.name)}" for column in _twofold(own, measures)
-        ]
-        self.db.execute(f"CREATE VIEW candidates AS SELECT {', '.join(['*', *seen_by_rules])} FROM pool")
-
-    def scratch(self) -> str:
-        """Return a name for a temporary table that nothing else has; `clear` removes the table."""
-        self._made.append(f"scratch_{next(self._numbers)}")
-        return self._made[-1]
-
-    def clear(self) -> None:
-        """Remove the temporary tables of a split that is done."""
-        for name in self._made:
-            self.db.execute(f"DROP TABLE IF EXISTS {name}")
-        self._made.clear()
-
-
-def _gathered(tables: Iterable[pa.Table]) -> Iterator[pa.RecordBatch]:
-    """Put tables of small parts together: DuckDB takes long over each batch, however few its rows."""
-    waiting: list[pa.Table] = []
-    rows = 0
-    for table in tables:
-        waiting.append(table)
-        rows += len(table)
-        if rows >= ROWS:
-            yield from pa.concat_tables(waiting).combine_chunks().to_batches()
-            waiting, rows = [], 0
-    if waiting:
-        yield from pa.concat_tables(waiting).combine_chunks().to_batches()
-
-
-def _noting(batches: Iterator[Any], failures: list[BaseException]) -> Iterator[Any]:
-    try:
-        yield from batches
-    except BaseException as error:
-        failures.append(error)
-        raise
-
-
-def _loaded(kind: Any) -> Any:
-    """DuckDB has no 16-bit floats."""
-    return pa.float32() if pa.types.is_float16(kind) else kind
-
-
-def _twofold(own: Sequence[PoolColumn], measures: Sequence[PoolColumn]) -> list[PoolColumn]:
-    return [column for column in (*own, *measures) if column.raw != column.name]
-
-
-def _numbers_known(column: PoolColumn) -> str:
-    """Write a column as predicates see it: NaN is NULL, in each field of a measure too."""
-    if not pa.types.is_struct(column.type):
-        return _known(quoted(column.raw), column.type)
-    inner = [column.type.field(place) for place in range(column.type.num_fields)]
-    fields = (
-        f"{quoted(each.name)} := {_known(f'{quoted(column.raw)}.{quoted(each.name)}', each.type)}"
-        for each in inner
-    )
-    return f"struct_pack({', '.join(fields)})"
-
-
-def _known(text: str, kind: Any) -> str:
-    return f"nullif({text}, 'nan')" if pa.types.is_floating(kind) else text
 
 
 @dataclass(frozen=True, slots=True)
 class PoolRows:
     """Samples that may stay: those of the pool (or of `from`) that no predicate has dropped yet.
+
+    Where a rule brings in a further set, these rows begin anew with a view of both, and `before` are those of then.
 
     Attributes:
         pool: The table.
@@ -140,6 +36,10 @@ class PoolRows:
         member: Name of a table with the only uids that may stay, or empty.
         dropped: Predicates of the rules so far, each true or NULL for what it drops.
         decided: SQL of what decided, for each of these.
+        before: The rows before a set joined; None where none did.
+        view: What the rows are taken from; the pool's own view if empty.
+        joined: The columns of the view, where it is not the pool's own.
+        brought: Names of the sets that joined here.
     """
 
     pool: Pool
@@ -147,11 +47,45 @@ class PoolRows:
     member: str = ""
     dropped: tuple[str, ...] = ()
     decided: tuple[str, ...] = ()
+    before: PoolRows | None = None
+    view: str = ""
+    joined: PoolColumns | None = None
+    brought: tuple[str, ...] = ()
 
     @property
     def db(self) -> duckdb.DuckDBPyConnection:
         """The connection."""
         return self.pool.db
+
+    @property
+    def columns(self) -> PoolColumns:
+        """The columns, those of sets that joined among them."""
+        return self.joined or self.pool.columns
+
+    @property
+    def steps(self) -> int:
+        """How many rules there were so far."""
+        return len(self.dropped) + (0 if self.before is None else self.before.steps)
+
+    @property
+    def sets(self) -> tuple[str, ...]:
+        """The further sets that samples may come from, in the plan's order."""
+        names = set[str]()
+        rows: PoolRows | None = self
+        while rows is not None:
+            names, rows = names | set(rows.brought), rows.before
+        return tuple(name for name in self.pool.sets if name in names)
+
+    @property
+    def restricted(self) -> bool:
+        """Whether they start from other splits."""
+        return bool(self.member) or (self.before is not None and self.before.restricted)
+
+    def joining(self) -> int:
+        """Count the samples that stay and come from further sets."""
+        if self.before is None:
+            return 0
+        return int(self.db.execute(self.surviving("count(*)", f"{SOURCE} <> {text(POOL)}")).fetchall()[0][0])
 
     def without(self, predicate: str) -> PoolRows:
         """Return the rows that also survive `predicate`."""
@@ -164,6 +98,38 @@ class PoolRows:
             decided = f"({decided})::VARCHAR"
         return replace(self, dropped=(*self.dropped, decision.predicate), decided=(*self.decided, decided))
 
+    def reaching(self, selection: Selection) -> PoolRows:
+        """Return the rows that a selection decides on: with those of the set that it brings in."""
+        bringing = selection.brings()
+        return self if bringing is None else self.with_set(bringing)
+
+    def offered(self, name: str) -> PoolRows:
+        """Return all samples of a further set."""
+        return PoolRows(self.pool.sets[name], self.sizes)
+
+    def with_set(self, bringing: Bringing, among: str = "") -> PoolRows:
+        """Return these rows and those of a further set.
+
+        Args:
+            bringing: The set, and its captions.
+            among: Name of a table of `uid` and whatever the captions name: the only samples that join. All if empty.
+        """
+        own = self.pool.sets[bringing.name]
+        joined = join_columns(self.columns, own.columns, bringing.name)
+        written = {there: quoted(name) for name, there in joined.names()}
+        written |= {"caption": bringing.caption} if bringing.caption else {}
+        columns = ", ".join(f"{sql} AS {quoted(there)}" for there, sql in written.items())
+        source = own.view + (f" JOIN {among} USING (uid)" if among else "")
+        here = self.surviving("*" if self.before is not None else f"*, {text(POOL)} AS {SOURCE}")
+        view = self.pool.scratch("VIEW")
+        self.db.execute(
+            f"CREATE TEMP VIEW {view} AS {here} UNION ALL BY NAME "
+            f"SELECT uid, {columns}, {text(bringing.name)} AS {SOURCE} FROM {source}"
+        )
+        return PoolRows(
+            self.pool, self.sizes, before=self, view=view, joined=joined.columns, brought=(bringing.name,)
+        )
+
     def surviving(self, columns: str, where: str = "") -> str:
         """Return the query of `columns` over the rows that stay."""
         # In a WHERE, NULL does not pass: what a rule cannot decide is dropped.
@@ -173,21 +139,28 @@ class PoolRows:
         )
 
     def lost(self, key: str) -> str:
-        """Return the query of `uid`, `key`, `step` and `decided` of the rows that do not stay.
+        """Return the query of `uid`, `key`, `step`, `decided` and `source` of the rows that do not stay.
 
         Step 0 is not in `from`; the others are the rules. `key` is SQL. `decided` is a number where all are, else text.
         """
+        nothing = (
+            "SELECT NULL::UUID AS uid, NULL::VARCHAR AS key, 0 AS step, NULL AS decided, "
+            "NULL::VARCHAR AS source WHERE false"
+        )
+        return " UNION ALL ".join(self._lost(key)) or nothing
+
+    def _lost(self, key: str) -> list[str]:
         # One scan a rule, for a key may be dear (a hash), and is so looked at once.
-        parts = []
-        for step, (predicate, decided) in enumerate(zip(self.dropped, self.decided, strict=True), 1):
-            reached = replace(self, dropped=self.dropped[: step - 1])
-            columns = f"uid, {key} AS key, {step} AS step, {decided} AS decided"
+        parts = [] if self.before is None else self.before._lost(key)
+        first, source = self.steps - len(self.dropped) + 1, text(POOL) if self.before is None else SOURCE
+        for step, (predicate, decided) in enumerate(zip(self.dropped, self.decided, strict=True)):
+            reached = replace(self, dropped=self.dropped[:step])
+            columns = f"uid, {key} AS key, {first + step} AS step, {decided} AS decided, {source} AS source"
             parts.append(reached.surviving(columns, where=f"({predicate}) IS DISTINCT FROM false"))
         if self.member:
-            columns = f"uid, {key} AS key, 0 AS step, NULL AS decided"
+            columns = f"uid, {key} AS key, 0 AS step, NULL AS decided, {source} AS source"
             parts.append(f"SELECT {columns} FROM {self._source('ANTI')}")
-        nothing = "SELECT NULL::UUID AS uid, NULL::VARCHAR AS key, 0 AS step, NULL AS decided WHERE false"
-        return " UNION ALL ".join(parts) or nothing
+        return parts
 
     def scratch(self) -> str:
         """Return a name for a temporary table that nothing else has."""
@@ -212,26 +185,59 @@ class PoolRows:
         held = self.db.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0]
         return Listing(table, int(held), digests)
 
-    def restrict(self, operation: str, splits: Sequence[Sequence[str]]) -> PoolRows:
-        """Keep only uids of other splits, put together by `union`, `intersect` or `minus`.
+    def restrict(self, operation: str, splits: Sequence[UsedSplit]) -> PoolRows:
+        """Keep only samples of other splits, put together by `union`, `intersect` or `minus`.
+
+        A sample that several of them have comes from the set, and has the caption, that it has in the first of them.
 
         Args:
             operation: What to do with the splits, from left to right.
-            splits: The `part-*.parquet` of each split.
+            splits: The splits.
         """
-        selects = []
-        for number, paths in enumerate(splits):
-            # A variable, because CREATE takes no parameter and no path is written into SQL.
-            self.db.execute(f"SET VARIABLE split_{number} = $paths", {"paths": files(sorted(paths))})
-            read = f"read_parquet(getvariable('split_{number}'), union_by_name = true, hive_partitioning = false)"
-            selects.append(f"SELECT uid::UUID AS uid FROM {read}")
-        table = self.scratch()
-        self.db.execute(f"CREATE TEMP TABLE {table} AS {f' {_OPERATIONS[operation]} '.join(selects)}")
-        return replace(self, member=table)
+        reads = [self._read(number, split.parts) for number, split in enumerate(splits)]
+        table, sets = self.scratch(), sorted({name for split in splits for name in split.sets})
+        if not sets:
+            selects = [f"SELECT uid::UUID AS uid FROM {read}" for read in reads]
+            together = f" {_OPERATIONS[operation]} ".join(selects)
+            self.db.execute(f"CREATE TEMP TABLE {table} AS {together}")
+            return replace(self, member=table)
+        selects = [
+            _told(read, split, number) for number, (read, split) in enumerate(zip(reads, splits, strict=True))
+        ]
+        self.db.execute(f"CREATE TEMP TABLE {table} AS {_combined(operation, selects)}")
+        member = self.scratch()
+        self.db.execute(f"CREATE TEMP TABLE {member} AS SELECT uid FROM {table} WHERE source = {text(POOL)}")
+        rows = replace(self, member=member)
+        for name in sets:
+            among = f'(SELECT uid, caption AS "(caption)" FROM {table} WHERE source = {text(name)})'
+            rows = rows.with_set(Bringing(name, '"(caption)"'), among)
+        return rows
+
+    def _read(self, number: int, paths: Sequence[str]) -> str:
+        # A variable, because CREATE takes no parameter and no path is written into SQL.
+        self.db.execute(f"SET VARIABLE split_{number} = $paths", {"paths": files(sorted(paths))})
+        return f"read_parquet(getvariable('split_{number}'), union_by_name = true, hive_partitioning = false)"
 
     def _source(self, join: str) -> str:
         joined = f" {join} JOIN {self.member} USING (uid)" if self.member else ""
-        return f"(SELECT * FROM candidates{joined}) AS {quoted(ALIAS)}"
+        return f"(SELECT * FROM {self.view or self.pool.view}{joined}) AS {quoted(ALIAS)}"
+
+
+def _told(read: str, split: UsedSplit, number: int) -> str:
+    """Return the query of a split's uids, each with its set and its caption as one of a further set."""
+    source, caption = ("source", "caption") if split.sets else (text(POOL), "NULL::VARCHAR")
+    return f"SELECT uid::UUID AS uid, {source} AS source, {caption} AS caption, {number} AS place FROM {read}"
+
+
+def _combined(operation: str, selects: Sequence[str]) -> str:
+    first, others = selects[0], selects[1:]
+    if operation == "union":
+        every = " UNION ALL ".join(selects)
+        known = "unnest(arg_min(struct_pack(source := source, caption := caption), place))"
+        return f"SELECT uid, {known} FROM ({every}) GROUP BY uid"
+    join = "SEMI" if operation == "intersect" else "ANTI"
+    joins = " ".join(f"{join} JOIN ({other}) AS split_{n} USING (uid)" for n, other in enumerate(others))
+    return f"SELECT uid, source, caption FROM ({first}) {joins}"
 
 
 def _inputs(predicate: str) -> str:

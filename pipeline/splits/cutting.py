@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow.compute as pc
 
 from curation import rules
 from curation.rule import Rule, Scope
+from curation.selection import Selection
 from indexes.errors import PlanError
 from pipeline.commit import Attempt
 from pipeline.files.database import connect, parse_predicate
-from pipeline.files.parquet import parquet_rows
+from pipeline.files.parquet import parquet_rows, read_batches
 from pipeline.splits.accounting import Losses, count_losses, require_all
 from pipeline.splits.binding import check
-from pipeline.splits.candidates import Pool, PoolRows
+from pipeline.splits.candidates import PoolRows
 from pipeline.splits.pool_columns import PoolColumns, look
-from pipeline.splits.requests import CutRequest, SplitRequest
+from pipeline.splits.pool_table import POOL, Pool
+from pipeline.splits.requests import CutRequest, PoolPart, SplitRequest
+from pipeline.splits.split_columns import SOURCES
 from pipeline.splits.split_files import SplitOutcome, write_split
 
 DUCKDB_SHARE = 0.6
@@ -74,10 +79,18 @@ def open_pool(
     """Load the pool with the columns that some rules name, and account for every row."""
     paths = {path for rules_of in placed for rule, scope in rules_of for path in rule.paths(scope)}
     pool = Pool(db, PoolColumns(everything.own, everything.named(paths).measures))
-    pool.load(request.parts)
-    losses = count_losses(pool.seen, request.lost)
-    require_all(losses, pool.seen.taken, "loaded")
+    losses = _filled(pool, request.parts, request.lost)
+    for number, (name, offered) in enumerate(request.sets.items(), 1):
+        pool.sets[name] = Pool(db, look(offered.parts), number)
+        _filled(pool.sets[name], offered.parts, offered.lost)
     return pool, losses
+
+
+def _filled(pool: Pool, parts: Sequence[PoolPart], lost: Sequence[str]) -> Losses:
+    pool.load(parts)
+    pool.losses = losses = count_losses(pool.seen, lost)
+    require_all(losses, pool.seen.taken, "loaded")
+    return losses
 
 
 def read_rules(request: CutRequest, split: SplitRequest, types: Mapping[str, Any]) -> list[Placed]:
@@ -87,16 +100,25 @@ def read_rules(request: CutRequest, split: SplitRequest, types: Mapping[str, Any
         PlanError: If a rule names what is not there.
     """
     placed = []
+    sets = {name: look(offered.parts).types() for name, offered in request.sets.items()}
     for place, (name, options) in enumerate(split.rules):
         where = f"splits.{split.name}[{place}]"
-        scope = Scope(request.benchmarks, request.reference, f"{where}.{name}", parse_predicate, types)
+        scope = Scope(request.benchmarks, request.reference, f"{where}.{name}", parse_predicate, types, sets)
         placed.append((check(rules.parse(name, options, where), scope), scope))
     return placed
 
 
 def sizes_of(split: SplitRequest) -> dict[str, int]:
-    """Count the samples of each split that a split names."""
-    return {name: sum(map(parquet_rows, paths)) for name, paths in split.splits.items()}
+    """Count the samples of the pool in each split that a split names: what that adds is not among them."""
+    return {
+        name: sum(map(_of_the_pool if split.sets.get(name) else parquet_rows, paths))
+        for name, paths in split.splits.items()
+    }
+
+
+def _of_the_pool(path: str) -> int:
+    sources = (batch.column(SOURCES) for batch in read_batches(path, [SOURCES]))
+    return sum(pc.sum(pc.equal(column, POOL)).as_py() or 0 for column in sources)
 
 
 def starting(pool: Pool, split: SplitRequest) -> PoolRows:
@@ -105,7 +127,7 @@ def starting(pool: Pool, split: SplitRequest) -> PoolRows:
     if split.from_ is None:
         return rows
     operation, names = next(iter(split.from_.items()))
-    return rows.restrict(operation, [split.splits[name] for name in names])
+    return rows.restrict(operation, [split.used(name) for name in names])
 
 
 def duckdb_limit(memory_limit: str) -> str:
@@ -120,18 +142,30 @@ def duckdb_limit(memory_limit: str) -> str:
 
 def _decide(pool: Pool, split: SplitRequest, placed: list[Placed], losses: Losses) -> SplitOutcome:
     rows = starting(pool, split)
+    begun = rows.joining()
     steps: list[dict[str, Any]] = []
     times, caption = [], ""
     for rule, scope in placed:
         selection = rule.selection(scope)
+        rows = rows.reaching(selection)
         decision = selection.decide(rows)
         name, options = rules.dump(rule)
-        steps.append({"rule": name, "options": options, "words": selection.words(), **decision.facts})
+        facts = decision.facts | _of_the_set(pool, selection)
+        steps.append({"rule": name, "options": options, "words": selection.words(), **facts})
         rows = rows.after(decision)
         times += [decision.times] if decision.times else []
         caption = decision.caption or caption
     named = pool.columns.named({path for rule, scope in placed for path in rule.paths(scope)})
-    return SplitOutcome(split.name, rows, tuple(steps), losses, named, " * ".join(times), caption)
+    return SplitOutcome(split.name, rows, tuple(steps), losses, named, " * ".join(times), caption, begun)
+
+
+def _of_the_set(pool: Pool, selection: Selection) -> dict[str, Any]:
+    """Say what of a set that a selection brings in no rule saw, and of how many rows."""
+    bringing = selection.brings()
+    losses = None if bringing is None else pool.sets[bringing.name].losses
+    if bringing is None or losses is None:
+        return {}
+    return {"set": {"name": bringing.name, **asdict(losses)}}
 
 
 def _facts(split: SplitRequest) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""`uids.npy` and `keys.txt`: the names of what a split keeps, written as the rows stream by."""
+"""`uids.npy`, `keys.txt`, `sources.npy`: the names of what a split keeps, written as the rows stream by."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -19,18 +20,22 @@ PAIRS = np.dtype("u8,u8")
 
 
 class KeptNames:
-    r"""Writes the uids of sorted batches, and their keys where they have them; a repeated sample stands there as often.
+    r"""Writes the uids of sorted batches, their keys, and the sets that they come from; a repeated sample as often.
 
     A key stands on a line of its own: backslash, line feed and carriage return in it are written `\\`,
-    `\n` and `\r`.
+    `\n` and `\r`. A set is its place in `names`, a byte.
     """
 
-    def __init__(self, uids: Path, keys: Path | None) -> None:
+    def __init__(
+        self, uids: Path, keys: Path | None, sources: Path | None = None, names: Sequence[str] = ()
+    ) -> None:
         self.rows = 0
         """Names written."""
         self._stack = ExitStack()
         self._uids: BinaryIO = self._stack.enter_context(uids.open("xb"))
         self._keys: BinaryIO | None = self._stack.enter_context(keys.open("xb")) if keys else None
+        self._sources: BinaryIO | None = self._stack.enter_context(sources.open("xb")) if sources else None
+        self._names = pa.array(names, pa.string())
 
     def __enter__(self) -> Self:
         self._write_header()
@@ -42,11 +47,13 @@ class KeptNames:
         with self._stack:
             if error is None:
                 # numpy leaves room in the header for any number of rows, so that it can be written again.
-                self._uids.seek(0)
+                for file in (self._uids, self._sources):
+                    if file is not None:
+                        file.seek(0)
                 self._write_header()
 
     def add(self, batch: Any, times: NDArray[np.int64] | None = None) -> None:
-        """Write the names of a record batch with the columns `uid` and, if keys are wanted, `key`.
+        """Write the names of a record batch with the columns `uid` and, where they are wanted, `key` and `source`.
 
         Args:
             batch: m rows.
@@ -59,15 +66,20 @@ class KeptNames:
             if times is not None:
                 keys = keys.take(pa.array(np.repeat(np.arange(len(times)), times)))
             self._keys.write(_lines(keys))
+        if self._sources is not None:
+            places = pc.index_in(batch.column("source"), value_set=self._names).to_numpy().astype(np.uint8)
+            self._sources.write((places if times is None else np.repeat(places, times)).tobytes())
         self.rows += batch.num_rows if times is None else int(times.sum())
 
     def _write_header(self) -> None:
-        header = {
-            "descr": np.lib.format.dtype_to_descr(PAIRS),
-            "fortran_order": False,
-            "shape": (self.rows,),
-        }
-        np.lib.format.write_array_header_1_0(self._uids, header)
+        for file, kind in ((self._uids, PAIRS), (self._sources, np.dtype(np.uint8))):
+            if file is not None:
+                header = {
+                    "descr": np.lib.format.dtype_to_descr(kind),
+                    "fortran_order": False,
+                    "shape": (self.rows,),
+                }
+                np.lib.format.write_array_header_1_0(file, header)
 
 
 def _lines(keys: Any) -> bytes:

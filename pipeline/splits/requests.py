@@ -33,6 +33,7 @@ class SplitRequest:
         rules: Name and options of each rule, in order, as `curation.rules.dump` writes them.
         from_: None for the whole pool, or `{"union" | "intersect" | "minus": [split, ...]}`.
         splits: The `part-*.parquet` of each split that `from_` or a rule names.
+        sets: Of those that hold samples of further sets, which sets.
         fingerprints: What the split depends on, copied into `split.json`.
     """
 
@@ -41,6 +42,27 @@ class SplitRequest:
     from_: Mapping[str, tuple[str, ...]] | None = None
     splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     fingerprints: Mapping[str, str] = field(default_factory=dict)
+    sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def used(self, name: str) -> UsedSplit:
+        """Return a split that this one names."""
+        return UsedSplit(self.splits[name], self.sets.get(name, ()))
+
+
+@dataclass(frozen=True, slots=True)
+class UsedSplit:
+    """A split that another one names: its files, and the further sets that samples in it come from."""
+
+    parts: tuple[str, ...]
+    sets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedSet:
+    """A further set that rules bring in: its parts, without measures, and its rows that could not be read."""
+
+    parts: tuple[PoolPart, ...]
+    lost: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +79,7 @@ class CutRequest:
         threads: Threads of DuckDB, and of the writers; all cores if None.
         measures: Every measure of the plan, also those that no rule here names: a column of the pool that is called
             like one is `pool_<name>`.
+        sets: Further sets that a split brings in, by name, in the plan's order.
     """
 
     parts: tuple[PoolPart, ...]
@@ -67,3 +90,4 @@ class CutRequest:
     memory_limit: str = "1GB"
     threads: int | None = None
     measures: tuple[str, ...] = ()
+    sets: Mapping[str, OfferedSet] = field(default_factory=dict)

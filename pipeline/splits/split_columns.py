@@ -8,12 +8,15 @@ from typing import Any
 import pyarrow as pa
 
 from curation.expressions import quoted
+from curation.selection import SOURCE
 from pipeline.splits.pool_columns import TEXT, PoolColumn, PoolColumns
 
 REPEAT = "repeat"
 """How often a sample occurs in `uids.npy` and `keys.txt`, where a rule repeats samples."""
 REWRITTEN = "caption_rewritten"
 """The caption that a rule made, beside the sample's own `caption`."""
+SOURCES = "source"
+"""The set that a sample comes from, `pool` or a further one, where the split holds samples of such."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,9 @@ class SplitColumn:
     sql: str
 
 
-def split_columns(loaded: PoolColumns, named: PoolColumns, times: str, caption: str) -> list[SplitColumn]:
+def split_columns(
+    loaded: PoolColumns, named: PoolColumns, times: str, caption: str, several: bool = False
+) -> list[SplitColumn]:
     """List the columns after `uid`: key, url, caption, what rules made, the pool's own, and the measures they name.
 
     Of a measure only the fields that the split's own rules name are written, so that a split's bytes do not depend on
@@ -36,8 +41,10 @@ def split_columns(loaded: PoolColumns, named: PoolColumns, times: str, caption: 
         named: What the split's rules name.
         times: SQL of the repeats, or empty.
         caption: SQL of the rewritten caption, or empty.
+        several: Whether samples come from several sets.
     """
-    made = [SplitColumn(REPEAT, pa.int64(), times)] if times else []
+    made = [SplitColumn(SOURCES, pa.string(), SOURCE)] if several else []
+    made += [SplitColumn(REPEAT, pa.int64(), times)] if times else []
     made += [SplitColumn(REWRITTEN, pa.string(), caption)] if caption else []
     carried = loaded.carried()
     texts = [_plain(column) for column in carried if column.stored in TEXT]

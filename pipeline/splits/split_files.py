@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curation.expressions import quoted
 from pipeline import layout
@@ -23,7 +25,8 @@ from pipeline.splits.candidates import PoolRows
 from pipeline.splits.emit import Batch, Target, Written, write_files
 from pipeline.splits.kept_names import KeptNames
 from pipeline.splits.pool_columns import PoolColumns
-from pipeline.splits.split_columns import REPEAT, split_columns
+from pipeline.splits.pool_table import POOL
+from pipeline.splits.split_columns import REPEAT, SOURCES, split_columns
 
 DROPPED = pa.schema(
     [("uid", pa.string()), ("key", pa.string()), ("rule", pa.string()), ("decided", pa.string())]
@@ -45,6 +48,7 @@ class SplitOutcome:
         named: The columns that its rules name; the measures among them are written beside the samples.
         times: SQL of how often a kept sample occurs; empty for once.
         caption: SQL of the rewritten caption; empty for none.
+        begun: Samples of further sets in what the split starts from.
     """
 
     name: str
@@ -54,10 +58,15 @@ class SplitOutcome:
     named: PoolColumns
     times: str = ""
     caption: str = ""
+    begun: int = 0
 
     def reasons(self) -> list[str]:
         """Reasons by step: outside of `from` first, then each rule's place and name."""
         return [OUTSIDE, *(f"{place}:{step['rule']}" for place, step in enumerate(self.steps, 1))]
+
+    def sources(self) -> list[str]:
+        """Sets that samples come from, in the order of their numbers in `sources.npy`; empty for the pool alone."""
+        return [POOL, *self.rows.sets] if self.rows.sets else []
 
 
 def write_split(
@@ -69,11 +78,12 @@ def write_split(
         RunFailedError: If a row is unaccounted for.
     """
     writers = threads or os.cpu_count() or 1
-    kept, entries, files = _write_kept(outcome, attempt, writers)
+    kept, entries, held, files = _write_kept(outcome, attempt, writers)
     counts, dropped_files = _write_dropped(outcome, attempt, writers)
-    steps = _steps(outcome, counts, kept)
+    steps = _steps(outcome, counts)
     facts = facts | {
         "rows_in": outcome.losses.rows_in,
+        **({"sources": held} if held else {}),
         "kept": kept,
         **({"entries": entries} if outcome.times else {}),
         "waterfall": waterfall(outcome.losses, steps, kept),
@@ -86,47 +96,58 @@ def write_split(
     return facts
 
 
-def _steps(outcome: SplitOutcome, counts: Sequence[int], kept: int) -> list[dict[str, Any]]:
-    reached = kept + sum(counts)
+def _steps(outcome: SplitOutcome, counts: Sequence[int]) -> list[dict[str, Any]]:
+    reached = outcome.losses.healthy()
     first = {
         "rule": OUTSIDE,
         "options": {},
         "words": "drops what is not in the splits that this one starts from",
+        **({"offered": outcome.begun} if outcome.begun else {}),
     }
     steps = []
     for reason, step, dropped in zip(outcome.reasons(), (first, *outcome.steps), counts, strict=True):
-        if step is not first or outcome.rows.member:
-            steps.append(
-                {"reason": reason, "rows_in": reached, "dropped": dropped, "left": reached - dropped, **step}
-            )
-        reached -= dropped
+        left = reached + int(step.get("offered", 0)) - dropped
+        if step is not first or outcome.rows.restricted:
+            steps.append({"reason": reason, "rows_in": reached, "dropped": dropped, "left": left, **step})
+        reached = left
     return steps
 
 
 def _write_kept(
     outcome: SplitOutcome, attempt: Attempt, writers: int
-) -> tuple[int, int, tuple[Written, ...]]:
-    """Write the rows and names that stay; return how many samples they are, how many entries, and the files."""
+) -> tuple[int, int, list[dict[str, Any]], tuple[Written, ...]]:
+    """Write the rows and names that stay.
+
+    Returns:
+        How many samples they are, how many entries, how many samples of each set where there are several (in the order
+        of `sources.npy`), and the files.
+    """
     rows, samples = outcome.rows, 0
-    columns = split_columns(rows.pool.columns, outcome.named, outcome.times, outcome.caption)
+    sources, held = outcome.sources(), Counter[str]()
+    columns = split_columns(rows.columns, outcome.named, outcome.times, outcome.caption, bool(sources))
     schema = pa.schema([("uid", pa.string()), *((column.name, column.type) for column in columns)])
     names = ", ".join(["uid", *(f"{column.sql} AS {quoted(column.name)}" for column in columns)])
     query = f"{rows.surviving(names)} ORDER BY uid"
     uids, keys = layout.split(outcome.name, "uids.npy"), layout.split(outcome.name, "keys.txt")
-    keyed = bool(rows.pool.columns.own)
-    with KeptNames(attempt.file(uids), attempt.file(keys) if keyed else None) as kept:
+    keyed, told = bool(rows.pool.columns.own), layout.split(outcome.name, "sources.npy")
+    listed = [uids, *([keys] if keyed else []), *([told] if sources else [])]
+    at = {path: attempt.file(path) for path in listed}
+    with KeptNames(at[uids], at.get(keys), at.get(told), sources) as kept:
 
         def noted() -> Iterator[Batch]:
             nonlocal samples
             for batch in rows.db.sql(query).to_arrow_reader(BATCH_ROWS):
                 kept.add(batch, batch.column(REPEAT).to_numpy() if outcome.times else None)
                 samples += batch.num_rows
+                for name in sources:
+                    held[name] += pc.sum(pc.equal(batch.column(SOURCES), name)).as_py() or 0
                 yield batch
 
         target = Target(attempt, layout.split(outcome.name, "part"), schema, _hex_uid)
         files = write_files(target, noted(), writers)
-    lists = [_listed(attempt, path, kept.rows) for path in (uids, *([keys] if keyed else []))]
-    return samples, kept.rows, (*files, *lists)
+    lists = [_listed(attempt, path, kept.rows) for path in listed]
+    of = [{"name": name, "kept": held[name]} for name in sources]
+    return samples, kept.rows, of, (*files, *lists)
 
 
 def _write_dropped(
@@ -136,7 +157,8 @@ def _write_dropped(
     rows = outcome.rows
     reasons = pa.array(outcome.reasons(), pa.string())
     counts = np.zeros(len(reasons), np.int64)
-    keyed = any(column.name == "key" for column in rows.pool.columns.own)
+    keyed, sources = any(column.name == "key" for column in rows.pool.columns.own), bool(outcome.sources())
+    schema = DROPPED.append(pa.field(SOURCES, pa.string())) if sources else DROPPED
     query = f"{rows.lost('key' if keyed else 'NULL::VARCHAR')} ORDER BY uid"
 
     def counted() -> Iterator[Batch]:
@@ -146,9 +168,10 @@ def _write_dropped(
 
     def shaped(batch: Batch) -> pa.Table:
         uid, key, step, decided = (batch.column(name) for name in ("uid", "key", "step", "decided"))
-        return pa.table([as_hex(uid), key, reasons.take(step), decided.cast(pa.string())], schema=DROPPED)
+        columns = [as_hex(uid), key, reasons.take(step), decided.cast(pa.string())]
+        return pa.table([*columns, *([batch.column(SOURCES)] if sources else [])], schema=schema)
 
-    target = Target(attempt, layout.split(outcome.name, "dropped/part"), DROPPED, shaped)
+    target = Target(attempt, layout.split(outcome.name, "dropped/part"), schema, shaped)
     files = write_files(target, counted(), writers)
     return [int(count) for count in counts], files
 

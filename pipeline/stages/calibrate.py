@@ -5,7 +5,7 @@ This is exact with every backend that a plan may name. Benchmarks that wait for 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -14,7 +14,7 @@ from pipeline import layout
 from pipeline.commit import Attempt
 from pipeline.execution.context import RunContext
 from pipeline.execution.costs import Cost, Rates, queries_of, rows_of, width_of
-from pipeline.execution.work import Json, Work
+from pipeline.execution.work import Json, Place, Work
 from pipeline.files.parquet import write_parquet
 from pipeline.measuring import encoder_name
 from pipeline.passes.located import committed_of, groups_of, inputs_of, parts_of, stored, stored_identity
@@ -42,6 +42,7 @@ class Identity:
     queries: tuple[str, ...]
     part: int
     rows: str
+    skip: tuple[int, ...]
     vectors: str
     backend: str
 
@@ -69,7 +70,9 @@ def plan(run: RunContext) -> Iterator[list[Work[Identity, Settings]]]:
             found = stored(run, "reference", part.number, shards[part.number], encoder, "image")
             vectors = stored_identity(run, found)
             backend = exactly(run)
-            identity = Identity(name, query_identity(files), part.number, part.digest, vectors, backend)
+            identity = Identity(
+                name, query_identity(files), part.number, part.digest, part.skip, vectors, backend
+            )
             works.append(
                 Work(
                     "calibrate",
@@ -107,11 +110,51 @@ def perform_many(works: Sequence[Work[Identity, Settings]], attempts: Sequence[A
     Rows whose vector cannot be compared are listed in a file, where there are any.
     """
     first = works[0]
-    queries = packed(tuple(work.settings.queries for work in works))
-    names = tuple(work.identity.benchmark for work in works)
-    key = lane("", "image")
-    search = Search(names, key, queries, open_search(queries, first.place, 1, first.identity.backend, {}))
-    looking = Pass(first.settings.part, {key: first.settings.stored}, noted=attempts[0].noted)
+    queries = tuple(work.settings.queries for work in works)
+    passed = one_pass(first.settings, queries, (first.place, 1, first.identity.backend), attempts[0].noted)
+    for work, into in zip(works, attempts, strict=True):
+        into.noted |= passed.contents
+        relative = layout.calibration(work.identity.benchmark, work.identity.part)
+        found = passed.search.nearest(work.identity.benchmark)
+        into.add(relative, rows=write_parquet(into.file(relative), found, NEAREST_SCHEMA))
+        if len(passed.aside):
+            relative = layout.set_aside("reference", work.identity.benchmark, work.identity.part)
+            into.add(relative, rows=write_parquet(into.file(relative), passed.aside, QUARANTINED_SCHEMA))
+    return [passed.facts for _ in works]
+
+
+@dataclass(frozen=True, slots=True)
+class PassedPart:
+    """What one pass over a part found.
+
+    Attributes:
+        search: With each query's nearest samples.
+        aside: The rows whose vector cannot be compared, of `QUARANTINED_SCHEMA`.
+        contents: What was in the user's vector files, by key.
+        facts: Counts of what was compared, set aside and normalised.
+    """
+
+    search: Search
+    aside: pa.Table
+    contents: dict[str, str]
+    facts: Json
+
+
+def one_pass(
+    settings: Settings, queries: tuple[QueryFiles, ...], how: tuple[Place, int, str], noted: Mapping[str, str]
+) -> PassedPart:
+    """Compare a part with the queries of some benchmarks of one encoder.
+
+    Args:
+        settings: The part and its vectors.
+        queries: The benchmarks.
+        how: The machine, how many samples are kept for each query, and the backend.
+        noted: The content of inputs that is known already.
+    """
+    (place, k, backend), whole, key = how, packed(queries), lane("", "image")
+    names = tuple(files.name for files in queries)
+    search = Search(names, key, whole, open_search(whole, place, k, backend, {}))
+    looking = Pass(settings.part, {key: settings.stored}, noted=noted)
     lost, normalised = [], 0
     for rows in looking.blocks():
         search.scan(rows)
@@ -119,13 +162,5 @@ def perform_many(works: Sequence[Work[Identity, Settings]], attempts: Sequence[A
         normalised += rows.lanes[key].normalised
     compared = sum(len(table) for table in search.samples)
     facts: Json = {"compared": compared, "quarantined": count_reasons(lost), "normalised": normalised}
-    contents, aside = looking.contents(), pa.concat_tables([QUARANTINED_SCHEMA.empty_table(), *lost])
-    for work, into in zip(works, attempts, strict=True):
-        into.noted |= contents
-        relative = layout.calibration(work.identity.benchmark, work.identity.part)
-        found = search.nearest(work.identity.benchmark)
-        into.add(relative, rows=write_parquet(into.file(relative), found, NEAREST_SCHEMA))
-        if len(aside):
-            relative = layout.set_aside("reference", work.identity.benchmark, work.identity.part)
-            into.add(relative, rows=write_parquet(into.file(relative), aside, QUARANTINED_SCHEMA))
-    return [facts for _ in works]
+    aside = pa.concat_tables([QUARANTINED_SCHEMA.empty_table(), *lost])
+    return PassedPart(search, aside, looking.contents(), facts)

@@ -17,7 +17,7 @@ from pipeline.execution.work import Json, Work
 from pipeline.files.database import connect, files
 from pipeline.files.parquet import parquet_schema, write_parquet
 from pipeline.measuring import encoder_name
-from pipeline.passes.located import groups_of, own_key, unit_name, wanted_vectors
+from pipeline.passes.located import groups_of, offered_sets, own_key, unit_name, wanted_vectors
 from pipeline.sets.repeats import REPEATS_SCHEMA, Starts, repeated_rows, repeats_message
 from pipeline.sets.unify import retyped, unify, values_of
 
@@ -60,7 +60,7 @@ def plan(run: RunContext) -> Iterator[list[Work[Identity, Settings]]]:
         identity = Identity(
             name,
             tuple(digests(records, under)),
-            source.duplicates if name == "pool" else "keep_all",
+            source.duplicates if name in ("pool", *offered_sets(run)) else "keep_all",
             source.expect.model_dump() if source.expect else None,
             encoder_name(run.plan, name),
             _one_encoder(name, records),
@@ -111,7 +111,8 @@ def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
     parts = files(work.settings.parts)
     with connect(Path(work.place.out), work.place.memory_limit, work.place.threads) as db:
         _check_expected(db, where, identity.expect, parts, facts["rows"])
-        repeated = repeated_rows(db, parts) if identity.name == "pool" else REPEATS_SCHEMA.empty_table()
+        kept = identity.duplicates == "keep_all"
+        repeated = REPEATS_SCHEMA.empty_table() if kept else repeated_rows(db, parts)
         if len(repeated) and identity.duplicates == "error":
             raise DataError(repeats_message(db, where, parts, repeated, work.settings.starts))
     relative = layout.duplicates(identity.name)

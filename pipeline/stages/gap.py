@@ -16,11 +16,11 @@ from pipeline.execution.costs import Cost, Rates
 from pipeline.execution.work import Json, Work
 from pipeline.files.parquet import read_parquet, write_parquet
 from pipeline.passes.merging import merge
-from pipeline.passes.running_search import NEAREST_SCHEMA
-from pipeline.stages import neighbours
+from pipeline.stages import neighbours, rescan
 
 AFTER = ("rescan",)
-SCHEMA = pa.schema([("benchmark", pa.string()), *neighbours.SCHEMA])
+# `source` is the set that a sample comes from.
+SCHEMA = pa.schema([("benchmark", pa.string()), *neighbours.SCHEMA, ("source", pa.string())])
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +47,15 @@ def plan(run: RunContext) -> Iterator[list[Work[Identity, Settings]]]:
     works = []
     for name in run.plan.splits if queries else ():
         surviving = [run.record("surviving", name)]
-        again = run.part_records("rescan", name) if surviving[0].facts["exhausted"] else []
+        exhausted = [source for source, queries in surviving[0].facts["exhausted"].items() if queries]
+        again = [
+            one for each in exhausted for one in run.part_records("rescan", rescan.unit_name(name, each))
+        ]
         k = run.plan.neighbours
         identity = Identity(name, tuple(digests(surviving)), tuple(digests(again)), queries, k)
         files = [
             *paths(surviving, layout.folder(layout.surviving(name))),
-            *paths(again, layout.folder(layout.rescanned(name, 0))),
+            *paths(again, layout.rescans(name)),
         ]
         settings = Settings(tuple(run.path(path) for path in files))
         committed = run.outputs([*files, *(layout.index(each, "queries.parquet") for each in queries)])
@@ -72,11 +75,15 @@ def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
     tables = [SCHEMA.empty_table()]
     counts: Json = {}
     for name in work.identity.queries:
-        own = listed.filter(pc.equal(listed.column("benchmark"), name)).select(NEAREST_SCHEMA.names)
+        own = listed.filter(pc.equal(listed.column("benchmark"), name)).drop_columns(["benchmark"])
         keys = read_parquet(work.place.path(layout.index(name, "queries.parquet")), columns=["key"])
-        found = neighbours.ranked(merge([own], work.identity.k), keys.column("key"))
+        merged = merge([own], work.identity.k)
+        found = neighbours.ranked(merged, keys.column("key"))
         counts[name] = len(found)
-        tables.append(found.add_column(0, "benchmark", pa.array([name] * len(found), pa.string())))
+        names = pa.array([name] * len(found), pa.string())
+        tables.append(
+            found.add_column(0, "benchmark", names).append_column("source", merged.column("source"))
+        )
     relative = layout.gap(work.identity.split)
     into.add(relative, rows=write_parquet(into.file(relative), pa.concat_tables(tables), SCHEMA))
     return {"neighbours": counts}

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from indexes.queries import Queries
 from pipeline import layout
@@ -37,16 +38,33 @@ from pipeline.passes.part_pass import Pass, Rows, lane, pairs
 from pipeline.passes.running_search import Search
 from pipeline.sets.membership import is_member
 from pipeline.sets.parts import Part, Stored
-from pipeline.stages.surviving import SCHEMA, kept_uids
+from pipeline.stages.surviving import SCHEMA, kept_files, kept_uids, sources_of
 
 AFTER = ("surviving",)
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What decides a unit's bytes: the split and its lost queries, the queries, the part's rows and vectors."""
+    """What decides a unit's bytes: the split and its lost queries, the queries, the part's rows and vectors.
+
+    Attributes:
+        split: The split.
+        name: The set that the part is of.
+        sets: The sets of the split's samples, in the order of their numbers.
+        kept: Digests of what it keeps.
+        surviving: Digest of what is left of the lists.
+        queries: By benchmark, digests of its queries.
+        k: How many neighbours are listed.
+        backend: How they are found.
+        part: Number of the part.
+        rows: Its content.
+        skip: Values of `row` that take no part.
+        vectors: By lane, the content of its vectors.
+    """
 
     split: str
+    name: str
+    sets: tuple[str, ...]
     kept: tuple[str, ...]
     surviving: tuple[str, ...]
     queries: dict[str, list[str]]
@@ -68,35 +86,54 @@ class Settings:
 
 
 def plan(run: RunContext) -> Iterator[list[Work[Identity, Settings]]]:
-    """List one unit per part of the pool and split that lost all neighbours of some query."""
-    splits = [name for name, record in run.done.get("surviving", {}).items() if record.facts["exhausted"]]
-    if not splits:
+    """List one unit per part of a set and split that lost all neighbours of some query in that set."""
+    lost = lost_lists(run)
+    if not lost:
         return
     files = {name: query_files(run, name, thresholds=False) for name in run.plan.benchmarks}
     by_lane: dict[str, list[QueryFiles]] = {}
     for name, found in files.items():
         by_lane.setdefault(lane(encoder_name(run.plan, name), "image"), []).append(found)
-    shards = dict(groups_of(run, "pool"))
     works = []
-    for part in parts_of(run, "pool"):
-        lanes = {
-            key: stored(run, "pool", part.number, shards[part.number], key.rpartition(" ")[0], "image")
-            for key in by_lane
-        }
-        settings = Settings(part, lanes, {key: tuple(found) for key, found in by_lane.items()})
-        works += [_work(run, split, settings, files) for split in splits]
+    for name, splits in lost.items():
+        shards = dict(groups_of(run, name))
+        for part in parts_of(run, name):
+            lanes = {
+                key: stored(run, name, part.number, shards[part.number], key.rpartition(" ")[0], "image")
+                for key in by_lane
+            }
+            settings = Settings(part, lanes, {key: tuple(found) for key, found in by_lane.items()})
+            works += [_work(run, (split, name), settings, files) for split in splits]
     yield works
 
 
+def lost_lists(run: RunContext) -> dict[str, list[str]]:
+    """Name, for each set, the splits that lost all neighbours of some query in it."""
+    found: dict[str, list[str]] = {}
+    for split, record in run.done.get("surviving", {}).items():
+        for name, queries in record.facts["exhausted"].items():
+            if queries:
+                found.setdefault(name, []).append(split)
+    return found
+
+
+def unit_name(split: str, name: str) -> str:
+    """Call the units that look again at the parts of a set."""
+    return f"{split} {name}"
+
+
 def _work(
-    run: RunContext, split: str, settings: Settings, files: dict[str, QueryFiles]
+    run: RunContext, of: tuple[str, str], settings: Settings, files: dict[str, QueryFiles]
 ) -> Work[Identity, Settings]:
-    part = settings.part
+    (split, name), part = of, settings.part
+    names = kept_files(run, split)
     identity = Identity(
         split,
-        tuple(digests([run.record("split", split)], layout.split(split, "uids.npy"))),
+        name,
+        sources_of(run, split),
+        tuple(output.sha256 for output in run.outputs(names)),
         tuple(digests([run.record("surviving", split)])),
-        {name: list(query_identity(found)) for name, found in files.items()},
+        {each: list(query_identity(found)) for each, found in files.items()},
         run.plan.neighbours,
         exactly(run),
         part.number,
@@ -105,17 +142,17 @@ def _work(
         {key: stored_identity(run, found) for key, found in settings.lanes.items()},
     )
     queries = [path for each in settings.queries.values() for one in each for path in query_paths(one)]
-    own = [layout.surviving(split), layout.split(split, "uids.npy"), *queries]
+    own = [layout.surviving(split), *names, *queries]
     return Work(
         "rescan",
-        f"{split} {part.number:04d}",
+        f"{unit_name(split, name)} {part.number:04d}",
         identity,
         settings,
         run.place,
         inputs_of(run, settings.lanes.values()),
         (*committed_of(run, part, settings.lanes.values()), *run.outputs(own)),
-        ("pool", part.number),
-        together=str(part.number),
+        (name, part.number),
+        together=f"{name} {part.number}",
         rows=part.counted,
     )
 
@@ -133,7 +170,8 @@ class _Again:
         queries = Queries(whole.vectors[chosen], tuple(self.lost), bounds, None)
         scanner = open_search(queries, work.place, work.identity.k, work.identity.backend, {})
         self.search = Search(tuple(self.lost), key, queries, scanner)
-        self.kept = kept_uids(work.place.path(layout.split(split, "uids.npy")))
+        self.source = work.identity.name
+        self.kept = kept_uids(work.place, split, work.identity.sets, self.source)
 
     def scan(self, rows: Rows) -> None:
         """Compare the rows of a block that the split kept."""
@@ -150,13 +188,13 @@ class _Again:
             found = self.search.nearest(name)
             query = numbers[found.column("query").to_numpy()].astype(np.int32)
             table = found.set_column(0, "query", pa.array(query))
-            yield table.add_column(0, "benchmark", pa.array([name] * len(table), pa.string())).cast(SCHEMA)
+            names, sources = (pa.array([each] * len(table), pa.string()) for each in (name, self.source))
+            yield table.add_column(0, "benchmark", names).append_column("source", sources).cast(SCHEMA)
 
 
 def expect(run: RunContext, rates: Rates) -> Cost:
     """How many queries lose their whole list shows when the splits are cut."""
-    exhausted = [r for r in run.records("surviving") if r.facts["exhausted"]]
-    return Cost(len(exhausted) * len(groups_of(run, "pool")))
+    return Cost(sum(len(splits) * len(groups_of(run, name)) for name, splits in lost_lists(run).items()))
 
 
 def perform_many(works: Sequence[Work[Identity, Settings]], attempts: Sequence[Attempt]) -> list[Json]:
@@ -172,7 +210,7 @@ def perform_many(works: Sequence[Work[Identity, Settings]], attempts: Sequence[A
     facts = []
     for work, into, of_split in zip(works, attempts, searches, strict=True):
         into.noted |= contents
-        relative = layout.rescanned(work.identity.split, work.identity.part)
+        relative = layout.rescanned(work.identity.split, work.identity.part, work.identity.name)
         tables = [SCHEMA.empty_table(), *(table for search in of_split for table in search.tables())]
         rows_written = write_parquet(into.file(relative), pa.concat_tables(tables), SCHEMA)
         into.add(relative, rows=rows_written)
@@ -182,8 +220,10 @@ def perform_many(works: Sequence[Work[Identity, Settings]], attempts: Sequence[A
 
 def _searches(work: Work[Identity, Settings]) -> list[_Again]:
     path = Path(work.place.path(layout.surviving(work.identity.split)))
-    table = read_parquet(path, columns=["benchmark", "query", "uid"])
-    table = table.filter(table.column("uid").is_null())
+    table = read_parquet(path, columns=["benchmark", "query", "uid", "source"])
+    table = table.filter(
+        pc.and_(table.column("uid").is_null(), pc.equal(table.column("source"), work.identity.name))
+    )
     names, query = table.column("benchmark").to_numpy(zero_copy_only=False), table.column("query").to_numpy()
     lost = {name: query[names == name] for name in work.identity.queries}
     lanes = [k for k, files in work.settings.queries.items() if any(len(lost[f.name]) for f in files)]

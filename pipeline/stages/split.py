@@ -19,12 +19,13 @@ from pipeline.passes.located import parts_of, wanted_vectors
 from pipeline.passes.looked_at import pool_columns
 from pipeline.passes.part_pass import lane
 from pipeline.passes.plan_rules import measures_of
-from pipeline.plan import SetAlgebra, Split
+from pipeline.plan import SetAlgebra, Split, sets_in
+from pipeline.splits.again.recheck import recheck
 from pipeline.splits.cutting import cut_many
-from pipeline.splits.recheck import recheck
-from pipeline.splits.requests import CutRequest, PoolPart, SplitRequest
+from pipeline.splits.requests import CutRequest, OfferedSet, PoolPart, SplitRequest
+from pipeline.stages import _offered_files as of_sets
 
-AFTER = ("neighbours",)
+AFTER = ("neighbours", "offer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class Identity:
         measures: By name, digests of the measures that its rules read.
         renamed: Measures that a column of the pool is called like, which is then `pool_<name>`.
         splits: By name, digests of the splits that it is computed from.
+        sets: By name, digests of the further sets that it has samples of: rows, what no rule sees.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Identity:
     measures: dict[str, list[str]]
     renamed: tuple[str, ...]
     splits: dict[str, list[str]]
+    sets: dict[str, dict[str, list[str]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,8 @@ class Settings:
         splits: By name, the files of the splits that it is computed from.
         benchmarks: In plan order.
         reference: Whether the plan has a reference.
+        sets: Files of the further sets that it has samples of, by name, in the plan's order.
+        holding: Of the splits that it is computed from, which further sets they have samples of.
     """
 
     parts: tuple[tuple[int, tuple[int, ...]], ...]
@@ -69,6 +74,8 @@ class Settings:
     splits: dict[str, tuple[str, ...]]
     benchmarks: tuple[str, ...]
     reference: bool
+    sets: dict[str, OfferedSet]
+    holding: dict[str, tuple[str, ...]]
 
 
 def plan(run: RunContext) -> Iterator[list[Work[Identity, Settings]]]:
@@ -82,6 +89,7 @@ def plan(run: RunContext) -> Iterator[list[Work[Identity, Settings]]]:
 def _work(run: RunContext, name: str, split: Split) -> Work[Identity, Settings]:
     named = measures_of(run, split)
     used = sorted({other for _, other in split.uses()})
+    sets, taken = of_sets.held_sets(run, name), run.once("own names", lambda: _own_names(run))
     parts = {other: [run.record("split", other)] for other in used}
     under = {other: layout.split(other, "part-") for other in used}
     identity = Identity(
@@ -90,10 +98,9 @@ def _work(run: RunContext, name: str, split: Split) -> Work[Identity, Settings]:
         starting(split),
         run.once("digests of the pool's rows", lambda: _samples(run)),
         {measure: _measured(run, measure) for measure in named},
-        tuple(
-            name for name in run.instances() if name.lower() in run.once("own names", lambda: _own_names(run))
-        ),
+        tuple(one for one in run.instances() if one.lower() in taken),
         {other: digests(parts[other], under[other]) for other in used},
+        {each: of_sets.digests_of_set(run, each) for each in sets},
     )
     settings = Settings(
         run.once(
@@ -105,6 +112,8 @@ def _work(run: RunContext, name: str, split: Split) -> Work[Identity, Settings]:
         {other: tuple(run.path(path) for path in paths(parts[other], under[other])) for other in used},
         tuple(run.plan.benchmarks),
         run.plan.reference is not None,
+        {each: of_sets.located_set(run, each) for each in sets},
+        {other: sets_in(run.plan.splits, other) for other in used},
     )
     rows = sum(part.counted for part in parts_of(run, "pool"))
     return Work(
@@ -138,7 +147,8 @@ def _committed(run: RunContext, settings: Settings, named: Sequence[str]) -> tup
     found = run.once("files of the pool's rows", rows)
     for name in named:
         found += measured(name)
-    return found + run.outputs(path for files in settings.splits.values() for path in files)
+    found += run.outputs(path for files in settings.splits.values() for path in files)
+    return found + run.outputs(path for name in settings.sets for path in of_sets.files_of_set(run, name))
 
 
 def _samples(run: RunContext) -> dict[str, list[str]]:
@@ -190,6 +200,7 @@ def _request(works: Sequence[Work[Identity, Settings]]) -> CutRequest:
             {each: tuple(names) for each, names in (work.identity.from_ or {}).items()} or None,
             work.settings.splits,
             {"unit": work.unit().fingerprint},
+            work.settings.holding,
         )
         for work in works
     )
@@ -203,6 +214,7 @@ def _request(works: Sequence[Work[Identity, Settings]]) -> CutRequest:
         place.memory_limit,
         place.threads,
         tuple(first.settings.measures),
+        {name: one for work in works for name, one in work.settings.sets.items()},
     )
 
 

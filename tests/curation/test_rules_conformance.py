@@ -16,7 +16,7 @@ from indexes import registry
 from indexes.errors import PlanError
 from pipeline.files.database import parse_predicate
 
-SCOPE = Scope(benchmarks=("photo", 'it\'s "odd"'), reference=True)
+SCOPE = Scope(benchmarks=("photo", 'it\'s "odd"'), reference=True, sets={"reference": None})
 EVERY_RULE = pytest.mark.parametrize("name", rules.names())
 
 

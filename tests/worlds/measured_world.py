@@ -38,6 +38,13 @@ SPLITS: dict[str, Any] = {
     },
     "tall": [{"domain": {"take": ["tall", "ambiguous"]}}],
     "unique": [{"dedup": {"epsilon": 0.124}}, {"repeat": {"times": "1 + length(caption) % 2"}}],
+    "joined": [{"near": {"to": "all"}}, {"add": {"source": "reference", "template": "a photo of a {class}"}}],
+    # Half of a set, so that a list of one neighbour is lost.
+    "halved": [
+        {"far": {"keep": 20}},
+        {"add": {"source": "renditions", "rules": [{"random": {"fraction": 0.5}}]}},
+    ],
+    "both": {"from": {"union": ["halved", "joined"]}, "rules": [{"random": {"fraction": 0.8}}]},
 }
 
 
@@ -66,6 +73,9 @@ def write_measured_plan(folder: Path, world: Path, **changes: Any) -> Path:
         "benchmarks": {
             name: {"path": str(world / "benchmarks" / name), "format": "image-folder"}
             for name in ("photo", "sketch")
+        },
+        "sources": {
+            "renditions": {"path": str(world / "benchmarks" / "rendition"), "format": "image-folder"}
         },
         "measures": MEASURES
         | {name: MEASURES[name] | {"names": str(names)} for name in ("classes", "class_similarity")}

@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from curation.selection import Selection
 from pipeline.files.database import connect
 from pipeline.files.parquet import write_parquet
-from pipeline.splits.candidates import Pool, PoolRows
+from pipeline.splits.again.memory import Memory, in_order
+from pipeline.splits.candidates import PoolRows
 from pipeline.splits.pool_columns import look
-from pipeline.splits.recheck import Memory, in_order
+from pipeline.splits.pool_table import Pool
 from pipeline.splits.requests import PoolPart
 
 NUMBERS = st.sampled_from([None, float("nan"), -0.5, 0.0, 0.25, 0.5, 0.5000000000000001, 0.75, 1.0])
@@ -55,6 +56,18 @@ SCHEMA = pa.schema(
         ("width", pa.int64()),
     ]
 )
+VIEWS = ("candidates", "candidates_1")
+MORE: list[dict[str, Any]] = [
+    {
+        "uid": uid,
+        "key": f"m{uid}",
+        "caption": None,
+        "label": "ab"[uid % 2] if uid % 5 else None,
+        "width": uid % 3,
+    }
+    for uid in (*range(0, 40, 4), 2**64, 2**100)
+]
+"""The rows of a further set, some of whose uids a pool may have."""
 NAMED_UIDS = [*range(0, 40, 3), *range(2**128 - 40, 2**128 - 1, 2)]
 
 
@@ -84,25 +97,27 @@ class Opened:
 
     def kept(self, selection: Selection) -> dict[int, int]:
         """How often SQL keeps each uid; the others are dropped, each once."""
-        decision = selection.decide(self.rows)
-        left = self.rows.after(decision)
+        reaching = self.rows.reaching(selection)
+        decision = selection.decide(reaching)
+        left = reaching.after(decision)
         times = decision.times or "1"
         found = left.db.execute(left.surviving(f"uid, {times}")).fetchall()
         lost = left.db.execute(f"SELECT uid FROM ({left.lost('key')})").fetchall()
         kept = {uid.int: int(n) for uid, n in found}
         assert len(kept) == len(found)
-        assert sorted([*kept, *(uid.int for (uid,) in lost)]) == sorted(self.uids), (
-            "a row is kept or dropped, once"
-        )
+        assert sorted([*kept, *(uid.int for (uid,) in lost)]) == sorted(
+            uids_of(self.memory.reaching(selection))
+        ), "a row is kept or dropped, once"
         return kept
 
     def oracle(self, selection: Selection) -> dict[int, int]:
-        times = selection.times(self.memory)
-        return {uid: int(n) for uid, n in zip(self.uids, times, strict=True) if n}
+        memory = self.memory.reaching(selection)
+        times = selection.times(memory)
+        return {uid: int(n) for uid, n in zip(uids_of(memory), times, strict=True) if n}
 
-    @property
-    def uids(self) -> list[int]:
-        return [(int(high) << 64) | int(low) for high, low in self.memory.uids.tolist()]
+
+def uids_of(memory: Memory) -> list[int]:
+    return [(int(high) << 64) | int(low) for high, low in memory.uids.tolist()]
 
 
 @dataclass(frozen=True)
@@ -131,12 +146,16 @@ def opened(at: Desk, parts: Sequence[Sequence[dict[str, Any]]]) -> Iterator[Open
         ]
         pool = Pool(at.db, look(files))
         pool.load(files)
-        table = at.db.sql("SELECT * FROM candidates ORDER BY uid").to_arrow_table()
+        more = _written(Path(name) / "more.parquet", MORE)
+        pool.sets["more"] = Pool(at.db, look([more]), 1)
+        pool.sets["more"].load([more])
+        tables = [at.db.sql(f"SELECT * FROM {view} ORDER BY uid").to_arrow_table() for view in VIEWS]
+        sets = {"more": Memory(tables[1], {}, at.plain, pool.sets["more"].columns)}
         try:
-            yield Opened(PoolRows(pool), Memory(table, {}, at.plain))
+            yield Opened(PoolRows(pool), Memory(tables[0], {}, at.plain, pool.columns, sets))
         finally:
             pool.clear()
-            at.db.execute("DROP VIEW candidates; DROP TABLE pool")
+            at.db.execute("DROP VIEW candidates; DROP TABLE pool; DROP VIEW candidates_1; DROP TABLE pool_1")
 
 
 def _written(path: Path, rows: Sequence[dict[str, Any]]) -> PoolPart:

@@ -1,4 +1,4 @@
-"""Where a pool's rows went on their way into a split, from its `split.json`."""
+"""Where a pool's rows, and those of sets that it adds, went on their way into a split: from its `split.json`."""
 
 from __future__ import annotations
 
@@ -9,24 +9,26 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One reason for rows to go.
+    """One reason for rows to go, or to come.
 
     Attributes:
         reason: A loss, or a rule's place and name.
         before: Rows that were there before.
-        dropped: Rows that it took.
+        dropped: Rows that it took, of those that it offered among them.
         words: What the rule does, to what and at which level; empty for a loss.
+        offered: Rows of a further set that it brought in before it took any.
     """
 
     reason: str
     before: int
     dropped: int
     words: str = ""
+    offered: int = 0
 
     @property
     def after(self) -> int:
         """Rows that are left."""
-        return self.before - self.dropped
+        return self.before + self.offered - self.dropped
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,29 +42,39 @@ class Waterfall:
     @property
     def adds_up(self) -> bool:
         """Whether every row is accounted for."""
-        return self.rows - sum(step.dropped for step in self.steps) == self.kept
+        return self.rows + sum(step.offered - step.dropped for step in self.steps) == self.kept
+
+    @property
+    def most(self) -> int:
+        """The most rows that there were at any time."""
+        return max([self.rows, *(step.after for step in self.steps)])
 
 
 def waterfall(facts: Mapping[str, Any]) -> Waterfall:
     """Read the waterfall of a `split.json`."""
     listed = facts["waterfall"]
     losses = [
-        (f"{kind}: {reason}", n, "")
+        (f"{kind}: {reason}", n, "", 0)
         for kind in ("failed", "quarantined")
         for reason, n in listed[kind].items()
     ]
-    losses += [("repeated uid", listed["duplicates"], "")] if listed["duplicates"] else []
+    losses += [("repeated uid", listed["duplicates"], "", 0)] if listed["duplicates"] else []
     steps, rows = [], int(listed["rows_in"])
-    for reason, dropped, words in [*losses, *_rules(listed["dropped"])]:
-        steps.append(Step(reason, rows, int(dropped), words))
-        rows -= int(dropped)
+    for reason, dropped, words, offered in [*losses, *_rules(listed["dropped"])]:
+        steps.append(Step(reason, rows, int(dropped), words, offered))
+        rows = steps[-1].after
     return Waterfall(int(listed["rows_in"]), tuple(steps), int(listed["kept"]))
 
 
-def _rules(dropped: Any) -> list[tuple[str, int, str]]:
+def _rules(dropped: Any) -> list[tuple[str, int, str, int]]:
     if isinstance(dropped, Mapping):
-        return [(str(reason), int(count), "") for reason, count in dropped.items()]
+        return [(str(reason), int(count), "", 0) for reason, count in dropped.items()]
     return [
-        (str(step.get("reason", step.get("rule", "rule"))), int(step["dropped"]), str(step.get("words", "")))
+        (
+            str(step.get("reason", step.get("rule", "rule"))),
+            int(step["dropped"]),
+            str(step.get("words", "")),
+            int(step.get("offered", 0)),
+        )
         for step in dropped
     ]

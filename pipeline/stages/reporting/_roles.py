@@ -5,10 +5,9 @@ from __future__ import annotations
 from curation.measures import dump
 from pipeline import layout
 from pipeline.execution.context import RunContext, paths
-from pipeline.measuring import encoder_name
-from pipeline.passes.located import parts_of, wanted_vectors
+from pipeline.passes.located import offered_sets, parts_of, wanted_vectors
 from pipeline.report.request import BenchmarkFiles, MeasureFiles, SetFiles, SplitFiles
-from pipeline.stages import calibrate
+from pipeline.stages import offer
 
 
 def _numbers(run: RunContext, name: str) -> list[int]:
@@ -33,8 +32,8 @@ def _quarantined(run: RunContext, name: str) -> tuple[tuple[str, ...], ...]:
     """List the files of rows without a comparable vector, those of a part together."""
     if name in run.plan.benchmarks:
         return ((layout.set_aside(name, "image", 0),),)
-    if name == "reference":
-        return tuple(_calibrated_without(run, number) for number in _numbers(run, name))
+    if name == "reference" or (name in offered_sets(run) and run.plan.benchmarks):
+        return tuple(tuple(offer.without_vector(run, name, number)) for number in _numbers(run, name))
     if name != "pool":
         return ()
     encoders = [encoder for encoder, kinds in wanted_vectors(run)[name].items() if "image" in kinds]
@@ -42,14 +41,6 @@ def _quarantined(run: RunContext, name: str) -> tuple[tuple[str, ...], ...]:
     return tuple(
         tuple(layout.set_aside(name, lane, number) for lane in lanes) for number in _numbers(run, name)
     )
-
-
-def _calibrated_without(run: RunContext, number: int) -> tuple[str, ...]:
-    """List the files of a part's rows that the reference lost: one per encoder, for those of which it lost some."""
-    # Benchmarks of one encoder are compared with the same vectors.
-    compared = {encoder_name(run.plan, one): one for one in run.plan.benchmarks}.values()
-    records = [run.record("calibrate", calibrate.unit_name(one, number)) for one in compared]
-    return tuple(paths(records, layout.all_set_aside("reference")))
 
 
 def benchmark(run: RunContext, name: str) -> BenchmarkFiles:

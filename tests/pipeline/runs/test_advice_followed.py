@@ -6,11 +6,13 @@ import re
 from pathlib import Path
 
 import advice_plan_cases
+import advice_set_cases
 import pytest
 from advice_cases import CASES, World
 from whole_runs import Run
 
 assert advice_plan_cases.__doc__, "its cases are among CASES"
+assert advice_set_cases.__doc__, "its cases are among CASES"
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -13,8 +13,8 @@ from scored_pools import Pool, ties
 
 from indexes.errors import OutputError
 from pipeline.commit import Unit, attempt
+from pipeline.splits.again.recheck import recheck
 from pipeline.splits.cutting import cut_many
-from pipeline.splits.recheck import recheck
 from pipeline.splits.requests import CutRequest, SplitRequest
 
 RECIPES: dict[str, list[tuple[str, Any]]] = {

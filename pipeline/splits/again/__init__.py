@@ -1,0 +1,1 @@
+"""Finished splits decided again, by plain oracles over rows in memory."""

@@ -1,0 +1,164 @@
+"""Finished splits decided again by the plain oracle of each selection."""
+
+# SQL is put together from quoted identifiers, checked predicates and numbers.
+# ruff: noqa: S608
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from indexes.errors import OutputError
+from pipeline import layout
+from pipeline.files.database import connect
+from pipeline.sets.membership import is_member
+from pipeline.splits.again.memory import Memory, in_order
+from pipeline.splits.again.starting_rows import names_of, starting_mask, starting_rows
+from pipeline.splits.cutting import Placed, open_pool, read_rules, sizes_of
+from pipeline.splits.pool_columns import look
+from pipeline.splits.pool_table import Pool
+from pipeline.splits.requests import CutRequest, SplitRequest
+
+WHOLE_ROWS = 200_000
+"""Pools of more rows are checked on a sample of about as many, by the cutoffs on record."""
+_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Rechecked:
+    """What became of looking at a split again.
+
+    Attributes:
+        rows: Samples that were decided again.
+        whole: Whether those were all of the pool.
+        problems: One sentence each; empty if all is well.
+    """
+
+    rows: int
+    whole: bool
+    problems: list[str] = field(default_factory=list)
+
+
+def recheck(request: CutRequest, out: Path, rows: int = WHOLE_ROWS, seed: int = 0) -> dict[str, Rechecked]:
+    """Decide committed splits again, and compare with their `uids.npy`.
+
+    A pool of up to `rows` samples is decided wholly, repeats included, by the oracle of each selection in order. Of a
+    larger one, a seeded sample is decided by predicates and by the cutoffs in `split.json`; a selection that takes all
+    rows (a rank over several keys, a cap) is passed over there, so that only what it cannot excuse counts.
+
+    Args:
+        request: The splits, and what they were cut from.
+        out: The output folder.
+        rows: Samples that are looked at.
+        seed: Of the sample.
+
+    Returns:
+        What was found, by split.
+
+    Raises:
+        OutputError: If a split's files are not there.
+    """
+    everything = look(request.parts, request.measures)
+    placed = {split.name: read_rules(request, split, everything.types()) for split in request.splits}
+    found = {}
+    with connect(out, request.memory_limit, request.threads) as db, in_order() as plain:
+        pool, _ = open_pool(db, request, everything, list(placed.values()))
+        # A sample is of the pool alone.
+        total = pool.seen.taken + sum(each.seen.taken for each in pool.sets.values())
+        every = -(-total // max(rows, 1))
+        table, whole = _drawn(pool, every, seed), every <= 1
+        sets = {name: _drawn(of, 1, seed) for name, of in pool.sets.items()} if whole else {}
+        for split in request.splits:
+            sizes = sizes_of(split)
+            held = {name: Memory(each, sizes, plain, pool.sets[name].columns) for name, each in sets.items()}
+            memory = Memory(table, sizes, plain, pool.columns, held)
+            check = _wholly if whole else _by_cutoffs
+            found[split.name] = Rechecked(len(memory), whole, check(memory, split, placed[split.name], out))
+    return found
+
+
+def _drawn(pool: Pool, every: int, seed: int) -> pa.Table:
+    """Bring rows into memory, sorted by uid: one in `every`."""
+    test = f" WHERE hash(uid::VARCHAR || ':{seed:d}') % {every} = 0" if every > 1 else ""
+    return pool.db.sql(f"SELECT * FROM {pool.view}{test} ORDER BY uid").to_arrow_table()
+
+
+def _wholly(memory: Memory, split: SplitRequest, placed: list[Placed], out: Path) -> list[str]:
+    left = starting_rows(memory, split, out)
+    times = np.ones(len(left), np.int64)
+    for rule, scope in placed:
+        selection = rule.selection(scope)
+        left = left.reaching(selection)
+        times = np.pad(times, (0, len(left) - len(times)), constant_values=1) * selection.times(left)
+        left, times = left.where(times > 0), times[times > 0]
+    order = np.lexsort((left.uids[:, 1], left.uids[:, 0]))
+    wanted = np.repeat(left.uids[order], times[order], axis=0)
+    pairs = names_of(out, split.name)
+    committed = np.column_stack([pairs["f0"], pairs["f1"]])
+    if np.array_equal(wanted, committed):
+        sources = np.repeat(np.array(left.sources(), dtype=object)[order], times[order])
+        return _other_sources(sources, split, out)
+    return _other_uids(wanted, committed, split.name)
+
+
+def _other_uids(wanted: NDArray[np.uint64], committed: NDArray[np.uint64], name: str) -> list[str]:
+    due, there = Counter(map(tuple, wanted.tolist())), Counter(map(tuple, committed.tolist()))
+    different = sorted(uid for uid in due.keys() | there.keys() if due[uid] != there[uid])
+    problems = [
+        f"{high:016x}{low:016x} is {there[high, low]} times in split {name}, and {due[high, low]} times by its rules"
+        for high, low in different[:_SHOWN]
+    ]
+    return problems or [f"{layout.split(name, 'uids.npy')} has the right uids in another order"]
+
+
+def _other_sources(wanted: NDArray[Any], split: SplitRequest, out: Path) -> list[str]:
+    """Compare the sets of a split's samples with `sources.npy`, where it has samples of several."""
+    sets = _facts(out, split.name).get("sources")
+    if sets is None:
+        return []
+    names = np.array([each["name"] for each in sets], dtype=object)
+    if np.array_equal(names[names_of(out, split.name, "sources.npy")], wanted):
+        return []
+    return [f"{layout.split(split.name, 'sources.npy')} names other sets than the rules of the split do"]
+
+
+def _by_cutoffs(memory: Memory, split: SplitRequest, placed: list[Placed], out: Path) -> list[str]:
+    stays = starting_mask(memory, split, out)
+    certain = True
+    steps = [step for step in _facts(out, split.name)["waterfall"]["dropped"] if step["reason"] != "from"]
+    for (rule, scope), step in zip(placed, steps, strict=True):
+        again = rule.selection(scope).again(memory, step)
+        if again is None:
+            certain = False
+        else:
+            stays &= again
+    kept = _kept_of_the_pool(memory, split, out)
+    wrong = np.flatnonzero((kept & ~stays) | ((~kept & stays) if certain else False))
+    return [
+        f"{memory.uids[row, 0]:016x}{memory.uids[row, 1]:016x} is {'' if kept[row] else 'not '}in split {split.name}, "
+        f"and by its rules it should {'' if stays[row] else 'not '}be"
+        for row in wrong[:_SHOWN]
+    ]
+
+
+def _kept_of_the_pool(memory: Memory, split: SplitRequest, out: Path) -> NDArray[np.bool_]:
+    uids = names_of(out, split.name)
+    if "sources" in _facts(out, split.name):
+        uids = uids[names_of(out, split.name, "sources.npy") == 0]
+    return is_member(uids, memory.uids)
+
+
+def _facts(out: Path, name: str) -> dict[str, Any]:
+    path = out / layout.split(name, "split.json")
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{path} cannot be read: {error}; run the plan again to cut the split") from error
+    return found
