@@ -219,9 +219,9 @@ def split(name: str, file: str = "") -> str:
     return f"splits/{name}/{file}".rstrip("/")
 
 
-def located(split: str, number: int, ending: str = "parquet") -> str:
-    """Locate where the members of a split's samples lie in the pool's tars: the file of some parts from that one on."""
-    return f"internal/located/{split}/part-{number:04d}.{ending}"
+def located(split: str, name: str, number: int, ending: str = "parquet") -> str:
+    """Locate where the members of a split's samples lie in a set's files: the file of some parts from that one on."""
+    return f"internal/located/{split}/{name}/part-{number:04d}.{ending}"
 
 
 def exported(split: str, file: str = "") -> str:

@@ -22,13 +22,16 @@ from pipeline.execution.work import Json, Work, content_fingerprint
 from pipeline.files.inputs import Input, content_of, stamp_of
 from pipeline.files.storage import free_bytes
 from pipeline.output import finished, lock_of
+from pipeline.plan import sets_in
+from pipeline.readers._folders.download import is_download
 from pipeline.run import RunOptions, do_wave, open_run, waves
 from pipeline.stages.exporting import export as listing
 from pipeline.stages.exporting import gather, locate
 from pipeline.webdataset.export_request import ExportRequest
 
 STAGES = ("locate", "gather", "export")
-_TARS = "img2dataset"
+EXPORTED = (locate.TARS, "image-folder")
+"""Formats of a further set whose samples are exported; a pool has tars."""
 # A header, and the zeros behind a member's last block.
 _BESIDE_A_MEMBER = 1024
 _NAMED = 3
@@ -55,7 +58,7 @@ def export(out: Path, request: ExportRequest, options: RunOptions, progress: Pro
     with hold(run.out):
         sweep(run.out)
         try:
-            _check_stands(run)
+            _check_stands(run, request.split)
             _refuse_strangers(run, request.split)
             with open_executor(options.workers, options.scheduler, options.device):
                 for wave in export_waves(run, request):
@@ -103,21 +106,36 @@ def _opened(out: Path, request: ExportRequest, options: RunOptions) -> RunContex
             "--set pool.path=…, then export"
         )
     run = open_run(plan, dataclasses.replace(options, command=lock.fingerprints["command"]))
-    if run.found("pool").format != _TARS:
-        raise DataError(
-            f"the pool '{plan.pool.path}' is {run.found('pool').format}, which holds no tars to export from; train on "
-            f"its files by {out / layout.split(request.split, 'uids.npy')} (DataComp's subset file) or keys.txt beside "
-            f"it, or fetch the pool with img2dataset (output_format webdataset) and run the plan on that"
-        )
+    _check_formats(run, request.split)
     return run
 
 
-def _check_stands(run: RunContext) -> None:
-    """Find every unit of the run done, and the pool's files as they were read."""
+def _check_formats(run: RunContext, split: str) -> None:
+    """Find samples that can be written: in tars of the pool's, in tars or image files of further sets."""
+    plan, out = run.plan, run.out
+    if run.found("pool").format != locate.TARS:
+        raise DataError(
+            f"the pool '{plan.pool.path}' is {run.found('pool').format}, which holds no tars to export from; train on "
+            f"its files by {out / layout.split(split, 'uids.npy')} (DataComp's subset file) or keys.txt beside "
+            f"it, or fetch the pool with img2dataset (output_format webdataset) and run the plan on that"
+        )
+    for name in sets_in(plan.splits, split):
+        kind = run.found(name).format
+        if kind not in EXPORTED or (kind == "image-folder" and any(map(is_download, run.shards(name)))):
+            raise DataError(
+                f"the split {split} has samples of {name}, and '{run.sets()[name].path}' is {kind} without tars or "
+                f"plain image files to export from; bring that set as one of {', '.join(EXPORTED)} and run the plan "
+                "again, then export"
+            )
+
+
+def _check_stands(run: RunContext, split: str) -> None:
+    """Find every unit of the run done, and the files of the split's sets as they were read."""
+    sets = ("pool", *sets_in(run.plan.splits, split))
     for _, wave in waves(run):
         for work in wave:
-            record, pool = find(run.out, work.unit()), work.part is not None and work.part[0] == "pool"
-            reads = work.stage == "read" and pool
+            record = find(run.out, work.unit())
+            reads = work.stage == "read" and work.part is not None and work.part[0] in sets
             if record is None or (reads and record.facts["inputs"] != _content(run, work.inputs)):
                 raise DataError(_stale(run, work, reads))
             run.finish(record)
@@ -125,9 +143,10 @@ def _check_stands(run: RunContext) -> None:
 
 def _stale(run: RunContext, work: Work[Any, Any], reads: bool) -> str:
     if reads:
+        name = work.part[0] if work.part else "pool"
         return (
-            f"the pool's files in '{run.plan.pool.path}' are not those that the run read ({work.label}): some were "
-            "changed, added or removed. Put them back, or run the plan again, then export"
+            f"the files of {name} in '{run.sets()[name].path}' are not those that the run read ({work.label}): some "
+            "were changed, added or removed. Put them back, or run the plan again, then export"
         )
     return f"{work.label} is not done in {run.out}, or its inputs changed; run the plan again, then export"
 
@@ -149,8 +168,8 @@ def _check_found(run: RunContext, request: ExportRequest, located: list[Work[Any
     wanted = locate.entries_of(run, request.split)
     if found != wanted:
         raise DataError(
-            f"{found:,} of the {wanted:,} samples of {request.split} are in the pool's tars; run the plan again, then "
-            "export"
+            f"{found:,} of the {wanted:,} samples of {request.split} are in the tars and images of its sets; run the "
+            "plan again, then export"
         )
 
 
@@ -183,7 +202,7 @@ def _make_room(run: RunContext, request: ExportRequest, wave: list[Work[Any, Any
     stage = wave[0].stage if wave else "gather"
 
     def gone(record: Record) -> bool:
-        mine = record.name.rpartition(" ")[0] == request.split
+        mine = record.name.partition(" ")[0] == request.split
         return mine and units.get(record.name) != record.fingerprint
 
     if stage == "export":
@@ -197,7 +216,7 @@ def _make_room(run: RunContext, request: ExportRequest, wave: list[Work[Any, Any
 def _refuse_without_room(run: RunContext, request: ExportRequest) -> None:
     located = [one.facts for one in run.records("locate")]
     whole = sum(int(one["bytes"]) + _BESIDE_A_MEMBER * int(one["members"]) for one in located)
-    there = [one for one in records(run.out, "gather") if one.name.rpartition(" ")[0] == request.split]
+    there = [one for one in records(run.out, "gather") if one.name.partition(" ")[0] == request.split]
     needed = whole - sum(output.bytes for record in there for output in record.outputs)
     free = free_bytes(run.out)
     if needed > free:

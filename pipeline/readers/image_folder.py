@@ -122,7 +122,7 @@ def rows(source: Source, shard: Shard) -> ShardRows:
 
 def _rows(source: Source, shard: Shard, digests: dict[str, str]) -> ShardRows:
     """List the images; `digests` takes the sha256 of each text that is read."""
-    root, files, odd = Path(source.path).absolute(), _images_of(shard), Counter[str]()
+    root, files, odd = Path(source.path).absolute(), images_of(shard), Counter[str]()
     faults = [fault_of(file) for file in files]
     table = columns.samples(_named(root, shard, odd, digests), shard.name, source.path)
     fits = pa.array([fault is None for fault in faults], pa.bool_())
@@ -140,7 +140,7 @@ def images(source: Source, shard: Shard) -> Iterator[tuple[str, bytes]]:
         yield from DownloadRead(shard, wants_images=True).images()
         return
     root = Path(source.path).absolute()
-    for file in _images_of(shard):
+    for file in images_of(shard):
         if fault_of(file) is None:
             yield key_of(root, file), bytes_of(file)
 
@@ -152,7 +152,8 @@ def read(source: Source, shard: Shard, wants_images: bool) -> ShardRead:
     return _FolderRead(source, shard, wants_images)
 
 
-def _images_of(shard: Shard) -> list[str]:
+def images_of(shard: Shard) -> list[str]:
+    """List the image files of a shard."""
     return [file for file in shard.files if not file.lower().endswith(TOLD_SUFFIXES)]
 
 
@@ -166,7 +167,7 @@ class _FolderRead:
     def images(self) -> Iterator[tuple[str, bytes]]:
         """Read and hash the images one after the other."""
         root = Path(self._source.path).absolute()
-        for file in _images_of(self._shard) if self._wants_images else ():
+        for file in images_of(self._shard) if self._wants_images else ():
             if fault_of(file) is None:
                 content = bytes_of(file)
                 self._digests[file] = hashlib.sha256(content).hexdigest()
@@ -186,11 +187,11 @@ def image(source: Source, shard: Shard, keys: Collection[str]) -> dict[str, byte
     if is_download(shard):
         return DownloadRead(shard, wants_images=True).image(keys)
     root, wanted = Path(source.path).absolute(), set(keys)
-    return {key_of(root, file): bytes_of(file) for file in _images_of(shard) if key_of(root, file) in wanted}
+    return {key_of(root, file): bytes_of(file) for file in images_of(shard) if key_of(root, file) in wanted}
 
 
 def _named(root: Path, shard: Shard, odd: Counter[str], digests: dict[str, str]) -> pa.Table:
-    files = _images_of(shard)
+    files = images_of(shard)
     keys = [key_of(root, file) for file in files]
     labels = [key.split("/", 1)[0] if "/" in key else None for key in keys]
     named = {"key": keys, "label": labels}

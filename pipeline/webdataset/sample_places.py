@@ -22,9 +22,14 @@ LOCATED = pa.schema(
         ("offsets", pa.list_(pa.int64())),
         ("sizes", pa.list_(pa.int64())),
         ("caption", pa.string()),
+        ("source", pa.string()),
     ]
 )
-"""Samples in the order of their export; `caption` is the text that is written in place of the source's, or null."""
+"""Samples in the order of their export.
+
+`tar` is what the set calls the tar, or the image file; `caption` the text that is written in place of the source's, or
+null; `source` the set.
+"""
 
 
 @dataclass(frozen=True, slots=True)

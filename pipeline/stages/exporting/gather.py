@@ -25,6 +25,7 @@ from pipeline.execution.context import RunContext
 from pipeline.execution.work import Json, Work
 from pipeline.files.storage import output_errors
 from pipeline.sets.uids import as_pairs
+from pipeline.stages.surviving import sources_of
 from pipeline.webdataset.export_request import ExportRequest, stats_name, tar_name
 from pipeline.webdataset.json_uid import with_uid
 from pipeline.webdataset.located_rows import rows_between
@@ -59,15 +60,15 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where those files and the pool lie."""
+    """Where those files and the sets lie."""
 
     located: tuple[str, ...]
-    pool: str
+    roots: dict[str, str]
 
 
 def works(run: RunContext, request: ExportRequest) -> list[Work[Identity, Settings]]:
     """List one unit for each tar."""
-    records = [record for record in run.records("locate") if record.name.rpartition(" ")[0] == request.split]
+    records = [record for record in run.records("locate") if record.name.partition(" ")[0] == request.split]
     tables = [next(one.path for one in record.outputs if one.path.endswith(".parquet")) for record in records]
     run.check_sound(one for record in records for one in record.outputs if one.path.endswith(".npy"))
     counts = sum(
@@ -77,7 +78,8 @@ def works(run: RunContext, request: ExportRequest) -> list[Work[Identity, Settin
         (output_of(record, path).sha256, str(record.facts["inputs"]))
         for record, path in zip(records, tables, strict=True)
     )
-    settings = Settings(tuple(run.path(path) for path in tables), run.sets()["pool"].path)
+    roots = {name: run.sets()[name].path for name in sources_of(run, request.split)}
+    settings = Settings(tuple(run.path(path) for path in tables), roots)
     committed, held = run.outputs(tables), np.atleast_1d(counts)
     return [
         Work(
@@ -105,7 +107,7 @@ def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
         tar = TarStream(stream)
         for row in rows.to_pylist():
             copy = f"-{row['copy']}" if row["copy"] else ""
-            for kind, content in _members(row, tars, work.settings.pool, jsons, left):
+            for kind, content in _members(row, tars, work.settings.roots[row["source"]], (jsons, left)):
                 tar.add(f"{row['uid']}{copy}.{kind}", content)
         tar.close()
     into.add(relative, rows=len(rows))
@@ -129,14 +131,15 @@ def _rows(work: Work[Identity, Settings]) -> pa.Table:
 
 
 def _members(
-    row: dict[str, Any], tars: SourceTars, pool: str, jsons: Counter[str], left: Counter[str]
+    row: dict[str, Any], tars: SourceTars, root: str, counted: tuple[Counter[str], Counter[str]]
 ) -> Iterator[tuple[str, bytes | memoryview]]:
     """Give a sample's members in the source's order, then those that the source has not.
 
-    `left` counts what stays behind, since a loader would unpickle it.
+    Counts how each json came about, and what stays behind, since a loader would unpickle it.
     """
+    jsons, left = counted
     spans = list(zip(row["offsets"], row["sizes"], strict=True))
-    contents = tars.read(_tar_path(pool, row["tar"]), spans)
+    contents = tars.read(_tar_path(root, row["tar"]), spans)
     held: dict[str, bytes | memoryview] = dict(zip(row["kinds"], contents, strict=True))
     for kind in [kind for kind, content in held.items() if is_unpickled(kind, content)]:
         del held[kind]
@@ -150,6 +153,6 @@ def _members(
 
 
 @cache
-def _tar_path(pool: str, name: str) -> str:
-    # A pool that is one tar calls it ".".
-    return str(Path(pool) / name)
+def _tar_path(root: str, name: str) -> str:
+    # A set that is one tar calls it ".".
+    return str(Path(root) / name)

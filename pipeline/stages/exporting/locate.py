@@ -1,13 +1,13 @@
-"""Where the members of a split's samples lie in the tars of some parts, in the order in which they will be exported.
+"""Where the members of a split's samples lie in the files of some parts, in the order in which they will be exported.
 
-Only headers are read. Planned by `nearfar export`.
+A part is one of the pool's, or of a further set that the split has samples of: tars, of which only headers are read,
+or image files. Planned by `nearfar export`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -15,23 +15,28 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline import layout
-from pipeline.commit import Attempt, output_of
-from pipeline.execution.context import RunContext, digests, inside, paths
+from pipeline.commit import Attempt
+from pipeline.execution.context import RunContext, inside, paths
 from pipeline.execution.work import Json, Work
 from pipeline.files.inputs import Input
-from pipeline.files.parquet import open_parquet, parquet_schema, read_batches, read_parquet
+from pipeline.files.parquet import open_parquet, read_parquet
 from pipeline.files.storage import output_errors
 from pipeline.passes.located import groups_of, parts_of
+from pipeline.readers import Shard
+from pipeline.readers.image_folder import images_of
 from pipeline.sets.membership import times_of
 from pipeline.sets.parts import Part
 from pipeline.sets.uids import as_pairs
-from pipeline.splits.split_columns import REWRITTEN
+from pipeline.stages.exporting._captions import caption_columns, other_captions
+from pipeline.stages.surviving import kept_files, kept_uids, sources_of
 from pipeline.webdataset.export_request import ExportRequest
+from pipeline.webdataset.file_places import placed_files
 from pipeline.webdataset.sample_order import buckets, orders
 from pipeline.webdataset.sample_places import LOCATED, Placed, TarPath, placed
 
 UNIT_ROWS = 262_144
 """Rows of the pool that a unit looks for: few files to merge afterwards, and little lost with one."""
+TARS = "img2dataset"
 GROUP_ROWS = 2048
 """Rows of a row group: a tar takes neighbouring ones of every file."""
 
@@ -42,34 +47,42 @@ class Identity:
 
     Attributes:
         split: The split.
+        name: The set that the parts are of.
+        sets: The sets of the split's samples, in the order of their numbers.
         seed: Of the order.
         buckets: How many ranges of the order are counted.
-        uids: Digest of the split's `uids.npy`.
-        rewritten: Digests of the files that hold rewritten captions; empty where no rule rewrites.
-        parts: Number, digest and skipped rows of each part, and what the pool calls its tars.
+        uids: Digests of the split's names, and of the sets they are of.
+        captions: Columns that may hold a caption in place of a sample's own, the first that does first.
+        told: Digests of the files with these columns.
+        parts: Number, digest and skipped rows of each part, and what the set calls its tars or images.
     """
 
     split: str
+    name: str
+    sets: tuple[str, ...]
     seed: int
     buckets: int
-    uids: str
-    rewritten: tuple[str, ...]
+    uids: tuple[str, ...]
+    captions: tuple[str, ...]
+    told: tuple[str, ...]
     parts: tuple[tuple[int, str, tuple[int, ...], tuple[str, ...]], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where the split's names, its rewritten captions, each part's rows and its tars lie."""
+    """Where the split's files with captions, each part's rows and its tars or images lie, and the set's folder."""
 
-    uids: str
-    rewritten: tuple[str, ...]
+    told: tuple[str, ...]
     samples: tuple[str, ...]
-    tars: tuple[tuple[str, ...], ...]
+    files: tuple[tuple[str, ...], ...]
+    root: str
+    format: str
 
 
 def works(run: RunContext, request: ExportRequest) -> list[Work[Identity, Settings]]:
-    """List one unit for some parts of the pool at a time."""
-    return [_work(run, request, parts) for parts in _gathered(parts_of(run, "pool"))]
+    """List one unit for some parts of a set at a time."""
+    sets = sources_of(run, request.split)
+    return [_work(run, request, name, parts) for name in sets for parts in _gathered(parts_of(run, name))]
 
 
 def _gathered(parts: Sequence[Part]) -> Iterator[list[Part]]:
@@ -83,45 +96,44 @@ def _gathered(parts: Sequence[Part]) -> Iterator[list[Part]]:
         yield held
 
 
-def _work(run: RunContext, request: ExportRequest, parts: list[Part]) -> Work[Identity, Settings]:
-    root, shards = run.sets()["pool"].path, dict(groups_of(run, "pool"))
-    tars = [[shard.files[0] for shard in shards[part.number]] for part in parts]
-    record = run.record("split", request.split)
-    names = layout.split(request.split, "uids.npy")
-    rewritten = run.once(f"rewritten {request.split}", lambda: _rewritten(run, request.split))
-    under = layout.split(request.split, "part-")
+def _work(run: RunContext, request: ExportRequest, name: str, parts: list[Part]) -> Work[Identity, Settings]:
+    root, shards = run.sets()[name].path, dict(groups_of(run, name))
+    kind = str(run.found(name).format)
+    files = [[file for shard in shards[part.number] for file in files_of(shard, kind)] for part in parts]
+    record, names = run.record("split", request.split), kept_files(run, request.split)
+    captions = run.once(f"captions {request.split} {name}", lambda: caption_columns(run, request.split, name))
+    told = paths([record], layout.split(request.split, "part-")) if captions else []
     identity = Identity(
         request.split,
+        name,
+        sources_of(run, request.split),
         request.seed,
         shard_count(run, request),
-        output_of(record, names).sha256,
-        tuple(digests([record], under)) if rewritten else (),
+        tuple(output.sha256 for output in run.outputs(names)),
+        captions,
+        tuple(output.sha256 for output in run.outputs(told)),
         tuple(
-            (part.number, part.digest, part.skip, tuple(inside(tar, root) for tar in held))
-            for part, held in zip(parts, tars, strict=True)
+            (part.number, part.digest, part.skip, tuple(inside(file, root) for file in held))
+            for part, held in zip(parts, files, strict=True)
         ),
     )
     settings = Settings(
-        run.path(names),
-        rewritten,
+        tuple(run.path(path) for path in told),
         tuple(part.samples for part in parts),
-        tuple(tuple(held) for held in tars),
+        tuple(tuple(held) for held in files),
+        root,
+        kind,
     )
-    inputs = tuple(Input(tar, inside(tar, root)) for held in tars for tar in held)
+    inputs = tuple(Input(file, inside(file, root)) for held in files for file in held)
     rows = sum(part.rows for part in parts)
-    unit = f"{request.split} {parts[0].number:04d}"
-    committed = run.outputs([names, *settings.samples, *settings.rewritten])
+    unit = f"{request.split} {name} {parts[0].number:04d}"
+    committed = run.outputs([*names, *settings.samples, *told])
     return Work("locate", unit, identity, settings, run.place, inputs, committed, rows=rows)
 
 
-def _rewritten(run: RunContext, split: str) -> tuple[str, ...]:
-    """List the split's files if a rule rewrote captions; a column of the pool's own may be called the same."""
-    files = tuple(
-        run.path(path) for path in paths([run.record("split", split)], layout.split(split, "part-"))
-    )
-    has = {name.lower() for name in parquet_schema(files[0]).names}
-    own = {name.lower() for name in run.columns("pool")}
-    return files if REWRITTEN in has and (REWRITTEN not in own or f"pool_{REWRITTEN}" in has) else ()
+def files_of(shard: Shard, kind: str) -> tuple[str, ...]:
+    """List the files of a shard that hold its samples: its tar, or its images."""
+    return shard.files[:1] if kind == TARS else tuple(images_of(shard))
 
 
 def entries_of(run: RunContext, split: str) -> int:
@@ -145,13 +157,13 @@ def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
         pa.array(np.lexsort((table.column("copy").to_numpy(), halves[:, 1], halves[:, 0], order)))
     )
     number = identity.parts[0][0]
-    relative = layout.located(identity.split, number)
+    relative = layout.located(identity.split, identity.name, number)
     with open_parquet(into.file(relative), LOCATED) as writing:
         for start in range(0, len(table), GROUP_ROWS):
             writing.add(table.slice(start, GROUP_ROWS))
             writing.flush()
     into.add(relative, rows=len(table))
-    relative = layout.located(identity.split, number, "npy")
+    relative = layout.located(identity.split, identity.name, number, "npy")
     counts = np.bincount(buckets(order, identity.buckets), minlength=identity.buckets)
     with output_errors(into.file(relative), counts.nbytes):
         np.save(into.file(relative), counts)
@@ -165,28 +177,32 @@ def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
 
 
 def _parts(work: Work[Identity, Settings]) -> Iterator[pa.Table]:
-    settings = work.settings
-    subset = np.load(settings.uids, mmap_mode="r", allow_pickle=False)
-    for (_, _, skip, names), path, tars in zip(
-        work.identity.parts, settings.samples, settings.tars, strict=True
+    settings, identity = work.settings, work.identity
+    subset = kept_uids(work.place, identity.split, identity.sets, identity.name)
+    for (_, _, skip, names), path, files in zip(
+        identity.parts, settings.samples, settings.files, strict=True
     ):
         rows = read_parquet(path, ["uid", "row", "key", "caption", "image_sha256"])
         times = times_of(subset, as_pairs(rows.column("uid")))
         times[np.isin(rows.column("row").to_numpy(), np.asarray(skip, np.int64))] = 0
         if times.any():
-            held = [TarPath(tar, name) for tar, name in zip(tars, names, strict=True)]
             keys, sha256 = (rows.column(name).to_pylist() for name in ("key", "image_sha256"))
-            found = [one for one in placed(keys, sha256, held) if times[one.row]]
-            yield _table(rows, times, found, settings.rewritten, work.identity.seed)
+            if settings.format == TARS:
+                held = [TarPath(tar, name) for tar, name in zip(files, names, strict=True)]
+                every = placed(keys, sha256, held)
+            else:
+                every = placed_files(keys, settings.root, files)
+            found = [one for one in every if times[one.row]]
+            yield _table(rows, times, found, work)
 
 
 def _table(
-    rows: pa.Table, times: NDArray[np.int64], found: list[Placed], rewritten: Sequence[str], seed: int
+    rows: pa.Table, times: NDArray[np.int64], found: list[Placed], work: Work[Identity, Settings]
 ) -> pa.Table:
     kept = rows.take(pa.array([one.row for one in found], pa.int64()))
     uids = kept.column("uid").to_pylist()
-    texts = _new_captions(rewritten, kept.column("uid"))
     own = kept.column("caption").to_pylist()
+    texts = other_captions(work.settings.told, work.identity.captions, dict(zip(uids, own, strict=True)))
     captions = [
         texts.get(uid, None if "txt" in one.sample.members else caption)
         for uid, caption, one in zip(uids, own, found, strict=True)
@@ -206,20 +222,9 @@ def _table(
     repeated = pa.table(columns, names=["uid", "tar", "kinds", "offsets", "sizes", "caption"]).take(
         pa.array(place)
     )
-    order = orders(as_pairs(repeated.column("uid")), copies, seed)
+    order = orders(as_pairs(repeated.column("uid")), copies, work.identity.seed)
     more = {"order": pa.array(order), "copy": pa.array(copies.astype(np.int32))}
+    more["source"] = pa.array([work.identity.name] * len(order), pa.string())
     for name, column in more.items():
         repeated = repeated.append_column(name, column)
     return repeated.select(LOCATED.names)
-
-
-def _new_captions(files: Sequence[str], uids: pa.ChunkedArray) -> dict[str, str]:
-    """Look up the rewritten captions of some samples, of those that have one."""
-    wanted = pc.unique(uids)
-    found: dict[str, str] = {}
-    for file in files:
-        for batch in read_batches(Path(file), ["uid", REWRITTEN]):
-            mine = batch.filter(pc.is_in(batch.column("uid"), value_set=wanted))
-            pairs = zip(mine.column("uid").to_pylist(), mine.column(REWRITTEN).to_pylist(), strict=True)
-            found |= {uid: text for uid, text in pairs if text is not None}
-    return found

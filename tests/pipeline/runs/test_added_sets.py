@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from export_pool import grouped
 from measured_world import write_measured_plan
 
 from indexes.canonical import canonical
@@ -18,7 +19,9 @@ from pipeline.execution.progress import Progress
 from pipeline.files.parquet import read_parquet
 from pipeline.plan import load_plan
 from pipeline.run import RunOptions, execute
+from pipeline.shipping import export
 from pipeline.verify import verify
+from pipeline.webdataset.export_request import ExportRequest
 
 SPLITS: dict[str, Any] = {
     "near": [{"near": {"to": "all"}}],
@@ -190,6 +193,29 @@ def test_captions_are_composed_of_the_class_and_follow_the_sample(out: Path) -> 
 def test_a_control_takes_as_many_of_the_pool(out: Path) -> None:
     assert facts(out, "control")["kept"] == facts(out, "near")["kept"]
     assert set(uids(out, "less")) == set(uids(out, "whole")) - set(uids(out, "shared"))
+
+
+def test_an_export_writes_samples_of_every_set(out: Path, small_world: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "out"
+    shutil.copytree(out, copy)
+    with Progress(copy, live=False) as progress:
+        export(copy, ExportRequest("joined", samples_per_shard=16), RunOptions(), progress)
+    found = {uid: members for _, uid, members in grouped(copy / "shards/joined")}
+    kept = {row["uid"]: row for row in rows(out, "splits/joined").to_pylist()}
+    assert found.keys() == kept.keys()
+    folders = {"reference": small_world / "reference", "renditions": small_world / "benchmarks/rendition"}
+    seen = set()
+    for uid, row in kept.items():
+        members = found[uid]
+        assert json.loads(members["json"])["uid"] == uid
+        assert members["txt"].decode() == row["caption"]
+        if row["source"] in folders:
+            file = folders[row["source"]] / row["key"]
+            assert members.keys() == {file.suffix[1:], "txt", "json"}
+            assert members[file.suffix[1:]] == file.read_bytes()
+        seen.add(row["source"])
+    assert seen == {"pool", *folders}
+    assert verify(copy).problems == []
 
 
 def test_verify_decides_again_and_finds_a_set_that_is_another(out: Path, tmp_path: Path) -> None:
