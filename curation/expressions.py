@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 NAN = "'nan'::DOUBLE"
+_HASHED = re.compile(r"md5_number_lower\(uid::VARCHAR \|\| ':[0-9]+'\)")
 
 
 def quoted(identifier: str) -> str:
@@ -42,6 +44,11 @@ def maximum(benchmarks: Sequence[str], field: str) -> str:
 def hashed(seed: int) -> str:
     """Return the SQL of a sample's place in a random order: the lower half of md5 of its dashed uid, ':', seed."""
     return f"md5_number_lower(uid::VARCHAR || ':{seed:d}')"
+
+
+def is_hashed(key: str) -> bool:
+    """Tell whether SQL is such a place, which is spread evenly over 64 bits and never NULL."""
+    return _HASHED.fullmatch(key) is not None
 
 
 def shown(values: Mapping[str, str]) -> str:

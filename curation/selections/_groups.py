@@ -7,78 +7,138 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from curation.expressions import is_hashed
 from curation.selection import InMemory, ReachingRows, missing, places
 
 WHOLE = re.compile(r"-?[0-9]{1,40}")
+FLOATS = ("DOUBLE", "FLOAT")
+SIGMAS = 8
+"""Standard deviations that hashes may lie beyond their expected place before all of them are looked at."""
+TOP = 2.0**64 - 2**11
+"""The highest float64 that fits the range of a hash."""
 
 
-def grouped(rows: ReachingRows, by: str, key: str) -> str:
-    """Return the query of `g` (the group's value as text), `k` and `uid`, one row for each value of a sample.
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """The groups of some rows: how many samples each has, and which of them come first.
 
-    NULL and NaN are no group, and a sample without a key is in none.
+    Attributes:
+        rows: The rows.
+        query: The query of `g` (the group's value), `k` and `uid`, one row for each value of a sample. NULL and NaN are
+            no group, and a sample without a key is in none.
+        table: A table of each value, its text `g`, and how many samples it has, `held`.
+        uniform: Whether keys are hashes, of which the lowest share is known beforehand.
     """
-    kind = rows.kind(by)
+
+    rows: ReachingRows
+    query: str
+    table: str
+    uniform: bool
+
+    def held(self) -> dict[str, int]:
+        """Count the samples of each group, in the order of their names."""
+        found = self.rows.db.execute(
+            f"SELECT g, sum(held) FROM {self.table} GROUP BY g ORDER BY g"
+        ).fetchall()
+        return {str(g): int(n) for g, n in found}
+
+    def drawn_by_count(self, counts: Mapping[str, int], highest: bool = False) -> str:
+        """Make a table of the uids that are among the first of some group, so many of each; return its name.
+
+        Args:
+            counts: How many each group keeps; one that is not named keeps none.
+            highest: Which end of the keys comes first.
+        """
+        table = self.rows.scratch()
+        self.rows.db.execute(
+            f"CREATE TEMP TABLE {table} AS SELECT unnest($groups::VARCHAR[]) AS g, "
+            "unnest($counts::BIGINT[]) AS wanted",
+            {"groups": list(counts), "counts": list(counts.values())},
+        )
+        return self.drawn(f"{self.table} JOIN {table} USING (g)", "wanted", highest)
+
+    def drawn(self, source: str, wanted: str, highest: bool = False) -> str:
+        """Make a table of the uids that are among the first of some group; one may stand there several times.
+
+        Args:
+            source: The groups: the table, perhaps joined with more.
+            wanted: SQL of how many a group keeps.
+            highest: Which end of the keys comes first.
+
+        Returns:
+            The table's name.
+        """
+        db, groups = self.rows.db, self.rows.scratch()
+        # Of n hashes the lowest m lie below m / n with a few deviations to spare: only those are sorted.
+        share = f"({wanted} + {SIGMAS} * sqrt({wanted}) + {SIGMAS}) / held"
+        db.execute(
+            f"CREATE TEMP TABLE {groups} AS SELECT value, held, {wanted} AS wanted, "
+            f"least({share}, 1) * {TOP} AS cut FROM {source} WHERE {wanted} > 0"
+        )
+        due = db.execute(f"SELECT coalesce(sum(least(wanted, held)), 0)::BIGINT FROM {groups}").fetchall()[0][
+            0
+        ]
+        narrow = self.uniform and not highest
+        table = self._first(groups, highest, "k <= cut::UBIGINT" if narrow else "true")
+        if narrow and db.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0] < due:
+            table = self._first(groups, highest, "true")
+        return table
+
+    def _first(self, groups: str, highest: bool, near: str) -> str:
+        table, order = self.rows.scratch(), "DESC" if highest else "ASC"
+        joined = f"FROM ({self.query}) JOIN {groups} ON g = value WHERE"
+        place = f"row_number() OVER (PARTITION BY g ORDER BY k {order}, uid) AS place"
+        first = f"SELECT uid FROM (SELECT uid, wanted, {place} {joined} held > wanted AND {near}) WHERE place <= wanted"
+        self.rows.db.execute(
+            f"CREATE TEMP TABLE {table} AS SELECT uid {joined} held <= wanted UNION ALL {first}"
+        )
+        return table
+
+
+def grouped(rows: ReachingRows, by: str, key: str) -> Groups:
+    """Group rows by a column or expression, and count the groups; `key` orders the samples of each."""
+    kind, uniform = rows.kind(by), is_hashed(key)
     query = rows.surviving(f"{by} AS g, {key} AS k, uid")
     if kind.endswith("]"):
-        # DISTINCT: a list that says a value twice is in that group once.
-        query = f"SELECT DISTINCT unnest(g) AS g, k, uid FROM ({query})"
+        # A list that says a value twice is in that group once.
+        query = f"SELECT unnest(list_distinct(g)) AS g, k, uid FROM ({query})"
         kind = kind.rpartition("[")[0]
-    value, place = known_value("g", kind), known_value("k", rows.kind(key))
-    known = f"{value} IS NOT NULL AND {place} IS NOT NULL"
-    return f"SELECT ({value})::VARCHAR AS g, {place} AS k, uid FROM ({query}) WHERE {known}"
+    value = known_value("g", kind)
+    if kind in FLOATS:  # 0 and -0 are two texts
+        value = f"({value})::VARCHAR"
+    # A hash is never NULL, and a test would have it computed to count.
+    place, known = (
+        ("k", "") if uniform else (f"{known_value('k', rows.kind(key))} AS k", "WHERE k IS NOT NULL")
+    )
+    query = f"SELECT g, {place}, uid FROM (SELECT {value} AS g, k, uid FROM ({query})) WHERE g IS NOT NULL"
+    query = f"SELECT * FROM ({query}) {known}"
+    table = rows.scratch()
+    rows.db.execute(
+        f"CREATE TEMP TABLE {table} AS SELECT g AS value, (g)::VARCHAR AS g, count(*) AS held "
+        f"FROM ({query}) GROUP BY ALL"
+    )
+    return Groups(rows, query, table, uniform)
 
 
-def counted(rows: ReachingRows, query: str) -> dict[str, int]:
-    """Count the samples of each group, in the order of their names; `query` is as `grouped` gives it."""
-    found = rows.db.execute(f"SELECT g, count(*) FROM ({query}) GROUP BY g ORDER BY g").fetchall()
-    return {str(g): int(n) for g, n in found}
+def in_no_group(rows: ReachingRows, by: str) -> str:
+    """Return the SQL of whether a sample has no value, or a list of none."""
+    kind = rows.kind(by)
+    if not kind.endswith("]"):
+        return f"(({known_value(f'({by})', kind)}) IS NULL)"
+    known = f"list_filter({by}, lambda one: one = one AND one <> 'nan')" if kind[:-2] in FLOATS else by
+    return f"(coalesce(len(list_distinct({known})), 0) = 0)"
 
 
 def known_value(column: str, kind: str) -> str:
     """Return the SQL of a value that is NULL where it is NaN; `kind` is DuckDB's name of its type."""
-    return f"nullif({column}, 'nan')" if kind in ("DOUBLE", "FLOAT") else column
-
-
-def drawn(rows: ReachingRows, query: str, highest: bool, wanted: str) -> str:
-    """Make a table of the uids that are among the first of some group; return its name.
-
-    Args:
-        rows: The rows that reach the rule.
-        query: As `grouped` gives it, perhaps with more columns.
-        highest: Which end of the keys comes first.
-        wanted: SQL of how many a group keeps.
-    """
-    table = rows.scratch()
-    order = "DESC" if highest else "ASC"
-    rows.db.execute(
-        f"CREATE TEMP TABLE {table} AS SELECT DISTINCT uid FROM (SELECT *, row_number() OVER "
-        f"(PARTITION BY g ORDER BY k {order}, uid) AS place FROM ({query})) WHERE place <= {wanted}"
-    )
-    return table
-
-
-def drawn_by_count(rows: ReachingRows, query: str, counts: Mapping[str, int], highest: bool = False) -> str:
-    """Make a table of the uids that are among the first of some group, so many of each; return its name.
-
-    Args:
-        rows: The rows that reach the rule.
-        query: As `grouped` gives it.
-        counts: How many each group keeps; one that is not named keeps none.
-        highest: Which end of the keys comes first.
-    """
-    table = rows.scratch()
-    rows.db.execute(
-        f"CREATE TEMP TABLE {table} AS SELECT unnest($groups::VARCHAR[]) AS g, "
-        "unnest($counts::BIGINT[]) AS wanted",
-        {"groups": list(counts), "counts": list(counts.values())},
-    )
-    return drawn(rows, f"SELECT k, uid, g, wanted FROM ({query}) JOIN {table} USING (g)", highest, "wanted")
+    return f"nullif({column}, 'nan')" if kind in FLOATS else column
 
 
 def members(columns: InMemory, by: str, key: str, highest: bool) -> dict[str, list[int]]:

@@ -52,11 +52,11 @@ class Balance(Selection):
         Raises:
             DataError: If it is strict and a value has too few.
         """
-        query = _groups.grouped(rows, self.by, hashed(self.seed))
-        held = _groups.counted(rows, query)
+        groups = _groups.grouped(rows, self.by, hashed(self.seed))
+        held = groups.held()
         wanted = self._wanted(held, rows.sizes)
         facts = self._facts(held, wanted)
-        drawn = _groups.drawn_by_count(rows, query, wanted)
+        drawn = groups.drawn_by_count(wanted)
         return Decision(f"NOT (uid IN (SELECT uid FROM {drawn}))", facts, f"({self.by})::VARCHAR")
 
     def _wanted(self, held: Mapping[str, int], sizes: Mapping[str, int]) -> dict[str, int]:

@@ -40,8 +40,8 @@ class Cap(Selection):
 
     def decide(self, rows: ReachingRows) -> Decision:
         """Number the samples of each value in their order."""
-        query = _groups.grouped(rows, self.by, self.key)
-        table = _groups.drawn(rows, query, self.highest, str(int(self.most)))
+        groups = _groups.grouped(rows, self.by, self.key)
+        table = groups.drawn(groups.table, str(int(self.most)), self.highest)
         stays = f"uid IN (SELECT uid FROM {table})"
         return Decision(f"NOT ({stays})", {"most": self.most}, f"({self.by})::VARCHAR")
 

@@ -48,22 +48,25 @@ class EntryCap(Selection):
 
     def decide(self, rows: ReachingRows) -> Decision:
         """Count each value, then draw from those above the cap."""
-        query = _groups.grouped(rows, self.by, "0")
-        counts, kept = rows.scratch(), rows.scratch()
-        rows.db.execute(f"CREATE TEMP TABLE {counts} AS SELECT g, count(*) AS n FROM ({query}) GROUP BY g")
-        most = int(self.most)
-        draw = f"md5_number_lower(uid::VARCHAR || ':{self.seed:d}:' || g)"
-        joined = f"FROM ({query}) JOIN {counts} USING (g) WHERE"
-        drawn = f"n <= {most} OR {draw}::UHUGEINT * n::UHUGEINT < {most * WHOLE}::UHUGEINT"
-        stays = f"SELECT uid {joined} {drawn}"
+        groups = _groups.grouped(rows, self.by, "0")
+        most, cuts, kept = int(self.most), rows.scratch(), rows.scratch()
+        # d * n < most * 2**64 as one comparison with a number for each value.
+        cut = f"(({most * WHOLE}::UHUGEINT - 1) // held)::UBIGINT"
+        rows.db.execute(
+            f"CREATE TEMP TABLE {cuts} AS SELECT *, CASE WHEN held > {most} THEN {cut} END AS cut FROM {groups.table}"
+        )
+        named = f"SELECT uid, uid::VARCHAR || ':{self.seed:d}:' AS name, g AS of FROM ({groups.query})"
+        joined = f"FROM ({named}) JOIN {cuts} ON of = value WHERE"
+        draw = "md5_number_lower(name || g)"
+        stays = f"SELECT uid {joined} cut IS NULL OR {draw} <= cut"
         if self.floor:
             first = f"min(struct_pack(d := {draw}, u := uid))"
-            stays += f" UNION SELECT l.u FROM (SELECT {first} AS l {joined} n > {most} GROUP BY g)"
-        rows.db.execute(f"CREATE TEMP TABLE {kept} AS SELECT DISTINCT uid FROM ({stays})")
-        values, capped = rows.db.execute(
-            f"SELECT count(*), count(*) FILTER (n > {most}) FROM {counts}"
+            stays += f" UNION ALL SELECT l.u FROM (SELECT {first} AS l {joined} cut IS NOT NULL GROUP BY g)"
+        rows.db.execute(f"CREATE TEMP TABLE {kept} AS {stays}")
+        values, above = rows.db.execute(
+            f"SELECT count(*), count(*) FILTER (held > {most}) FROM {groups.table}"
         ).fetchall()[0]
-        facts = {"most": most, "values": int(values), "above": int(capped)}
+        facts = {"most": most, "values": int(values), "above": int(above)}
         return Decision(f"NOT (uid IN (SELECT uid FROM {kept}))", facts, f"({self.by})::VARCHAR")
 
     def times(self, columns: InMemory) -> Times:

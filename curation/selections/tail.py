@@ -54,22 +54,26 @@ class Tail(Selection):
         Raises:
             DataError: If it is strict and there are fewer values.
         """
-        query = _groups.grouped(rows, self.by, hashed(self.seed))
-        held = _groups.counted(rows, query)
+        groups = _groups.grouped(rows, self.by, hashed(self.seed))
+        held = groups.held()
         if self.strict and len(held) < self.rarest:
             raise DataError(
                 f"{self.said or self.by} has {len(held):,} values, and the {self.rarest:,} rarest are to be cut by a "
                 "strict rule. Ask for fewer, or let it cut what there is"
             )
         cut = self._cut(held)
-        tail, kept = rows.scratch(), rows.scratch()
-        rows.db.execute(f"CREATE TEMP TABLE {tail} AS SELECT unnest($cut::VARCHAR[]) AS g", {"cut": cut})
-        placed = f"row_number() OVER (PARTITION BY g ORDER BY k, uid) AS place FROM ({query}) JOIN {tail} USING (g)"
-        gone = f"SELECT uid FROM (SELECT uid, {placed}) WHERE place > {int(self.most)}"
-        rows.db.execute(f"CREATE TEMP TABLE {kept} AS SELECT uid FROM ({query}) EXCEPT {gone}")
+        tail, gone = rows.scratch(), rows.scratch()
+        listed = f"SELECT value FROM {groups.table} WHERE g IN (SELECT unnest($cut::VARCHAR[]))"
+        rows.db.execute(f"CREATE TEMP TABLE {tail} AS {listed}", {"cut": cut})
+        place = "row_number() OVER (PARTITION BY g ORDER BY k, uid) AS place"
+        placed = f"SELECT uid, {place} FROM ({groups.query}) JOIN {tail} ON g = value"
+        rows.db.execute(
+            f"CREATE TEMP TABLE {gone} AS SELECT uid FROM ({placed}) WHERE place > {int(self.most)}"
+        )
         facts: dict[str, Any] = {"values": len(held), "cut": len(cut), "rarest": cut[:SHOWN]}
         facts |= {"short": self.rarest - len(cut)} if len(cut) < self.rarest else {}
-        return Decision(f"NOT (uid IN (SELECT uid FROM {kept}))", facts, f"({self.by})::VARCHAR")
+        dropped = f"{_groups.in_no_group(rows, self.by)} OR uid IN (SELECT uid FROM {gone})"
+        return Decision(dropped, facts, f"({self.by})::VARCHAR")
 
     def _cut(self, held: Mapping[str, int]) -> list[str]:
         order = _groups.class_order(held)

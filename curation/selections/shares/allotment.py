@@ -55,15 +55,16 @@ class Allotment(Selection):
     def decide(self, rows: ReachingRows) -> Decision:
         """Count and weigh the groups, allot, then draw."""
         left = rows.without(any_null((*self.weights, self.key)))
-        query = _groups.grouped(left, self.by, self.key)
-        sizes = _groups.counted(rows, query)
+        groups = _groups.grouped(left, self.by, self.key)
+        sizes = groups.held()
         heaviest = []
         for weight in self.weights:
-            weighed = f"SELECT g, max(k) FROM ({_groups.grouped(left, self.by, weight)}) GROUP BY g"  # noqa: S608
+            of = _groups.grouped(left, self.by, weight).query
+            weighed = f"SELECT (g)::VARCHAR AS g, max(k) FROM ({of}) GROUP BY ALL"  # noqa: S608
             heaviest.append({str(g): float(k) for g, k in rows.db.execute(weighed).fetchall()})
         wanted = self.amount.of(held(rows), rows.sizes)
         counts = self._counts(sizes, heaviest[0], heaviest[1], wanted)
-        drawn = _groups.drawn_by_count(rows, query, counts)
+        drawn = groups.drawn_by_count(counts)
         facts = {"wanted": wanted, "groups": len(counts)}
         short = wanted - sum(counts.values())
         return Decision(

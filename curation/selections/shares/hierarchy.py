@@ -52,11 +52,11 @@ class Hierarchy(Selection):
 
     def decide(self, rows: ReachingRows) -> Decision:
         """Count the innermost groups, share, then draw."""
-        query = _groups.grouped(rows, self._path(), self._key())
-        sizes = _groups.counted(rows, query)
+        groups = _groups.grouped(rows, self._path(), self._key())
+        sizes = groups.held()
         wanted = self.amount.of(held(rows), rows.sizes)
         counts = self._counts(sizes, wanted)
-        drawn = _groups.drawn_by_count(rows, query, counts, self.key is not None)
+        drawn = groups.drawn_by_count(counts, self.key is not None)
         facts: dict[str, Any] = {"wanted": wanted, "groups": len(counts)}
         short = wanted - sum(counts.values())
         stays = f"uid IN (SELECT uid FROM {drawn})"  # noqa: S608
