@@ -131,12 +131,7 @@ def judged(name: str, benchmark: str) -> str:
 
 def offered(name: str, benchmark: str, number: int) -> str:
     """Locate, for each query, the nearest samples of a part of a set that splits add."""
-    return f"{offered_lists(name)}{benchmark}/{part_file(number)}"
-
-
-def offered_lists(name: str) -> str:
-    """Locate those of all benchmarks: what their paths begin with."""
-    return f"internal/offered/{name}/"
+    return f"internal/offered/{name}/{benchmark}/{part_file(number)}"
 
 
 def nearest(benchmark: str, number: int) -> str:
@@ -201,12 +196,7 @@ def surviving(split: str) -> str:
 
 def rescanned(split: str, number: int, name: str = "pool") -> str:
     """Locate the nearest kept samples that a part of a set has for queries that lost their whole list."""
-    return f"{rescans(split)}{name}/{part_file(number)}"
-
-
-def rescans(split: str) -> str:
-    """Locate those of all sets: what their paths begin with."""
-    return f"internal/rescan/{split}/"
+    return f"internal/rescan/{split}/{name}/{part_file(number)}"
 
 
 def gap(split: str) -> str:

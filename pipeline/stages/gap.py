@@ -55,7 +55,7 @@ def plan(run: RunContext) -> Iterator[list[Work[Identity, Settings]]]:
         identity = Identity(name, tuple(digests(surviving)), tuple(digests(again)), queries, k)
         files = [
             *paths(surviving, layout.folder(layout.surviving(name))),
-            *paths(again, layout.rescans(name)),
+            *paths(again, ""),
         ]
         settings = Settings(tuple(run.path(path) for path in files))
         committed = run.outputs([*files, *(layout.index(each, "queries.parquet") for each in queries)])

@@ -83,7 +83,10 @@ def plan(run: RunContext) -> Iterator[list[Work[Identity, Settings]]]:
             run.plan.neighbours,
         )
         lists = {
-            one: {each: paths(records, layout.offered_lists(one)) for each, records in of.items()}
+            one: {
+                each: paths(records, layout.folder(layout.offered(one, each, 0)))
+                for each, records in of.items()
+            }
             for one, of in found.items()
         }
         read = [*names, *map(layout.neighbours, neighbours)]

@@ -37,11 +37,11 @@ class Mixture(Selection):
 
     def decide(self, rows: ReachingRows) -> Decision:
         """Count each group, then draw."""
-        query = _groups.grouped(rows, self.by, hashed(self.seed))
-        held = _groups.counted(rows, query)
+        groups = _groups.grouped(rows, self.by, hashed(self.seed))
+        held = groups.held()
         wanted = self._wanted(held)
         facts = {"mixture": wanted, "there": {group: held.get(group, 0) for group, _ in self.ratio}}
-        drawn = _groups.drawn_by_count(rows, query, wanted)
+        drawn = groups.drawn_by_count(wanted)
         return Decision(f"NOT (uid IN (SELECT uid FROM {drawn}))", facts, f"({self.by})::VARCHAR")  # noqa: S608
 
     def _wanted(self, held: Mapping[str, int]) -> dict[str, int]:
