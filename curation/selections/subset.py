@@ -23,9 +23,10 @@ class Subset(Selection):
     """Keep a uniform sample of what reaches every level, and lose no class (LAIONet's variants; METHODS section 3).
 
     1. What reaches every level passes. 2. Of that, `size` samples stay: those with the lowest hash of uid and seed.
-    3. With `floor`, each class that has none left gets its first sample back, that of the lowest hash, whatever its
-    level. 4. What is then above `size` is taken from the union of the `largest` classes, highest hash first, never the
-    first sample of a class. A fraction is of what passes, and is not trimmed. A sample without a class is dropped.
+    3. With `floor`, each class that has none left gets its first sample back, that of the lowest hash, however low its
+    levels. 4. What is then above `size` is taken from the union of the `largest` classes, highest hash first, never the
+    first sample of a class. A fraction is of what passes, and is not trimmed. A sample without a class is dropped, and
+    so is one without the value of a level.
 
     Attributes:
         by: SQL of the one class of a sample.
@@ -80,12 +81,14 @@ class Subset(Selection):
         table = rows.scratch()
         value = f"({_groups.known_value(f'({self.by})', rows.kind(self.by))})::VARCHAR"
         passes = " AND ".join(f"({of}) >= {number(float(level))}" for of, level in self.levels) or "true"
-        query = rows.surviving(
-            f"uid, {value} AS g, {hashed(self.seed)} AS k, coalesce({passes}, false) AS passes"
-        )
+        # NULL where a level's value is not known: such a sample is not given back either.
+        known = " AND ".join(f"({of}) IS NOT NULL" for of, _ in self.levels) or "true"
+        passes = f"CASE WHEN {known} THEN {passes} END"
+        query = rows.surviving(f"uid, {value} AS g, {hashed(self.seed)} AS k, {passes} AS passes")
         rows.db.execute(
             f"CREATE TEMP TABLE {table} AS SELECT uid, g, passes, struct_pack(k := k, u := uid) AS first, "
-            f"row_number() OVER (PARTITION BY passes ORDER BY k, uid) AS place FROM ({query}) WHERE g IS NOT NULL"
+            f"row_number() OVER (PARTITION BY passes ORDER BY k, uid) AS place FROM ({query}) "
+            "WHERE g IS NOT NULL AND passes IS NOT NULL"
         )
         return table
 
@@ -126,14 +129,16 @@ class Subset(Selection):
     def times(self, columns: InMemory) -> Times:
         """Do the four steps on lists."""
         groups = _groups.members(columns, self.by, hashed(self.seed), highest=False)
+        levels = [(columns.of(sql).to_pylist(), level) for sql, level in self.levels]
+        known = {row for rows in groups.values() for row in rows}
+        known -= {row for row in known if any(values[row] is None for values, _ in levels)}
+        groups = {value: [row for row in rows if row in known] for value, rows in groups.items()}
+        groups = {value: rows for value, rows in groups.items() if rows}
         of = {row: value for value, rows in groups.items() for row in rows}
         order = [
             row for row in places(columns.of(hashed(self.seed)), columns.uids, False).tolist() if row in of
         ]
-        passing = set(order)
-        for sql, level in self.levels:
-            values = columns.of(sql).to_pylist()
-            passing &= {row for row in order if values[row] is not None and values[row] >= level}
+        passing = {row for row in order if all(values[row] >= level for values, level in levels)}
         wanted = len(passing) if self.size is None else self.size.of(len(passing), columns.sizes)
         stays = [row for row in order if row in passing][:wanted]
         if self.floor:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import example as tried
 from hypothesis import strategies as st
 from selection_pools import MORE, ROWS, Desk, desk, mask, opened, rooted, without_values
 
@@ -22,7 +23,7 @@ EXAMPLES = [(name, place) for name in selections.names() for place in range(len(
 EVERY_EXAMPLE = pytest.mark.parametrize(("name", "place"), EXAMPLES)
 EVERY_KIND = pytest.mark.parametrize("name", selections.names())
 ORDINARY = settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 Rows = list[dict[str, Any]]
 
@@ -188,7 +189,16 @@ PLAIN = (
 """Predicates as a `where` has them: they name columns and say nothing of NaN."""
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@tried(
+    chosen=[("subset", 0)],
+    rows=[
+        dict.fromkeys(("key", "caption", "label", "score", "other", "tags", "width")) | {"uid": 0},
+        dict.fromkeys(("key", "caption", "other", "tags", "width"))
+        | {"uid": 1, "label": "a", "score": float("nan")},
+    ],
+    infinite=False,
+)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     chosen=st.lists(st.sampled_from([*EXAMPLES, *PLAIN]), min_size=1, max_size=3),
     rows=ROWS,
