@@ -39,7 +39,10 @@ def shell(arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-@pytest.mark.parametrize("command", ["schema", "doctor --json", "--help"])
+@pytest.mark.parametrize(
+    "command",
+    ["schema", *(pytest.param(more, marks=pytest.mark.soak) for more in ("doctor --json", "--help"))],
+)
 def test_a_full_standard_output_is_said(command: str) -> None:
     done = shell(f"{command} > /dev/full")
     assert done.returncode == 1
@@ -59,7 +62,9 @@ def test_a_reader_that_leaves_is_no_error() -> None:
     assert shell("schema | head -c 0").stderr == ""
 
 
-@pytest.mark.parametrize("closed", ["2>&-", ">&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    "closed", [*(pytest.param(one, marks=pytest.mark.soak) for one in ("2>&-", ">&-")), "<&- >&- 2>&-"]
+)
 def test_closed_streams_stop_nothing(tmp_path: Path, closed: str) -> None:
     write_sets(tmp_path)
     plan, out = write_plan(tmp_path), tmp_path / "out"

@@ -41,20 +41,25 @@ def flip(path: Path) -> None:
     path.write_bytes(raw)
 
 
+OTHERS = (
+    "samples/one/part-0000.parquet",
+    "lost/read/pool/part-0000.parquet",
+    "indexes/one/index.faiss",
+    "neighbours/one/part-0000.parquet",
+    "splits/pruned/part-0000.parquet",
+    "report/report.html",
+    "report/audit.json",
+)
+
+
 @pytest.mark.parametrize(
     "damaged",
     [
         "samples/pool/part-0001.parquet",
-        "samples/one/part-0000.parquet",
-        "lost/read/pool/part-0000.parquet",
-        "indexes/one/index.faiss",
         "indexes/two/queries.parquet",
         "measures/similarity/one/part-0002.parquet",
-        "neighbours/one/part-0000.parquet",
-        "splits/pruned/part-0000.parquet",
         "splits/core/uids.npy",
-        "report/report.html",
-        "report/audit.json",
+        *(pytest.param(path, marks=pytest.mark.soak) for path in OTHERS),
     ],
 )
 def test_a_flipped_bit_is_found_and_the_command_that_is_named_repairs_it(

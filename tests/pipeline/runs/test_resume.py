@@ -32,7 +32,9 @@ def kill_and_finish(world: Path, folder: Path, ripe: Callable[[float], bool]) ->
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("moment", [pytest.param(0.1, marks=pytest.mark.soak), 0.5, 0.9])
+@pytest.mark.parametrize(
+    "moment", [pytest.param(0.1, marks=pytest.mark.soak), 0.5, pytest.param(0.9, marks=pytest.mark.soak)]
+)
 def test_kill_and_rerun_give_the_same_bytes(
     small_world: Path, tmp_path: Path, finished_run: FinishedRun, moment: float
 ) -> None:

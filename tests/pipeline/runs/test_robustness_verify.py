@@ -37,7 +37,7 @@ def test_parts_without_a_measured_row_are_verified(
     assert "all well" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("keep", [0, 10])
+@pytest.mark.parametrize("keep", [pytest.param(0, marks=pytest.mark.soak), 10])
 def test_outputs_that_are_gone_or_cut_short_are_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], keep: int
 ) -> None:
