@@ -30,6 +30,17 @@ ELSEWHERE = {
     "run the plan again, then export": "runs/test_export.py::test_tars_that_changed_or_moved_are_refused",
     "put it back, or run the plan again with --set pool.path=…, then export": "runs/test_export.py::"
     "test_tars_that_changed_or_moved_are_refused",
+    "it, or take decoder out of the encoder": "runs/test_embedding_plans.py::"
+    "test_a_decoder_that_is_not_installed_is_taken_out_as_the_message_says",
+    "is more than {}: take decoder out of the encoder": "embedding/test_fast_jpeg.py::"
+    "test_a_decoder_that_changes_similarities_is_taken_out_as_the_message_says",
+    **dict.fromkeys(
+        (
+            "complete the set, or correct `classes` or `class_file` in the plan",
+            "give a JSON list, or ObjectNet's objectnet_to_imagenet_1k.json",
+        ),
+        "readers/test_benchmark_layouts.py::test_a_mask_that_does_not_fit_is_corrected_as_the_message_says",
+    ),
     **dict.fromkeys(
         (
             "name the file, or the folder that holds them",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,6 @@ from pipeline.embedding.framing import Framing
 from pipeline.files.images import ImageRejected, decode
 
 UNFRAMED = "a side would have no pixel left"
-_WINDOWS = 64
 
 Json = dict[str, Any]
 
@@ -58,7 +56,8 @@ def _frames(content: bytes, framings: Sequence[Framing]) -> Iterator[NDArray[np.
     """Frame one image for each framing; it is decoded once by Pillow, and once for each that takes a faster decoder."""
     whole: Image.Image | None = None
     for framing in framings:
-        quick = reduced(content, framing) if framing.decoder == "simplejpeg" else None
+        plain = framing.decoder == "pillow" or framing.crop
+        quick = None if plain else reduced(content, framing)
         if quick is None and whole is None:
             whole = decode(content)
         image, size = quick if quick is not None else (whole, None)
@@ -69,6 +68,6 @@ def _frames(content: bytes, framings: Sequence[Framing]) -> Iterator[NDArray[np.
             raise ImageRejected(UNFRAMED) from error
 
 
-@lru_cache(_WINDOWS)
 def _window(shared: int, start: int, length: int) -> NDArray[np.uint8]:
+    # For one piece of work alone: what stays mapped counts against the process's bound of memory.
     return np.frombuffer(mmap.mmap(shared, length, offset=start), dtype=np.uint8)

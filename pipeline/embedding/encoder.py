@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -49,6 +49,10 @@ class Encoder:
     _tokenizer: Tokenizer
     _scale: tuple[torch.Tensor, torch.Tensor, torch.Tensor]
     _precision: Precision
+
+    def cropped(self, pixels: int) -> Encoder:
+        """Give the same encoder for images of which `pixels` are cut off on every side before all else."""
+        return replace(self, framing=replace(self.framing, crop=pixels)) if pixels else self
 
     def prepare(self, image: Image.Image) -> NDArray[np.float32]:
         """Apply open_clip's own evaluation transform, the reference for `embed_pixels`; returns `(3, tall, wide)`."""

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.embedding.weights import EncoderSpec, ModelFiles
+from pipeline.embedding.model_files import ModelFiles
+from pipeline.embedding.weights import EncoderSpec
 
 
 def fingerprint_of(

@@ -6,15 +6,31 @@ Which files are images, and why one is none, stays Pillow's word: what is unusua
 from __future__ import annotations
 
 import math
+from importlib.util import find_spec
 
 from PIL import Image
 
+from indexes.errors import DataError
 from pipeline.embedding.framing import Framing
 from pipeline.files.images import MAX_BYTES, MAX_PIXELS, check_size
 
-OVERSAMPLED = 1.5
+OVERSAMPLED = 2.0
 """Pixels that are decoded for each that is left after resizing, along each side: fewer blur what the filter sees."""
+PACKAGE = "simplejpeg"
 _PLAIN = ("YCbCr", "Gray", "RGB")
+
+
+def check_installed() -> None:
+    """Look whether the package is there.
+
+    Raises:
+        DataError: If not.
+    """
+    if find_spec(PACKAGE) is None:
+        raise DataError(
+            f"decoder: {PACKAGE} needs the package of that name: pip install '.[fast]' in nearfar's folder installs "
+            "it, or take decoder out of the encoder, which is Pillow's then"
+        )
 
 
 def reduced(content: bytes, framing: Framing) -> tuple[Image.Image, tuple[int, int]] | None:

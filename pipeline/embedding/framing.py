@@ -30,6 +30,7 @@ class Framing:
         resampling: `bicubic` or `bilinear`.
         fill: Red, green and blue of what is filled up.
         decoder: What decodes a JPEG.
+        crop: Pixels that are cut off on every side before anything else.
     """
 
     tall: int
@@ -38,6 +39,7 @@ class Framing:
     resampling: str = "bicubic"
     fill: tuple[int, int, int] = (0, 0, 0)
     decoder: Decoder = "pillow"
+    crop: int = 0
 
     @property
     def bytes(self) -> int:
@@ -56,7 +58,7 @@ class Framing:
         return round(wide / ratio), round(tall / ratio)
 
     def frame(self, image: Image.Image, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
-        """Frame an RGB image.
+        """Frame an RGB image, its border cut off.
 
         Args:
             image: The image.
@@ -68,6 +70,11 @@ class Framing:
         Raises:
             ValueError: If a side of it would have no pixel.
         """
+        # Pillow takes a box that ends before it begins for a mistake, and gives an empty image for an empty one.
+        if min(image.size) <= 2 * self.crop:
+            raise ValueError("nothing is left of it")
+        if self.crop:
+            image = image.crop((self.crop, self.crop, image.width - self.crop, image.height - self.crop))
         target = self.resized(*(size or image.size))
         if image.size != target:
             image = image.resize(target, _FILTERS[self.resampling])

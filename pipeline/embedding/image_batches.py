@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from pipeline.embedding.batch_room import BatchRoom
 from pipeline.embedding.batches import Embedded, Turn, batched, checked_sizes, finished
+from pipeline.embedding.decoder_parity import held_to_pillow
 from pipeline.embedding.decoders import Decoders, borrowed
 from pipeline.embedding.encoder import Encoder, single_threaded
 from pipeline.embedding.framing import Framing
@@ -73,11 +74,16 @@ def embed_by_several(
 
     Raises:
         BadInputError: If `batch_size` or `threads` is below 1.
+        DataError: If the decoder of an encoder is not Pillow, and changes similarities on the first images.
     """
     on_cpu = all(encoder.device == "cpu" for encoder in encoders)
     rows = batch_size if batch_size is not None else BATCH_SIZE if on_cpu else DEVICE_BATCH
     workers = checked_sizes(rows, threads)
-    return _stream(encoders, items, rows, workers, on_cpu)
+
+    def look(by: Sequence[Encoder], few: Sequence[tuple[str, bytes]]) -> Iterator[tuple[Embedded, ...]]:
+        return _stream(by, few, rows, workers, on_cpu)
+
+    return _stream(encoders, held_to_pillow(encoders, items, look), rows, workers, on_cpu)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,18 +7,18 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError  # the error's name; nothing is unpickled
 from types import ModuleType
 from typing import Any, Literal
 
 from indexes.errors import DataError, UnknownNameError
+from pipeline.embedding.fast_jpeg import check_installed
 from pipeline.embedding.framing import Decoder
+from pipeline.embedding.hub_models import HUB_NAME, from_hub
+from pipeline.embedding.model_files import CONFIG_NAME, TRANSFORM_SETTINGS, ModelFiles, read_config
 
-CONFIG_NAME = "open_clip_config.json"
-NEEDED = ("embed_dim", "vision_cfg", "text_cfg")
-TRANSFORM_SETTINGS = ("mean", "std", "interpolation", "resize_mode", "fill_color")
 # The name under which open_clip's factory finds a checkpoint beside its config. It reads all but safetensors
 # with torch.load(weights_only=True), which unpickles no objects.
 _LINKS = {
@@ -38,7 +38,7 @@ class EncoderSpec:
     """Which encoder.
 
     Attributes:
-        model: open_clip's name, or the path of a model config (folder or JSON file).
+        model: open_clip's name, `hf-hub:OWNER/NAME`, or the path of a model config (folder or JSON file).
         pretrained: open_clip's name of weights, or the path of a checkpoint.
         precision: In which numbers it multiplies; norms are float32 in all of them.
         decoder: What decodes JPEGs.
@@ -50,30 +50,17 @@ class EncoderSpec:
     decoder: Decoder = "pillow"
 
 
-@dataclass(frozen=True, slots=True)
-class ModelFiles:
-    """A model that can be built from this machine's files alone.
-
-    Attributes:
-        label: What people call it.
-        architecture: open_clip's model config.
-        checkpoint: The weights.
-        preprocess: Settings of the image transform that differ from open_clip's defaults.
-    """
-
-    label: str
-    architecture: dict[str, Any]
-    checkpoint: Path
-    preprocess: dict[str, Any] = field(default_factory=dict)
-
-
 def find(spec: EncoderSpec) -> ModelFiles:
     """Resolve `spec` to files of this machine.
 
     Raises:
         UnknownNameError: If open_clip has no such model or pretrained tag.
-        DataError: If a file is missing, or is of a kind that nearfar does not read.
+        DataError: If a file is missing, or is of a kind that nearfar does not read, or its decoder is not installed.
     """
+    if spec.decoder != "pillow":
+        check_installed()
+    if HUB_NAME.fullmatch(spec.model):
+        return from_hub(spec.model, _checked(Path(spec.pretrained)) if spec.pretrained else None)
     if os.sep in spec.model or spec.model.endswith(".json") or Path(spec.model).is_dir():
         return _from_path(Path(spec.model), spec.pretrained)
     return _from_names(spec)
@@ -122,19 +109,7 @@ def _open_clip() -> ModuleType:
 
 def _from_path(path: Path, pretrained: str | None) -> ModelFiles:
     file = path / CONFIG_NAME if path.is_dir() else path
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-        architecture = config.get("model_cfg", config)
-        missing = [name for name in NEEDED if not architecture.get(name)]
-    except (OSError, ValueError, AttributeError) as error:
-        raise DataError(
-            f"cannot read a model config at '{file}': {error}; give an open_clip model name, a folder that has "
-            f"{CONFIG_NAME}, or a JSON file"
-        ) from error
-    if missing:
-        raise DataError(f"the model config '{file}' lacks {', '.join(missing)}; it needs {', '.join(NEEDED)}")
-    given = config.get("preprocess_cfg") or {}
-    preprocess = {name: given[name] for name in TRANSFORM_SETTINGS if name in given}
+    architecture, preprocess = read_config(file)
     label = path.name if path.is_dir() else path.stem
     return ModelFiles(label, architecture, _local_checkpoint(file.parent, pretrained), preprocess)
 

@@ -163,6 +163,11 @@ def count_lost(lost: pa.Table) -> dict[str, dict[str, int]]:
     return {outcome: dict(sorted(found.items())) for outcome, found in counts.items()}
 
 
+def crop_of(source: Source) -> int:
+    """Say how much of the border of a set's images is cut off before they are embedded, in pixels."""
+    return int(source.options.get("crop", 0))
+
+
 _ENCODERS: dict[tuple[Any, ...], Encoder] = {}
 
 

@@ -105,7 +105,7 @@ def with_absolute_paths(plan: Plan) -> Plan:
         return Source(**(source.model_dump() | found))
 
     def local(choice: EncoderChoice) -> EncoderChoice:
-        names = {key: value for key, value in choice.model_dump().items() if value is not None}
+        names = {key: value for key in ("model", "pretrained") if (value := getattr(choice, key)) is not None}
         there = {key: str(Path(value).absolute()) for key, value in names.items() if Path(value).exists()}
         return choice.model_copy(update=there)
 

@@ -57,6 +57,9 @@ class Manifest(Strict):
     title: Text = Field(description="The set's own name and version.")
     format: Text | None = Field(default=None, description="The reader for the set as it is published.")
     expect: Expect | None = Field(default=None, description="Counts that every whole copy has.")
+    options: dict[str, int | bool] = Field(
+        default={}, description="Options of its reader that go with the set as it is published."
+    )
     classes: ClassList | None = Field(default=None, description="The set's classes, where it has any.")
     get: Text = Field(description="Where a user gets it and how it is laid out.")
     urls: list[Text] = Field(min_length=1, description="Pages of the publishers.")
@@ -90,7 +93,7 @@ def load_manifest(name_or_path: str, where: str = "manifest") -> Manifest:
 
 
 def with_expected_counts(source: Source, where: str) -> Source:
-    """Add to `source` what its manifest says: the counts, and its name as that of the dataset.
+    """Add to `source` what its manifest says: what there must be, its name as that of the dataset, reader's options.
 
     What the plan gives itself stays.
 
@@ -104,9 +107,21 @@ def with_expected_counts(source: Source, where: str) -> Source:
     if source.manifest is None:
         return source
     manifest = load_manifest(source.manifest, f"{where}.manifest")
-    return source.model_copy(
-        update={"expect": source.expect or manifest.expect, "dataset": source.dataset or manifest.name}
-    )
+    expect = source.expect or _with_labels(manifest)
+    told = source.model_copy(update={"expect": expect, "dataset": source.dataset or manifest.name})
+    own = {key: value for key, value in manifest.options.items() if source.options.get(key) is None}
+    # Only where it is read as it is published: another format has other keys.
+    return Source(**(told.model_dump() | own)) if own and source.format in (None, manifest.format) else told
+
+
+def _with_labels(manifest: Manifest) -> Expect | None:
+    """What there must be, with the names of its class folders where these are the classes of ImageNet."""
+    expect, classes = manifest.expect, manifest.classes
+    if expect is None or classes is None or classes.folder == "name" or expect.labels is not None:
+        return expect
+    if classes.folder == "position":
+        return expect.model_copy(update={"labels": "positions"})
+    return expect.model_copy(update={"labels": tuple(classes.wnids) if classes.wnids else "imagenet-1k"})
 
 
 def _find(name_or_path: str, where: str) -> Path:

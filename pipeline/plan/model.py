@@ -48,7 +48,9 @@ def _memory_size(text: str) -> str:
 class EncoderChoice(Strict):
     """The open_clip model that embeds images and captions."""
 
-    model: PathText = Field(description="Name of an open_clip model, or path of a folder or JSON config.")
+    model: PathText = Field(
+        description="Name of an open_clip model, hf-hub:OWNER/NAME, or path of a folder or JSON config."
+    )
     pretrained: PathText | None = Field(
         default=None, description="Name of open_clip's weights for it, or path of a checkpoint file."
     )

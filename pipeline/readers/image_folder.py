@@ -28,6 +28,7 @@ from pipeline.readers._contract import (
     noted,
 )
 from pipeline.readers._files import natural
+from pipeline.readers._folders.class_mask import masked
 from pipeline.readers._folders.download import DownloadRead, is_download, lists_downloads
 from pipeline.readers._folders.folder_walk import (
     TOLD_SUFFIXES,
@@ -40,7 +41,7 @@ from pipeline.readers._folders.folder_walk import (
 from pipeline.readers._folders.image_files import bytes_of, fault_of, key_of
 from pipeline.readers._folders.telling import described_by, tables_of, texts_of
 from pipeline.sets import columns
-from pipeline.sets.source import ReaderOptions, Source
+from pipeline.sets.source import NameList, NameText, ReaderOptions, Source
 
 # Part of the format: another number would cut the same folder into other shards.
 IMAGES_PER_SHARD = 10_000
@@ -49,10 +50,22 @@ _CHEAP_LOOK = 256
 
 
 class Options(ReaderOptions):
-    """How links are taken."""
+    """How links are taken, which classes, and how much of each image."""
+
+    paths = ("class_file",)
 
     follow_links: bool = Field(
         default=False, description="Whether symbolic links may lead out of the folder, as link farms do."
+    )
+    crop: int = Field(
+        default=0,
+        ge=0,
+        le=64,
+        description="Pixels that are cut off on every side before an image is embedded.",
+    )
+    classes: NameList | None = Field(default=None, description="Class folders to take; all if omitted.")
+    class_file: NameText | None = Field(
+        default=None, description="JSON file that lists them, or ObjectNet's objectnet_to_imagenet_1k.json."
     )
 
 
@@ -80,8 +93,10 @@ def shards(source: Source) -> list[Shard]:
     """
     root = Path(source.path).absolute()
     real = os.path.realpath(root)
-    seen = Walk(real, Options(**source.options).follow_links)
-    files = sorted(walk(str(root), seen, (real,)), key=lambda file: key_of(root, file))
+    options = Options(**source.options)
+    seen = Walk(real, options.follow_links)
+    every = sorted(walk(str(root), seen, (real,)), key=lambda file: key_of(root, file))
+    files, left = masked(root, every, options.class_file or options.classes)
     downloads, others = _downloads(root, files, seen)
     parts = [others[start : start + IMAGES_PER_SHARD] for start in range(0, len(others), IMAGES_PER_SHARD)]
     pieces: list[tuple[tuple[str, ...], str, list[str]]] = [((), _name(root, part), part) for part in parts]
@@ -93,7 +108,7 @@ def shards(source: Source) -> list[Shard]:
         beside = [text for file in part for text in texts[file]]
         told = () if listed else (table for table, of in tables.items() if any(map(of, part)))
         found.append(Shard(number, name, (*listed, *part, *beside, *told), {}, True, len(part)))
-    return noted(found, (*told_notes, *left_out(seen.others)))
+    return noted(found, (*left, *told_notes, *left_out(seen.others)))
 
 
 def _downloads(root: Path, files: list[str], seen: Walk) -> tuple[dict[Path, list[str]], list[str]]:

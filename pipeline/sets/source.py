@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pipeline.sets.ingest_request import IngestRequest, PathText
 
 NameText = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00]+$")]
+NameList = Annotated[tuple[NameText, ...], Field(strict=False, min_length=1)]
+"""A list of names, which YAML gives as one."""
 
 
 class Expect(BaseModel):
@@ -18,6 +20,16 @@ class Expect(BaseModel):
 
     samples: int | None = Field(default=None, ge=1, description="Number of samples.")
     classes: int | None = Field(default=None, ge=1, description="Number of distinct classes.")
+    per_class: int | None = Field(default=None, ge=1, description="Number of samples of each class.")
+    labels: Literal["imagenet-1k", "positions"] | NameList | None = Field(
+        default=None,
+        description="The classes, as the set's folders are called: a list, ImageNet's ids, or positions from 0.",
+    )
+    numbered: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_-]*#+[A-Za-z0-9_.-]*$",
+        description="Names of the images, numbered from 1; # stands for a digit.",
+    )
 
 
 class ReaderOptions(BaseModel):

@@ -18,10 +18,13 @@ from pipeline.files.database import connect, files
 from pipeline.files.parquet import parquet_schema, write_parquet
 from pipeline.measuring import encoder_name
 from pipeline.passes.located import groups_of, offered_sets, own_key, unit_name, wanted_vectors
+from pipeline.sets.expected import problems_of
 from pipeline.sets.repeats import REPEATS_SCHEMA, Starts, repeated_rows, repeats_message
+from pipeline.sets.source import Expect
 from pipeline.sets.unify import retyped, unify, values_of
 
 AFTER = ("read",)
+_COUNTED = ("samples", "classes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ def plan(run: RunContext) -> Iterator[list[Work[Identity, Settings]]]:
             name,
             tuple(digests(records, under)),
             source.duplicates if name in ("pool", *offered_sets(run)) else "keep_all",
-            source.expect.model_dump() if source.expect else None,
+            _expected(source.expect),
             encoder_name(run.plan, name),
             _one_encoder(name, records),
             tuple(note for shard in run.shards(name) for note in shard.notes),
@@ -77,6 +80,12 @@ def plan(run: RunContext) -> Iterator[list[Work[Identity, Settings]]]:
         settings = Settings(tuple(run.path(file.path) for file in rows), facts, source.path, starts)
         works.append(Work("catalog", name, identity, settings, run.place, committed=rows, rows=facts["rows"]))
     yield works
+
+
+def _expected(expect: Expect | None) -> Json | None:
+    """Say what is expected; what came to be asked later only where it is, so that records of before hold."""
+    told = expect.model_dump(mode="json") if expect is not None else None
+    return told and {key: value for key, value in told.items() if value is not None or key in _COUNTED}
 
 
 def _noted(records: list[Record]) -> list[str]:
@@ -145,17 +154,11 @@ def _losses(facts: Json) -> str:
 
 
 def _check_expected(db: Any, where: str, expect: Json | None, parts: list[str], rows: int) -> None:
-    for what, wanted in (expect or {}).items():
-        if wanted is None:
-            continue
-        got = rows
-        if what == "classes":
-            query = "SELECT count(DISTINCT label) FROM read_parquet($parts, hive_partitioning = false)"
-            got = db.execute(query, {"parts": parts}).fetchall()[0][0]
-        if got != wanted:
-            raise DataError(
-                f"{where} has {got} {what}, expected {wanted}; complete the set, or correct `expect` in the plan"
-            )
+    problems = list(problems_of(db, parts, expect or {}, rows))
+    if problems:
+        raise DataError(
+            f"{where} has {', and '.join(problems)}; complete the set, or correct `expect` in the plan"
+        )
 
 
 def check_encoders(run: RunContext) -> None:

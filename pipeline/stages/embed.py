@@ -35,7 +35,7 @@ from pipeline.passes.located import (
     parts_of,
     wanted_vectors,
 )
-from pipeline.passes.reading import cached_encoder, write_embeddings
+from pipeline.passes.reading import cached_encoder, crop_of, write_embeddings
 from pipeline.readers import Shard, reader_of
 from pipeline.sets.parts import Part
 from pipeline.sets.source import Source
@@ -99,9 +99,12 @@ def _work(
         )
     _check_material(run, name, kind, shards)
     spec = choice.spec()
-    identity = Identity(name, encoder, kind, part.number, part.digest, encoder_identity(run, encoder))
     pictures = kind == "image"
     found = run.found(name) if pictures else None
+    described = encoder_identity(run, encoder)
+    if found is not None and crop_of(found):
+        described |= {"crop": crop_of(found)}
+    identity = Identity(name, encoder, kind, part.number, part.digest, described)
     settings = Settings(part, spec, encoder, found, tuple(s.to_json() for s in shards) if pictures else ())
     files = [file for shard in shards for file in shard.files] if pictures else []
     inputs = tuple(Input(file, inside(file, source.path)) for file in files)
@@ -162,7 +165,8 @@ class _Filling:
 
     def __init__(self, work: Work[Identity, Settings], into: Attempt, rows: int) -> None:
         self.work, self.into = work, into
-        self.encoder = cached_encoder(work.settings.encoder, work.place.device)
+        encoder, source = cached_encoder(work.settings.encoder, work.place.device), work.settings.source
+        self.encoder = encoder if source is None else encoder.cropped(crop_of(source))
         self._vectors = np.full((rows, self.encoder.width), np.nan, dtype=np.float16)
         self._missing = rows
 

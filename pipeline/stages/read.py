@@ -23,7 +23,15 @@ from pipeline.files.inputs import Input
 from pipeline.files.parquet import write_parquet
 from pipeline.measuring import encoder_name
 from pipeline.passes.located import embeds_while_reading, groups_of, own_key, unit_name
-from pipeline.passes.reading import Found, Reading, cached_encoder, count_lost, read_shard, write_embeddings
+from pipeline.passes.reading import (
+    Found,
+    Reading,
+    cached_encoder,
+    count_lost,
+    crop_of,
+    read_shard,
+    write_embeddings,
+)
 from pipeline.readers import Shard
 from pipeline.sets.samples import LOST_SCHEMA
 from pipeline.sets.source import Source
@@ -161,7 +169,8 @@ def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
     name, part = work.identity.name, work.identity.part
     encoder = None
     if work.settings.encoder is not None:
-        encoder = cached_encoder(work.settings.encoder, work.place.device)
+        source = work.settings.source
+        encoder = cached_encoder(work.settings.encoder, work.place.device).cropped(crop_of(source))
     of = Reading(name, work.settings.source, part, work.place)
     found = Found(Assembly(into.scratch()))
     for described in work.settings.shards:

@@ -6,7 +6,7 @@ import base64
 import io
 from dataclasses import dataclass
 
-from PIL import Image
+from PIL import Image, ImageFile
 
 from pipeline.files.images import ImageRejected, decode
 
@@ -18,6 +18,8 @@ ROW_EDGE = 112
 SMALL = 96
 QUALITY = 82
 NO_IMAGE = "no image"
+# Pillow gives an optimised JPEG a byte for each pixel and no more room than this; noise takes more than that.
+ImageFile.MAXBLOCK = max(ImageFile.MAXBLOCK, 4 * EDGE * EDGE)
 
 
 @dataclass(frozen=True, slots=True)

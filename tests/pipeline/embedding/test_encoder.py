@@ -226,6 +226,35 @@ def test_open_clips_names_find_weights_in_both_caches(named: Path) -> None:
     assert json.loads(from_url.fingerprint["preprocessing"])["mean"] == [0.1, 0.2, 0.3]
 
 
+def test_a_model_of_the_hub_is_found_in_its_cache_and_nowhere_else(named: Path) -> None:
+    snapshots = named / "hub" / "models--someone--tiny-clip"
+    for revision, files in (("c0ffee", [CONFIG, WEIGHTS]), ("badcab", [CONFIG])):
+        (snapshots / "snapshots" / revision).mkdir(parents=True)
+        for file in files:
+            shutil.copy(TINY / file, snapshots / "snapshots" / revision / file)
+    (snapshots / "refs").mkdir()
+    (snapshots / "refs" / "main").write_text("c0ffee")
+    expected = load_encoder(EncoderSpec(str(TINY))).fingerprint["sha256"]
+    for name in ("hf-hub:someone/tiny-clip", "hf-hub:someone/tiny-clip@c0ffee"):
+        found = load_encoder(EncoderSpec(name))
+        assert found.fingerprint["sha256"] == expected
+        assert found.fingerprint["model"] == name
+    other = load_encoder(EncoderSpec("hf-hub:someone/tiny-clip@badcab", str(TINY / WEIGHTS)))
+    assert other.fingerprint["sha256"] == expected
+    with pytest.raises(
+        DataError, match=r"open_clip_model.safetensors of .* at badcab is not on this machine"
+    ):
+        load_encoder(EncoderSpec("hf-hub:someone/tiny-clip@badcab"))
+    with pytest.raises(
+        DataError, match=r"open_clip_config.json .*The nearest that is there: someone/tiny-clip\."
+    ):
+        load_encoder(EncoderSpec("hf-hub:someone/tiny-klip"))
+    with pytest.raises(
+        DataError, match=r"run: hf download some/other open_clip_config.json .* or give a folder"
+    ):
+        load_encoder(EncoderSpec("hf-hub:some/other"))
+
+
 def test_a_name_with_a_local_checkpoint_is_the_same_encoder_as_the_files(named: Path) -> None:
     by_name = load_encoder(EncoderSpec("tiny-vit", str(TINY / WEIGHTS)))
     by_files = load_encoder(EncoderSpec(str(TINY)))

@@ -69,7 +69,9 @@ def test_resolving_expands_all_orders_splits_and_fills_counts_in() -> None:
     assert list(plan.splits) == ["pruned", "control", "core", "both", "next"]
     assert curation.rules.dump(plan.splits["core"].rules[0])[1]["to"] == ["val", "sketch"]
     assert curation.rules.dump(plan.splits["pruned"].rules[0])[1]["threshold"] == "per_query"
-    assert plan.benchmarks["val"].expect == Expect(samples=50_000, classes=1_000)
+    expect = plan.benchmarks["val"].expect
+    assert expect is not None
+    assert (expect.samples, expect.classes) == (50_000, 1_000)
     assert plan.benchmarks["val"].dataset == "imagenet_val"
     assert plan.benchmarks["sketch"].expect is None
     assert resolve(plan) == plan

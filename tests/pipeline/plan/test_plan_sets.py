@@ -96,7 +96,14 @@ def test_sources_are_sets_like_the_others(tmp_path: Path) -> None:
     )
     assert list(plan.sources_by_place()) == ["pool", "reference", "benchmarks.a.b", "sources.cc.12m"]
     found = resolve(plan).sources["cc.12m"]
-    assert (found.expect, found.dataset) == (Expect(samples=50_000, classes=1_000), "imagenet_val")
+    expect = Expect(
+        samples=50_000,
+        classes=1_000,
+        per_class=50,
+        labels="imagenet-1k",
+        numbered="ILSVRC2012_val_########.JPEG",
+    )
+    assert (found.expect, found.dataset) == (expect, "imagenet_val")
     with pytest.raises(
         DataError, match=r"sources\.cc\.12m\.path: 's' does not exist.*--set sources\.cc\.12m\.path="
     ):
@@ -143,7 +150,7 @@ def test_a_set_that_brings_its_vectors_may_say_whose_where_no_encoder_is_at_hand
         ),
         (
             "encoders: {a: {modl: m}}",
-            "4:16: encoders.a.modl: unknown key 'modl'; the keys here are: model, pre",
+            "4:16: encoders.a.modl: unknown key 'modl'; the keys here are: decoder, model, pre",
         ),
     ],
 )
@@ -177,8 +184,9 @@ def test_the_keys_that_a_format_has(pool: str) -> None:
         (
             "{path: p, format: image-folder, embedding: b32_img}",
             "3:39",
-            "pool.embedding: unknown key 'embedding'; a set of format image-folder has the keys: dataset, "
-            "duplicates, encoder, expect, follow_links, format, images, ingest, manifest, path. "
+            "pool.embedding: unknown key 'embedding'; a set of format image-folder has the keys: class_file, "
+            "classes, crop, dataset, duplicates, encoder, expect, follow_links, format, images, ingest, manifest, "
+            "path. "
             "'embedding' is a key of: datacomp",
         ),
         (
@@ -190,11 +198,11 @@ def test_the_keys_that_a_format_has(pool: str) -> None:
         (
             "{path: p, embeding: x}",
             "3:17",
-            "pool.embeding: unknown key 'embeding'; the keys here are: dataset",
+            "pool.embeding: unknown key 'embeding'; the keys here are: class_file",
         ),
         ("{pth: p, format: laion}", "3:8", "pool.pth: unknown key 'pth'; a set of format laion has the keys"),
         ("{pth: p}", "3:1", "pool.path: the key 'path' is missing; add it"),
-        ("{pth: p}", "3:8", "pool.pth: unknown key 'pth'; the keys here are: dataset"),
+        ("{pth: p}", "3:8", "pool.pth: unknown key 'pth'; the keys here are: class_file"),
         (
             "{path: p, format: datacomp, embedding: 3}",
             "3:35",

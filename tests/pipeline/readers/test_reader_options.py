@@ -16,7 +16,7 @@ from pipeline.sets.source import ReaderOptions, Source
 OWN: dict[str, dict[str, Any]] = {
     "clip-retrieval": {"metadata": "metadata"},
     "datacomp": {"embedding": "l14_img", "text_embedding": "l14_img"},
-    "image-folder": {"follow_links": True},
+    "image-folder": {"follow_links": True, "crop": 2, "classes": ["dog"], "class_file": "dogs.json"},
     "image-parquet": {},
     "img2dataset": {},
     "laion": {"embeddings": "img_emb"},
@@ -45,7 +45,7 @@ def test_options_are_strict_frozen_and_described_and_are_no_key_of_every_set(nam
     assert set(kind.paths) <= set(kind.model_fields)
     for key in kind.model_fields:
         with pytest.raises(ValidationError):
-            kind(**{key: 3})
+            kind(**{key: 3.5})
     with pytest.raises(ValidationError):
         kind(colour="red")
 
@@ -69,7 +69,7 @@ def test_a_format_takes_its_own_options_and_refuses_all_others(name: str) -> Non
 
 @pytest.mark.parametrize(("name", "key"), [(name, key) for name, options in OWN.items() for key in options])
 def test_a_value_of_another_kind_is_refused_at_its_place(name: str, key: str) -> None:
-    for value in (32, [], "", "a\0b"):
+    for value in (3.5, [], "", "a\0b"):
         ((place, _),) = problems(name, {**OWN[name], key: value})
         assert place == ("pool", key)
 

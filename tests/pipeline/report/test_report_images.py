@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 from reader_sets import Written, img2dataset, samples
 
 import pipeline.readers.img2dataset as reader
 from pipeline.passes.pictures import Pictured, fetcher
+from pipeline.report.drawing.thumbnails import EDGE, thumbnail
 from pipeline.report.request import WantedPicture
 
 
@@ -59,3 +63,13 @@ def test_what_is_not_there_is_left_out(written: Written) -> None:
     key = written.shards[0][0].key
     assert fetch({"pool": {"missing": WantedPicture(0), key: WantedPicture(4)}}) == {}
     assert fetch({"pool": {key: WantedPicture(7)}}) == {}
+
+
+def test_a_picture_of_noise_is_a_thumbnail_too() -> None:
+    """Its JPEG takes more bytes than it has pixels, for which Pillow's own buffer is too small."""
+    pixels = np.random.default_rng(0).integers(0, 2, (EDGE, EDGE, 3), dtype=np.uint8) * 255
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG")
+    found = thumbnail(stream.getvalue())
+    assert found.address.startswith("data:image/jpeg;base64,")
+    assert len(found.address) > EDGE * EDGE

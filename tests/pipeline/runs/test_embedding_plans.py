@@ -132,6 +132,31 @@ def test_another_precision_is_another_encoder(plan: Path, cli: Run) -> None:
     assert "'float32', 'bfloat16' or 'float16'" in errors
 
 
+def test_a_decoder_that_is_not_installed_is_taken_out_as_the_message_says(
+    plan: Path, cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.embedding.fast_jpeg.find_spec", lambda _: None)
+    code, _, errors = cli("plan", str(plan), "--set", "encoders.half.decoder=simplejpeg")
+    assert code == 2
+    said = " ".join(errors.split())
+    assert "encoders.half: decoder: simplejpeg needs the package of that name" in said
+    assert "take decoder out of the encoder" in said
+    assert cli("plan", str(plan))[0] == 0
+
+
+def test_a_model_that_the_cache_lacks_is_a_folder_as_the_message_says(
+    plan: Path, cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(plan.parent / "hub"))
+    code, _, errors = cli("plan", str(plan), "--set", "encoders.half.model=hf-hub:someone/clip")
+    assert code == 2
+    said = " ".join(errors.split())
+    assert "encoders.half: open_clip_config.json of the Hugging Face model someone/clip" in said
+    assert cli("plan", str(plan), "--set", f"encoders.half.model={TINY}")[0] == 0
+
+
 def undisturbed(plan: Path, cli: Run) -> dict[str, str]:
     """The digests of a run that nothing disturbs, in a folder of its own."""
     code, _, errors = cli("run", str(plan), "--set", f"output={plan.parent / 'whole'}")
