@@ -148,7 +148,7 @@ def test_an_audit_plan_has_no_splits() -> None:
         ({"pool": Source(path="p", format="webdataset")}, "pool.format: unknown reader 'webdataset'"),
         (
             {"pool": Source(path="p", format="image-folder", embedding="b32_img")},
-            "pool.embedding: unknown key 'embedding'; a set of format image-folder has the keys: dataset, duplicates,",
+            "pool.embedding: unknown key 'embedding'; a set of format image-folder has the keys: class_file, classes,",
         ),
         ({"measures": {"clusters": None}}, "measures.clusters.k is missing"),
     ],
