@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 from small_sets import WIDTH, rows_of, write_part, write_plan, write_sets
 from whole_runs import Run
+
+from curation.kernels.precision_levels import wilson_lower
 
 DOMAINS = ("photo", "art", "sketch")
 PARTS, ROWS, LABELLED = 3, 200, 400
@@ -130,7 +134,25 @@ def test_splits_by_domain_share_out_the_pool(world: tuple[Path, dict[str, str]],
         np.mean([said == of for said, of in zip(queries.column("domain").to_pylist(), truth, strict=True)])
         > 0.8
     )
+    check_section(out, found, kept)
     assert cli("verify", str(out))[0] == 0
+
+
+def check_section(out: Path, found: dict[str, dict[str, Any]], kept: dict[str, set[str]]) -> None:
+    """The report says what held-out labels prove, and counts domains before and after each split."""
+    told = json.loads((out / "report/audit.json").read_text())["sections"]["domain_shares"]["numbers"][
+        "domain"
+    ]
+    for name, row in told["proof"].items():
+        assert row["learned"] + row["held"] == pytest.approx(LABELLED / 3, rel=0.3)
+        assert row["bound"] == pytest.approx(wilson_lower(row["held_right"], row["held_taken"]), rel=1e-8)
+        assert row["bound"] >= told["precision"] == 0.8
+        least = min(each["probability"][name] for each in found.values() if each["taken"] == name)
+        assert least >= row["threshold"] - 1e-8
+    assert sum(row["learned"] + row["held"] for row in told["proof"].values()) == LABELLED
+    for split, keys in {"pool": set(found), **kept}.items():
+        counted = Counter(found[key]["taken"] for key in keys)
+        assert {name: n for name, n in told["taken"][split].items() if n} == dict(counted)
 
 
 def check_others(found: dict[str, dict[str, Any]], kept: dict[str, set[str]]) -> None:
