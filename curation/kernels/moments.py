@@ -31,15 +31,22 @@ class Moments:
 
     def add(self, rows: NDArray[np.float16]) -> None:
         """Add `(m, d)` rows of numbers from -1 to 1."""
+        self._put(rows, 1)
+
+    def remove(self, rows: NDArray[np.float16]) -> None:
+        """Take `(m, d)` rows out that were added: what is left are the sums of the others, to the bit."""
+        self._put(rows, -1)
+
+    def _put(self, rows: NDArray[np.float16], sign: int) -> None:
         for start in range(0, len(rows), _ROWS):
             wide = rows[start : start + _ROWS].astype(np.float64)
             high = np.rint(wide * _STEP) / _STEP
             low = wide - high
-            self.count += len(wide)
-            self.total += np.add.reduce(wide, axis=0)
-            self._coarse += high.T @ high
-            self._mixed += high.T @ low
-            self._fine += low.T @ low
+            self.count += sign * len(wide)
+            self.total += sign * np.add.reduce(wide, axis=0)
+            self._coarse += sign * (high.T @ high)
+            self._mixed += sign * (high.T @ low)
+            self._fine += sign * (low.T @ low)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Write the sums, of which `merge` takes any number."""

@@ -47,7 +47,7 @@ def spectrum_of_rows(covariance: NDArray[np.float64]) -> Spectrum:
 
 def spectrum_of_cross(covariance: NDArray[np.float64]) -> Spectrum:
     """Singular values of a `(d, e)` cross-covariance; what is below max(d, e) · 2^-52 is taken as 0."""
-    found = np.linalg.svd(covariance, compute_uv=False)
+    found = np.linalg.svd(covariance, compute_uv=False).astype(np.float64)
     return _described(found, max(covariance.shape) * 2.0**-52)
 
 

@@ -25,6 +25,7 @@ MEASURES: dict[str, Any] = {
     "duplicates": None,
     "hard": {"measure": "duplicates", "rule": "semdedup", "keep": "hard"},
     "thinning": None,
+    "norm_sim_d": {"iterations": 3, "fraction": 0.5},
     "domain": {"precision": 0.05, "benchmarks": ["photo", "sketch"]},
 }
 SPLITS: dict[str, Any] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
@@ -66,11 +67,13 @@ class Domain(Measure):
     taught: ClassVar[bool] = True
 
     def resolved(self, where: str) -> Self:
-        """Read the labels, and fill in their digest.
+        """Read the labels, and fill in their digest; a file that is not there is missed by `check_beside`.
 
         Raises:
             PlanError: If they cannot be read, are not those of the digest, or say one domain alone.
         """
+        if not Path(self.labels).exists():
+            return self
         digest = labels_digest(self.labels, f"{where}.labels")
         if self.digest not in (None, digest):
             raise PlanError(
@@ -85,6 +88,10 @@ class Domain(Measure):
                 "labels of another"
             )
         return filled
+
+    def check_beside(self, others: Mapping[str, Measure], where: str) -> None:
+        """The labels must be there before anything is read: a plan may be looked at without them."""
+        labels_digest(self.labels, f"{where}.labels")
 
     def told(self, where: str = "the measure") -> DomainLabels:
         """Return the labels, as `groups` has them."""

@@ -47,7 +47,7 @@ def say(look: Look) -> Panel:
     for measure in look.measures("domain", "taken", "probability"):
         proof = {row[0]: row[1:] for row in look.rows(_PROOF, proof=measure.tables["proof"])}
         names = [*proof, *([AMBIGUOUS] if AMBIGUOUS not in proof else [])]
-        shares = {"pool": dict(look.rows(_POOL, values=measure.parts))}
+        shares: dict[str, dict[str, int]] = {"pool": dict(look.rows(_POOL, values=measure.parts))}
         for split in look.splits:
             shares[split.name] = dict(look.rows(_SPLIT, values=measure.parts, kept=split.parts))
         numbers[measure.name] = {

@@ -87,7 +87,10 @@ class _Sums:
         self._rows.append(rows[mask])
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        drawn = {"uids": np.concatenate(self._uids), "rows": np.concatenate(self._rows)}
+        drawn: dict[str, NDArray[Any]] = {
+            "uids": np.concatenate(self._uids),
+            "rows": np.concatenate(self._rows),
+        }
         return self._moments.arrays() | drawn
 
 
