@@ -12,7 +12,7 @@ from whole_runs import ROOT
 
 TINY = ROOT / "data_manifests" / "encoders" / "tiny"
 MEASURES: dict[str, Any] = {
-    "clusters": {"k": 4, "target": "photo"},
+    "clusters": {"k": 4, "target": "photo", "levels": [2]},
     "captions": None,
     "classes": {"matcher": "substring"},
     "class_similarity": {"template": "a photo of a {name}", "best": True},
