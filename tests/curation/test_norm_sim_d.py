@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from curation import measures, rules
-from curation.kernels.moments import Moments
+from curation.kernels.exact_moments import Moments
 from curation.kernels.quadratic_forms import quadratic_form
 from curation.measure import Block
 from curation.rule import Scope

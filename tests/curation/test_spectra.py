@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from curation.kernels.moments import Moments
-from curation.kernels.spectra import RANK, spectrum_of_cross, spectrum_of_rows, uniformity
+from curation.kernels.exact_moments import Moments
+from curation.kernels.singular_spectrum import RANK, spectrum_of_cross, spectrum_of_rows, uniformity
 from indexes.canonical import canonical
 
 

@@ -13,8 +13,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
-from curation.kernels.precision_levels import needed, proven_level
-from curation.kernels.softmax_head import PENALTY
+from curation.kernels.heads.precision_levels import needed, proven_level
+from curation.kernels.heads.softmax_head import PENALTY
 from curation.kernels.uid_hash import hashes
 from curation.measure import DEFAULTS, Block, Column, Columns, Measure, Model, Running, Tables
 from curation.measures.of_domain._domain_labels import DomainLabels, labels_digest, read_labels
@@ -37,9 +37,9 @@ class Domain(Measure):
     * `groups: {natural: [photo], rendition: [drawing, sketch]}`: domains that count as one. A domain called
       `ambiguous` is learned as any other, and never taken.
     * `precision`: what Wilson's 95 % lower bound of the precision of taken samples must reach, on held-out labels, for
-      each domain. The threshold is the lowest probability that does (`curation.kernels.precision_levels`). A sample
-      whose most probable domain does not reach its threshold is `ambiguous`; a domain for which no threshold is proven
-      takes none.
+      each domain. The threshold is the lowest probability that does, as `curation.kernels.heads.precision_levels` finds
+      it. A sample whose most probable domain does not reach its threshold is `ambiguous`; a domain for which no
+      threshold is proven takes none.
     * `held`: share of the labels that are held out, by hash of (uid, `seed`).
     * `by`: `head`, multinomial logistic regression with `penalty`; or, as plain ways to compare it with, `centroid`
       and `prototype`, the nearest mean and the nearest labelled sample of each domain. What these call probability is

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from curation.grouped import Grouped
-from curation.kernels.moments import Moments
+from curation.kernels.exact_moments import Moments
 from curation.kernels.quadratic_forms import quadratic_form
 from curation.measure import Block, Column, Columns
 from curation.rule import Amount

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from curation.kernels.moments import Moments
-from curation.kernels.spectra import Spectrum, spectrum_of_cross, spectrum_of_rows, uniformity
+from curation.kernels.exact_moments import Moments
+from curation.kernels.singular_spectrum import Spectrum, spectrum_of_cross, spectrum_of_rows, uniformity
 from curation.measure import VECTORS
 
 VALUES = pa.schema(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from curation.kernels.moments import Moments
+from curation.kernels.exact_moments import Moments
 from curation.kernels.uid_hash import hashes
 from pipeline import layout
 from pipeline.commit import Attempt

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from curation.kernels.moments import Moments
+from curation.kernels.exact_moments import Moments
 from curation.kernels.uid_hash import hashes
 from curation.measure import VECTORS
 from pipeline import layout

@@ -16,7 +16,7 @@ import yaml
 from small_sets import WIDTH, rows_of, write_part, write_plan, write_sets
 from whole_runs import Run
 
-from curation.kernels.precision_levels import wilson_lower
+from curation.kernels.heads.precision_levels import wilson_lower
 
 PLANS = Path(__file__).parents[3] / "data_manifests" / "plans"
 DOMAINS = ("photo", "art", "sketch")
