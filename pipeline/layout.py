@@ -12,22 +12,8 @@ SHARDS = "shards.json"
 COMMITS = "commits"
 ATTEMPTS = "attempts"
 FOLDERS = (
-    "alike",
-    "attempts",
-    "commits",
-    "embeddings",
-    "hosts",
-    "indexes",
-    "internal",
-    "lost",
-    "measures",
-    "neighbours",
-    "queries",
-    "report",
-    "samples",
-    "shards",
-    "spectra",
-    "splits",
+    *("alike", "attempts", "commits", "embeddings", "hosts", "indexes", "internal", "lost"),
+    *("measures", "neighbours", "queries", "report", "samples", "shards", "spectra", "splits"),
 )
 """Folders that nearfar writes to; anything else in an output folder is the user's."""
 FILES = (LOCK_FILE, LEDGER, SHARDS)

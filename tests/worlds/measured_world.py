@@ -83,7 +83,7 @@ def write_measured_plan(folder: Path, world: Path, **changes: Any) -> Path:
         | {"domain": MEASURES["domain"] | {"labels": str(labels)}},
         "splits": SPLITS,
         "neighbours": 1,
-        "audit": {"spectra": ["pruned"]},
+        "audit": {"spectra": ["pruned", "joined"]},
         "engine": {"unit_rows": 60},
         "output": str(folder / "out"),
     }

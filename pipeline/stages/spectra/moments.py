@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -48,10 +47,11 @@ class Population:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What decides a unit's bytes: the populations, the splits' uids, and the parts' rows and vectors."""
+    """What decides a unit's bytes: the populations, the splits' uids and sets, and the parts' rows and vectors."""
 
     populations: tuple[Population, ...]
-    splits: dict[str, str]
+    splits: dict[str, list[str]]
+    sets: dict[str, list[str]]
     rows: tuple[str, ...]
     skip: tuple[tuple[int, ...], ...]
     vectors: tuple[dict[str, str], ...]
@@ -59,11 +59,10 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The parts with their vectors by lane, and each split's `uids.npy`."""
+    """The parts with their vectors by lane."""
 
     number: int
     parts: tuple[tuple[Part, dict[str, Stored]], ...]
-    kept: dict[str, str]
 
 
 class _Sums:
@@ -97,7 +96,7 @@ class _Sums:
 def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
     """Add up the vectors of the parts; a row that lacks one of them is left out."""
     identity, settings = work.identity, work.settings
-    kept = {name: kept_uids(Path(path)) for name, path in settings.kept.items()}
+    kept = {name: kept_uids(work.place, name, sets, "pool") for name, sets in identity.sets.items()}
     lanes = list(settings.parts[0][1])
     width = sum(found.files[0].width for found in settings.parts[0][1].values())
     sums = [_Sums(population, width, kept) for population in identity.populations]

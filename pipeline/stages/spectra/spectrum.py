@@ -40,6 +40,7 @@ from pipeline.stages.learning.sample import bound
 from pipeline.stages.spectra import moments
 from pipeline.stages.spectra._description import SUMMARY, VALUES, describe
 from pipeline.stages.spectra.moments import DRAW_SEED, DRAWN, Population
+from pipeline.stages.surviving import kept_files, sources_of
 
 AFTER = ("split",)
 BUNDLES = 16
@@ -87,11 +88,17 @@ def plan(run: RunContext) -> Iterator[list[Work[Any, Any]]]:
 def _populations(run: RunContext, rows: int) -> tuple[Population, ...]:
     found = [Population("pool", "", None, _drawn(rows))]
     for name in dict.fromkeys(run.plan.audit.spectra or ()):
-        kept = run.record("split", name).facts["kept"]
+        kept = _kept_of_pool(run, name)
         below = 2**64 * min(kept, rows) // max(rows, 1) - 1
         found.append(Population(name, name, None, _drawn(kept)))
         found.append(Population(f"random {name}", "", max(below, 0), _drawn(kept)))
     return tuple(found)
+
+
+def _kept_of_pool(run: RunContext, split: str) -> int:
+    facts = run.record("split", split).facts
+    told = {each["name"]: each["kept"] for each in facts.get("sources") or ()}
+    return int(told.get("pool", facts["kept"]))
 
 
 def _drawn(rows: int) -> int:
@@ -117,11 +124,11 @@ def _adding(
         )
         for part in parts
     )
-    files = {one.split: layout.split(one.split, "uids.npy") for one in populations if one.split}
-    kept = {name: digests([run.record("split", name)], path)[0] for name, path in files.items()}
+    files = {one.split: kept_files(run, one.split) for one in populations if one.split}
     identity = moments.Identity(
         populations,
-        kept,
+        {name: [one.sha256 for one in run.outputs(of)] for name, of in files.items()},
+        {name: list(sources_of(run, name)) for name in files},
         tuple(part.digest for part in parts),
         tuple(part.skip for part in parts),
         tuple({key: stored_identity(run, one) for key, one in found.items()} for _, found in held),
@@ -132,10 +139,10 @@ def _adding(
         "moments",
         f"{number:04d}",
         identity,
-        moments.Settings(number, held, {name: run.path(path) for name, path in files.items()}),
+        moments.Settings(number, held),
         run.place,
         inputs_of(run, every),
-        (*committed, *run.outputs(files.values())),
+        (*committed, *run.outputs(path for of in files.values() for path in of)),
         rows=sum(part.counted for part in parts),
     )
 
