@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from curation.kernels.precision_levels import proven_level
-from curation.kernels.softmax_head import PENALTY, probabilities, train
+from curation.kernels.heads.precision_levels import proven_level
+from curation.kernels.heads.softmax_head import PENALTY, probabilities, train
 from indexes.canonical import canonical
 
 SEED = 0

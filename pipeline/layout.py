@@ -12,21 +12,8 @@ SHARDS = "shards.json"
 COMMITS = "commits"
 ATTEMPTS = "attempts"
 FOLDERS = (
-    "alike",
-    "attempts",
-    "commits",
-    "embeddings",
-    "hosts",
-    "indexes",
-    "internal",
-    "lost",
-    "measures",
-    "neighbours",
-    "queries",
-    "report",
-    "samples",
-    "shards",
-    "splits",
+    *("alike", "attempts", "commits", "embeddings", "hosts", "indexes", "internal", "lost"),
+    *("measures", "neighbours", "queries", "report", "samples", "shards", "spectra", "splits"),
 )
 """Folders that nearfar writes to; anything else in an output folder is the user's."""
 FILES = (LOCK_FILE, LEDGER, SHARDS)
@@ -167,6 +154,16 @@ def unrelated(benchmark: str) -> str:
 def alike(name: str) -> str:
     """Locate how near each sample of a benchmark or of the reference comes to those before it."""
     return f"alike/{name}.parquet"
+
+
+def moments(number: int) -> str:
+    """Locate sums over the vectors of some parts."""
+    return f"internal/moments/{number:04d}.npz"
+
+
+def spectra(what: str) -> str:
+    """Locate the singular values of populations (`values`), or what they come to (`summary`)."""
+    return f"spectra/{what}.parquet"
 
 
 def scattered_rows(key: str, number: int) -> str:

@@ -83,6 +83,7 @@ PAIRS = {
     "clip_score": "a measure and the rule that reads it",
     "density": "a measure and the rule that reads it",
     "norm_sim": "a measure and the rule that reads it",
+    "norm_sim_d": "a measure and the rule that reads it",
     "neg_clip_loss": "a measure and the rule that reads it",
     "leaky_splits": "a measure and the rule that reads it",
     "domain": "a measure and the rule that reads it",

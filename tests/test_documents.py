@@ -28,6 +28,7 @@ CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 DOCUMENTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "CONTRIBUTING.md")}
 OPTIONS = {"similarity": {"benchmark": "any"}, "clusters": {"k": 2}, "norm_sim": {"to": "any"}}
 OPTIONS |= {"listed": {"url": str(ROOT / "LICENSE")}}  # any text will do
+OPTIONS |= {"norm_sim_d": {"iterations": 1, "keep": 1}}
 OPTIONS |= {"domain": {"labels": str(ROOT / "tests/worlds/domain_labels.csv")}}
 WALK_LINES = 75
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -44,6 +45,9 @@ class Clusters(Measure):
     * `assignments: 2`: the columns `second` and `border` say which centroid is next, and number the pair of both in
       either order. Samples on both sides of the border between two clusters are so in one group: a second `duplicates`
       with `within: clusters.border` compares them, and finds what one assignment parts.
+    * `levels: [500, 50]`: clusters of clusters, a k-means of the centroids, then one of theirs. The columns `level_2`,
+      `level_3` say which of these a sample's cluster belongs to: `hierarchical: {by: [clusters.level_2,
+      clusters.cluster]}` reads them.
     * `target`: a benchmark, such as the training images of ImageNet. The column `target` then says how many of its
       images take the sample's cluster, by the same assignment.
 
@@ -58,15 +62,22 @@ class Clusters(Measure):
     spherical: bool = True
     assign: Literal["nearest", "product"] = "nearest"
     assignments: Literal[1, 2] = 1
+    levels: Annotated[tuple[Annotated[int, Field(strict=True, ge=1)], ...], Field(min_length=1)] | None = None
     target: Annotated[str, Field(strict=True, min_length=1)] | None = None
     version: ClassVar[int] = 2
     needs: ClassVar[tuple[str, ...]] = ("image",)
 
     def resolved(self, where: str) -> Self:
-        """Refuse a second assignment where there is one cluster."""
+        """Refuse a second assignment where there is one cluster, and levels that do not become fewer."""
         if self.assignments == 2 and self.k < 2:
             raise PlanError(
                 f"{where}.assignments is 2, but k is {self.k}; give k of 2 or more, or leave it out"
+            )
+        numbers = (self.k, *(self.levels or ()))
+        if any(above >= below for below, above in pairwise(numbers)):
+            raise PlanError(
+                f"{where}.levels is {list(self.levels or ())} over k of {self.k}; give numbers that become fewer, the "
+                "first below k"
             )
         return self
 
@@ -86,7 +97,11 @@ class Clusters(Measure):
         )
         taken = Column("target", pa.int64(), "images of the target that take this cluster")
         found = own if self.assignments == 1 else (*own, *more)
+        found = (*found, *(Column(name, pa.int32(), "cluster of clusters, from 0") for name in self._above()))
         return found if self.target is None else (*found, taken)
+
+    def _above(self) -> list[str]:
+        return [f"level_{number}" for number, _ in enumerate(self.levels or (), 2)]
 
     def sample_rows(self) -> int:
         """Rows of the training sample."""
@@ -102,8 +117,24 @@ class Clusters(Measure):
                 f"clusters: {error}; the pool gave that many comparable vectors. Lower k"
             ) from error
         trained = kmeans.train(vectors, begun, self.iterations, options)
-        apart = distances_between(kmeans.Assigner(trained, options, self.assign == "product").centroids)
-        return {"centroids": trained.centroids, "apart": apart}
+        compared = kmeans.Assigner(trained, options, self.assign == "product").centroids
+        found: dict[str, NDArray[Any]] = {
+            "centroids": trained.centroids,
+            "apart": distances_between(compared),
+        }
+        return found if self.levels is None else found | {"above": self._clustered(compared, options)}
+
+    def _clustered(self, centroids: NDArray[np.float16], options: ScanOptions) -> NDArray[np.int32]:
+        """Say `(levels, k)` which cluster of clusters each centroid belongs to."""
+        of: NDArray[np.int32] = np.arange(len(centroids), dtype=np.int32)
+        found = []
+        for count in self.levels or ():
+            begun = kmeans.begin(centroids, count, self.spherical, self.seed)
+            assigner = kmeans.Assigner(kmeans.train(centroids, begun, self.iterations, options), options)
+            of = assigner.assign(centroids).cluster[of]
+            found.append(of)
+            centroids = assigner.centroids
+        return np.stack(found)
 
     def learns(self) -> Self:
         """All but what is asked when the centroids are there: the target, and the second nearest."""
@@ -154,6 +185,8 @@ class _Assigning(Running):
             first, second = self._two.find(block.vectors["image"])
             low, high = np.minimum(first, second).astype(np.int64), np.maximum(first, second)
             own |= {"second": second, "border": low * len(self._sizes) + high}
+        for number, above in enumerate(self.model.get("above", ()), 2):
+            own[f"level_{number}"] = above[found.cluster]
         return own if self._taken is None else own | {"target": self._taken[found.cluster]}
 
     def finish(self) -> Mapping[str, pa.Table]:

@@ -36,8 +36,7 @@ class NormSim(Measure):
     * `norm: inf`: the largest *absolute* product, by the exact engine over the queries and their opposites.
     * `norm: 2`: ‖Q x‖₂ = √(xᵀ QᵀQ x), so that the cost does not grow with the queries.
 
-    NormSim-D, which takes its target from what is left of the pool and repeats, is not here: it needs the whole pool
-    anew in each iteration.
+    NormSim-D, which takes its target from what is left of the pool and repeats, is the measure `norm_sim_d`.
     """
 
     to: Annotated[str, Field(strict=True, min_length=1)]

@@ -15,7 +15,7 @@ from pipeline.execution.context import RunContext, digests, inside
 from pipeline.files.inputs import Input
 from pipeline.files.parquet import read_parquet
 from pipeline.files.vectors import VectorFile
-from pipeline.measuring import encoder_name
+from pipeline.measuring import default_encoder, encoder_name
 from pipeline.readers import Shard
 from pipeline.sets.parts import Part, Stored
 
@@ -35,6 +35,8 @@ def wanted_vectors(run: RunContext) -> dict[str, dict[str, set[str]]]:
 
 def _wanted_vectors(run: RunContext) -> dict[str, dict[str, set[str]]]:
     found: dict[str, dict[str, set[str]]] = {name: {} for name in run.sets()}
+    if run.plan.audit.spectra:
+        found["pool"][default_encoder(run.plan)] = {"image"}
     for one in run.instances().values():
         kinds = set(one.vectors(named_arrays(run)))
         if kinds:

@@ -69,6 +69,7 @@ def _problems(plan: Plan) -> Iterator[tuple[Place, str]]:
     yield from _names_that_clash(plan)
     yield from _encoder_problems(plan)
     yield from _unknown_within(plan)
+    yield from _unknown_spectra(plan)
     for name, split in plan.splits.items():
         yield from _unknown_splits(plan, name, split)
     cycle = _visit(plan.splits, [])
@@ -100,6 +101,12 @@ def _unknown_within(plan: Plan) -> Iterator[tuple[Place, str]]:
     for name in plan.audit.within or ():
         if name not in known:
             yield ("audit", "within"), _unknown("set to look within", name, known)
+
+
+def _unknown_spectra(plan: Plan) -> Iterator[tuple[Place, str]]:
+    for name in plan.audit.spectra or ():
+        if name not in plan.splits:
+            yield ("audit", "spectra"), _unknown("split", name, list(plan.splits))
 
 
 def _unknown_plugins(plan: Plan) -> Iterator[tuple[Place, str]]:

@@ -100,6 +100,11 @@ class AuditOptions(Strict):
         description="Sets in which near-duplicates are looked for: benchmarks, all by default, and 'reference'.",
     )
 
+    spectra: list[str] | None = Field(
+        default=None,
+        description="Splits whose singular values are set beside those of the pool and of a random sample as large.",
+    )
+
     @model_validator(mode="after")
     def _soft_below_hard(self) -> AuditOptions:
         if self.soft > self.hard:

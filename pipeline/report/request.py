@@ -127,6 +127,7 @@ class MeasureFiles:
         columns: Name and meaning of each of its columns.
         parts: Its columns, one file for each part of the pool.
         options: Its options, as a plan has them.
+        tables: Of the tables beside its columns, those that sections read, one file for each part.
     """
 
     name: str
@@ -134,6 +135,7 @@ class MeasureFiles:
     columns: tuple[tuple[str, str], ...]
     parts: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
+    tables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +196,7 @@ class ReportRequest:
         measures: The measures other than similarity, in the order in which they were computed.
         sources: Further sets that rules may draw from.
         alike: Of each set that was looked at within, how near each sample comes to those before it.
+        spectra: The tables of spectra, summary and values; empty where the plan asks for none.
         options: Levels and sizes.
         search: How neighbours were found.
         neighbours: How many pool samples the run lists for each query, at most.
@@ -218,6 +221,7 @@ class ReportRequest:
     measures: tuple[MeasureFiles, ...] = ()
     sources: tuple[SetFiles, ...] = ()
     alike: Mapping[str, str] = field(default_factory=dict)
+    spectra: tuple[str, ...] = ()
     options: ReportOptions = ReportOptions()
     search: Search = Search()
     neighbours: int = 0

@@ -159,3 +159,22 @@ def test_the_published_hierarchy(vectors: Path) -> None:
             given = sum(theirs[path] for path in inside)
             again = leaf_targets(inside, given, 0)
             assert sorted(again.values()) == sorted(theirs[path] for path in inside)
+
+
+def test_clusters_are_balanced_by_number_or_share() -> None:
+    def of(**options: Any) -> Any:
+        return rules.parse("cluster-balance", options).selection(Scope())
+
+    by = '"clusters"."cluster"'
+    assert (of(per_cluster=3).by, of(per_cluster=3).most) == (by, 3)
+    near = of(per_cluster=3, first="closest")
+    assert near.highest
+    assert "similarity" in near.key
+    assert not of(per_cluster=3, first="farthest").highest
+    shared = of(keep=30, measure="mine")
+    assert (shared.by, shared.amount.keep, shared.key) == (('"mine"."cluster"',), 30, None)
+    assert "similarity" in of(fraction=0.5, first="closest").key
+    with pytest.raises(PlanError, match="give one of: per_cluster, keep, fraction"):
+        rules.parse("cluster-balance", {})
+    with pytest.raises(PlanError, match="first: farthest goes with per_cluster"):
+        rules.parse("cluster-balance", {"keep": 3, "first": "farthest"})

@@ -28,6 +28,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "copies": {"by": "caption"},
     "leaky-splits": {"split": "caption"},
     "listed": {"uid": str(FILES / "uids.txt")},
+    "norm-sim-d": {"iterations": 4, "fraction": 0.3},
     "domain": {"labels": str(FILES / "domains.csv"), "precision": 0.05},
 }
 """For measures that have no defaults; one that is not named here is tried as it comes."""

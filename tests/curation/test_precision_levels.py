@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from curation.kernels.precision_levels import TURNS, needed, proven_level, wilson_lower
+from curation.kernels.heads.precision_levels import TURNS, needed, proven_level, wilson_lower
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from curation.kernels import cholesky, softmax_head
-from curation.kernels.softmax_head import Head, probabilities, train
+from curation.kernels.heads import cholesky, softmax_head
+from curation.kernels.heads.softmax_head import Head, probabilities, train
 from indexes.canonical import canonical
 
 ROWS, WIDTH, DOMAINS = 300, 12, 3
@@ -67,7 +67,7 @@ def test_the_gradient_is_that_of_the_objective() -> None:
 ALONE = """
 import sys
 import numpy as np
-from curation.kernels.softmax_head import train
+from curation.kernels.heads.softmax_head import train
 held = np.load(sys.argv[1])
 head = train(held["vectors"], held["owner"], 3, 1e-3)
 np.savez(sys.argv[2], weights=head.weights)

@@ -107,6 +107,13 @@ def clusters_without_a_target(w: World) -> Iterator[str]:
     w.plan["measures"] = {"clusters": {"k": 2, "target": "one"}}
 
 
+@case
+def clusters_of_clusters_that_become_more(w: World) -> Iterator[str]:
+    w.plan["measures"] = {"clusters": {"k": 4, "levels": [2, 3]}}
+    yield "give numbers that become fewer, the first below k"
+    w.plan["measures"]["clusters"]["levels"] = [3, 2]
+
+
 EVEN_AND_ODD = [f"p{n:06d},{'odd' if n % 2 else 'even'}" for n in range(12)]
 
 

@@ -12,7 +12,7 @@ from whole_runs import ROOT
 
 TINY = ROOT / "data_manifests" / "encoders" / "tiny"
 MEASURES: dict[str, Any] = {
-    "clusters": {"k": 4, "target": "photo"},
+    "clusters": {"k": 4, "target": "photo", "levels": [2]},
     "captions": None,
     "classes": {"matcher": "substring"},
     "class_similarity": {"template": "a photo of a {name}", "best": True},
@@ -25,6 +25,7 @@ MEASURES: dict[str, Any] = {
     "duplicates": None,
     "hard": {"measure": "duplicates", "rule": "semdedup", "keep": "hard"},
     "thinning": None,
+    "norm_sim_d": {"iterations": 3, "fraction": 0.5},
     "domain": {"precision": 0.05, "benchmarks": ["photo", "sketch"]},
 }
 SPLITS: dict[str, Any] = {
@@ -82,6 +83,7 @@ def write_measured_plan(folder: Path, world: Path, **changes: Any) -> Path:
         | {"domain": MEASURES["domain"] | {"labels": str(labels)}},
         "splits": SPLITS,
         "neighbours": 1,
+        "audit": {"spectra": ["pruned", "joined"]},
         "engine": {"unit_rows": 60},
         "output": str(folder / "out"),
     }

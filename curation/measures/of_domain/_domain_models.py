@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from curation.kernels.softmax_head import Head, probabilities, softmax, train
+from curation.kernels.heads.softmax_head import Head, probabilities, softmax, train
 from curation.measure import Model
 from indexes.canonical import canonical
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
@@ -12,8 +13,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
-from curation.kernels.precision_levels import needed, proven_level
-from curation.kernels.softmax_head import PENALTY
+from curation.kernels.heads.precision_levels import needed, proven_level
+from curation.kernels.heads.softmax_head import PENALTY
 from curation.kernels.uid_hash import hashes
 from curation.measure import DEFAULTS, Block, Column, Columns, Measure, Model, Running, Tables
 from curation.measures.of_domain._domain_labels import DomainLabels, labels_digest, read_labels
@@ -36,9 +37,9 @@ class Domain(Measure):
     * `groups: {natural: [photo], rendition: [drawing, sketch]}`: domains that count as one. A domain called
       `ambiguous` is learned as any other, and never taken.
     * `precision`: what Wilson's 95 % lower bound of the precision of taken samples must reach, on held-out labels, for
-      each domain. The threshold is the lowest probability that does (`curation.kernels.precision_levels`). A sample
-      whose most probable domain does not reach its threshold is `ambiguous`; a domain for which no threshold is proven
-      takes none.
+      each domain. The threshold is the lowest probability that does, as `curation.kernels.heads.precision_levels` finds
+      it. A sample whose most probable domain does not reach its threshold is `ambiguous`; a domain for which no
+      threshold is proven takes none.
     * `held`: share of the labels that are held out, by hash of (uid, `seed`).
     * `by`: `head`, multinomial logistic regression with `penalty`; or, as plain ways to compare it with, `centroid`
       and `prototype`, the nearest mean and the nearest labelled sample of each domain. What these call probability is
@@ -66,11 +67,13 @@ class Domain(Measure):
     taught: ClassVar[bool] = True
 
     def resolved(self, where: str) -> Self:
-        """Read the labels, and fill in their digest.
+        """Read the labels, and fill in their digest; a file that is not there is missed by `check_beside`.
 
         Raises:
             PlanError: If they cannot be read, are not those of the digest, or say one domain alone.
         """
+        if not Path(self.labels).exists():
+            return self
         digest = labels_digest(self.labels, f"{where}.labels")
         if self.digest not in (None, digest):
             raise PlanError(
@@ -85,6 +88,10 @@ class Domain(Measure):
                 "labels of another"
             )
         return filled
+
+    def check_beside(self, others: Mapping[str, Measure], where: str) -> None:
+        """The labels must be there before anything is read: a plan may be looked at without them."""
+        labels_digest(self.labels, f"{where}.labels")
 
     def told(self, where: str = "the measure") -> DomainLabels:
         """Return the labels, as `groups` has them."""

@@ -18,7 +18,7 @@ from curation.selections.shares.hierarchy import Hierarchy
 class Hierarchical(Rule):
     """Keep an even share of each cluster, level by level (Vo et al. 2024, ssl-data-curation).
 
-    * `by`: columns or expressions, outermost first: `[coarse.cluster, clusters.cluster]`; one alone will do.
+    * `by`: columns or expressions, outermost first: `[clusters.level_2, clusters.cluster]`; one alone will do.
     * `fraction: f` or `keep: n`: how many stay in all, exactly.
     * `closest`: a column or expression; within an innermost cluster the highest stay: `clusters.similarity`. Without
       it they are drawn by hash of (uid, seed).

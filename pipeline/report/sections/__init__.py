@@ -83,5 +83,11 @@ def needs(name: str) -> tuple[str, ...]:
     return found
 
 
+def tables(kind: str) -> tuple[str, ...]:
+    """List the tables beside a measure's columns that sections read: a section has them as `TABLES`, `kind:table`."""
+    named = (need.partition(":") for name in names() for need in getattr(_module(name), "TABLES", ()))
+    return tuple(dict.fromkeys(table for of, _, table in named if of == kind))
+
+
 def _module(name: str) -> Any:
     return registry.load(sys.modules[__name__], "section", name)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from curation.measures import dump
 from pipeline import layout
 from pipeline.execution.context import RunContext, paths
+from pipeline.measuring import Instance
 from pipeline.passes.located import offered_sets, parts_of, wanted_vectors
+from pipeline.report import sections
 from pipeline.report.request import BenchmarkFiles, MeasureFiles, SetFiles, SplitFiles
 from pipeline.stages import offer
 
@@ -79,7 +81,13 @@ def measures(run: RunContext) -> tuple[MeasureFiles, ...]:
             tuple((column.name, column.meaning) for column in one.measure.columns()),
             tuple(layout.measure(one.kind, one.name, number) for number in numbers),
             dump(one.measure),
+            {table: _table(run, one, table) for table in sections.tables(one.kind)},
         )
         for one in run.instances().values()
         if one.name not in run.plan.benchmarks
     )
+
+
+def _table(run: RunContext, one: Instance, table: str) -> tuple[str, ...]:
+    found = paths(run.part_records("measure", one.name), layout.measure_tables(one.kind, one.name, table))
+    return tuple(found)

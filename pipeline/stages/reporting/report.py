@@ -29,7 +29,7 @@ from pipeline.report.request import (
 )
 from pipeline.stages.reporting import _roles
 
-AFTER = ("gap", "unrelated", "alike")
+AFTER = ("gap", "unrelated", "alike", "spectrum")
 TABLES = {"accuracies", "results"}
 """Keys of `audit` that name tables of the user's."""
 
@@ -74,6 +74,7 @@ class Settings:
     measures: tuple[MeasureFiles, ...]
     sources: tuple[SetFiles, ...]
     alike: dict[str, str]
+    spectra: tuple[str, ...]
     pictured: dict[str, Pictured]
     tables: dict[str, str | None]
 
@@ -102,6 +103,7 @@ def plan(run: RunContext) -> Iterator[list[Work[Identity, Settings]]]:
         measured,
         tuple(_roles.of_set(run, name) for name in run.plan.sources),
         {name: layout.alike(name) for name in run.done.get("alike", {})},
+        tuple(layout.spectra(what) for what in ("summary", "values") if run.done.get("spectrum")),
         _pictured(run),
         run.plan.audit.model_dump(include=TABLES),
     )
@@ -119,7 +121,8 @@ def _opened(settings: Settings) -> Iterator[str]:
     yield from (path for one in settings.benchmarks for path in one.opened())
     yield from (path for one in settings.splits for path in one.opened())
     yield from (path for one in settings.measures for path in one.parts)
-    yield from settings.alike.values()
+    yield from (path for one in settings.measures for of in one.tables.values() for path in of)
+    yield from (*settings.alike.values(), *settings.spectra)
 
 
 def expect(run: RunContext, rates: Rates) -> Cost:
@@ -163,6 +166,7 @@ def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
         measures=settings.measures,
         sources=settings.sources,
         alike=settings.alike,
+        spectra=settings.spectra,
         options=ReportOptions(audit["hard"], audit["soft"], audit["pairs"]),
         search=Search(**identity.search),
         neighbours=identity.neighbours,

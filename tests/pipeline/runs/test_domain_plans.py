@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from small_sets import WIDTH, rows_of, write_part, write_plan, write_sets
 from whole_runs import Run
 
+from curation.kernels.heads.precision_levels import wilson_lower
+
+PLANS = Path(__file__).parents[3] / "data_manifests" / "plans"
 DOMAINS = ("photo", "art", "sketch")
 PARTS, ROWS, LABELLED = 3, 200, 400
 LABELS = "labels.csv"
@@ -130,7 +136,25 @@ def test_splits_by_domain_share_out_the_pool(world: tuple[Path, dict[str, str]],
         np.mean([said == of for said, of in zip(queries.column("domain").to_pylist(), truth, strict=True)])
         > 0.8
     )
+    check_section(out, found, kept)
     assert cli("verify", str(out))[0] == 0
+
+
+def check_section(out: Path, found: dict[str, dict[str, Any]], kept: dict[str, set[str]]) -> None:
+    """The report says what held-out labels prove, and counts domains before and after each split."""
+    told = json.loads((out / "report/audit.json").read_text())["sections"]["domain_shares"]["numbers"][
+        "domain"
+    ]
+    for name, row in told["proof"].items():
+        assert row["learned"] + row["held"] == pytest.approx(LABELLED / 3, rel=0.3)
+        assert row["bound"] == pytest.approx(wilson_lower(row["held_right"], row["held_taken"]), rel=1e-8)
+        assert row["bound"] >= told["precision"] == 0.8
+        least = min(each["probability"][name] for each in found.values() if each["taken"] == name)
+        assert least >= row["threshold"] - 1e-8
+    assert sum(row["learned"] + row["held"] for row in told["proof"].values()) == LABELLED
+    for split, keys in {"pool": set(found), **kept}.items():
+        counted = Counter(found[key]["taken"] for key in keys)
+        assert {name: n for name, n in told["taken"][split].items() if n} == dict(counted)
 
 
 def check_others(found: dict[str, dict[str, Any]], kept: dict[str, set[str]]) -> None:
@@ -177,3 +201,34 @@ def test_plain_ways_are_had_by_name(
     found = taken(tmp_path / "out")
     said = [row["domain"] == known[key] for key, row in found.items() if row["domain"]]
     assert np.mean(said) > 0.8
+
+
+def test_the_shipped_plan_shares_out_a_small_pool(
+    world: tuple[Path, dict[str, str]], cli: Run, tmp_path: Path
+) -> None:
+    folder, known = world
+    text = (PLANS / "laion_domains.yaml").read_text(encoding="utf-8")
+    plan = yaml.safe_load(text)
+    labels = tmp_path / "labels.csv"
+    named = {key: "natural" if of == "photo" else "rendition" for key, of in known.items()}
+    write_labels(labels, named)
+    plan["measures"]["domain"] |= {"labels": str(labels), "precision": 0.8}
+    one = {name: {"path": str(folder / "one"), "format": "clip-retrieval"} for name in plan["benchmarks"]}
+    keys = {key: plan[key] for key in ("measures", "splits", "audit")}
+    changes = {"benchmarks": one, "reference": None, "output": str(tmp_path / "out")}
+    code, _, errors = cli("run", str(write_plan(folder, **keys, **changes)))
+    assert code == 0, errors
+    out = tmp_path / "out"
+    kept = {name: set(table(out / "splits" / name).column("key").to_pylist()) for name in plan["splits"]}
+    three = [kept[name] for name in ("natural", "rendition", "ambiguous")]
+    assert sum(map(len, three)) == len(set.union(*three)) == PARTS * ROWS - 1
+    assert kept["natural_like_rendition"] <= kept["natural"]
+    assert len(kept["random_like_rendition"]) == len(kept["rendition"])
+    for name, parts in (("mix_1_1", (1, 1)), ("mix_3_1", (3, 1)), ("mix_1_3", (1, 3))):
+        fits = min(len(kept[of]) // part for of, part in zip(("natural", "rendition"), parts, strict=True))
+        counted = [len(kept[name] & kept[of]) for of in ("natural", "rendition")]
+        assert counted == [fits * part for part in parts]
+    assert kept["without_renditions"] == kept["natural"]
+    for name in plan["benchmarks"]:
+        assert table(out / "queries/domain" / name).num_rows == 30
+    assert (out / "spectra/summary.parquet").is_file()

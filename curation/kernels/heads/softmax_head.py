@@ -13,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from curation.kernels import cholesky
+from curation.kernels.heads import cholesky
 from curation.kernels.quadratic_forms import second_moment, slices
 
 Rows: TypeAlias = NDArray[np.float16] | NDArray[np.float64]

@@ -1,0 +1,1 @@
+"""A linear head over vectors, and what held-out answers prove of it."""
