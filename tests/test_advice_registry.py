@@ -30,6 +30,10 @@ ELSEWHERE = {
     "run the plan again, then export": "runs/test_export.py::test_tars_that_changed_or_moved_are_refused",
     "put it back, or run the plan again with --set pool.path=…, then export": "runs/test_export.py::"
     "test_tars_that_changed_or_moved_are_refused",
+    "export the split instead: nearfar export": "webdataset/test_kept_samples.py::"
+    "test_what_did_not_come_is_an_error",
+    "export it instead: nearfar export": "webdataset/test_kept_samples.py::"
+    "test_what_tars_alone_cannot_give_is_refused",
     **dict.fromkeys(
         (
             "name the file, or the folder that holds them",
