@@ -11,6 +11,7 @@ JOBS   ?= 2
 quickstart: $(STAMP)
 	$(BIN)/python -m pipeline.world runs/world
 	$(BIN)/nearfar run data_manifests/plans/quickstart.yaml
+	$(BIN)/nearfar export runs/quickstart combined_pruned --samples-per-shard 1000
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder

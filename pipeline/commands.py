@@ -22,7 +22,7 @@ from indexes.errors import BadInputError, OutputError
 from pipeline import layout
 from pipeline.commit import output_of, records
 from pipeline.commit.run_lock import holder
-from pipeline.ending import audit_of, lost_of, say
+from pipeline.ending import audit_of, lost_of, say, say_exported
 from pipeline.estimate import StageEstimate, estimate
 from pipeline.execution.context import RunContext
 from pipeline.execution.progress import Progress
@@ -32,9 +32,11 @@ from pipeline.plan import Plan, load_plan
 from pipeline.repair import repair
 from pipeline.report.answers import nearest_similarities
 from pipeline.run import RunOptions, execute
+from pipeline.shipping import export
 from pipeline.stages import performing_names
 from pipeline.verify import Verification
 from pipeline.verify import verify as verify_run
+from pipeline.webdataset.export_request import ExportRequest
 
 
 def options(workers: int | None, scheduler: str | None, device: str, overwrite: bool) -> RunOptions:
@@ -64,11 +66,16 @@ def _without_run_options(arguments: list[str]) -> list[str]:
 
 
 def run(path: Path, overrides: Sequence[str], chosen: RunOptions, as_json: bool) -> None:
-    """Run a plan and say what came of it."""
+    """Run a plan, export what it asks for, and say what came of it."""
     plan = load_plan(path, overrides)
-    with Progress(Path(plan.output), as_json=as_json) as progress:
+    out = Path(plan.output)
+    with Progress(out, as_json=as_json) as progress:
         done = execute(plan, chosen, progress)
+        wanted = [ExportRequest(split, of.samples_per_shard, of.seed) for split, of in plan.export.items()]
+        exported = [export(out, request, chosen, progress) for request in wanted]
     say(done, as_json)
+    for facts in exported:
+        say_exported(out, facts, as_json)
 
 
 def plan(path: Path, overrides: Sequence[str], chosen: RunOptions, as_json: bool) -> None:

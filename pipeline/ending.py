@@ -1,4 +1,4 @@
-"""What a run says at its end: what its report found, what was lost, and where the report is.
+"""What a run says at its end: what its report found, what was lost, where the report is and what was exported.
 
 All of it comes from the committed `audit.json`, so that terminal and report have the same counts of the same rows.
 """
@@ -6,6 +6,8 @@ All of it comes from the committed `audit.json`, so that terminal and report hav
 from __future__ import annotations
 
 import json
+import shlex
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -18,6 +20,10 @@ from pipeline.execution.context import RunContext
 from pipeline.execution.work import Json
 from pipeline.report.loss_lines import loss_lines
 from pipeline.report.outcomes import Rows
+from pipeline.webdataset.export_request import tar_name
+
+_READERS = 4
+"""Processes that open_clip reads with, unless it is told another number."""
 
 
 def audit_of(run: RunContext) -> Json:
@@ -113,3 +119,25 @@ def _pairs(output: str, audit: Json) -> str:
 
 def _count(number: Any) -> str:
     return f"{number:,}"
+
+
+def say_exported(out: Path, facts: Json, as_json: bool) -> None:
+    """Print where the tars of a split are, what did not come along, and how to train on them."""
+    folder = f"{out}/{layout.exported(facts['split'])}"
+    if as_json:
+        print(json.dumps({"event": "exported", "folder": folder} | facts, sort_keys=True))
+        return
+    print(f"{facts['samples']:,} samples in {facts['shards']:,} tars: {folder}")
+    if facts["left_out"]:
+        kinds = ", ".join(f"{count:,} .{kind}" for kind, count in facts["left_out"].items())
+        print(f"left out, since a loader would unpickle them, which runs what is in them: {kinds}")
+    if facts["shards"]:
+        print(f"to train on them: {trainers_command(folder, facts['shards'])}")
+
+
+def trainers_command(folder: str, shards: int) -> str:
+    """Write the command by which open_clip trains on tars; it wants no more workers than there are tars."""
+    span = f"{tar_name(0).removesuffix('.tar')}..{tar_name(shards - 1).removesuffix('.tar')}"
+    tars = shlex.quote(f"{folder}/{{{span}}}.tar")
+    workers = min(_READERS, shards)
+    return f"python -m open_clip_train.main --dataset-type webdataset --train-data {tars} --workers {workers}"

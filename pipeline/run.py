@@ -43,6 +43,7 @@ from pipeline.plan import (
     with_absolute_paths,
 )
 from pipeline.stages import performing_names, stage_names
+from pipeline.webdataset.exportable import check_exportable
 
 # DuckDB's share of memory: enough for sorts, which go to disk beyond it.
 DATABASE_MEMORY = "1GB"
@@ -123,6 +124,8 @@ def execute(plan: Plan, options: RunOptions, progress: Progress) -> RunContext:
     check_measures(run)
     check_rules(run)
     check_report_columns(run)
+    for split in run.plan.export:
+        check_exportable(run, split)
     with hold(run.out):
         prepare_output(run, options.overwrite)
         sweep(run.out)

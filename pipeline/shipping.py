@@ -23,15 +23,13 @@ from pipeline.files.inputs import Input, content_of, stamp_of
 from pipeline.files.storage import free_bytes
 from pipeline.output import finished, lock_of
 from pipeline.plan import sets_in
-from pipeline.readers._folders.download import is_download
 from pipeline.run import RunOptions, do_wave, open_run, waves
 from pipeline.stages.exporting import export as listing
 from pipeline.stages.exporting import gather, locate
 from pipeline.webdataset.export_request import ExportRequest
+from pipeline.webdataset.exportable import check_exportable
 
 STAGES = ("locate", "gather", "export")
-EXPORTED = (locate.TARS, "image-folder")
-"""Formats of a further set whose samples are exported; a pool has tars."""
 # A header, and the zeros behind a member's last block.
 _BESIDE_A_MEMBER = 1024
 _NAMED = 3
@@ -106,27 +104,8 @@ def _opened(out: Path, request: ExportRequest, options: RunOptions) -> RunContex
             "--set pool.path=…, then export"
         )
     run = open_run(plan, dataclasses.replace(options, command=lock.fingerprints["command"]))
-    _check_formats(run, request.split)
+    check_exportable(run, request.split)
     return run
-
-
-def _check_formats(run: RunContext, split: str) -> None:
-    """Find samples that can be written: in tars of the pool's, in tars or image files of further sets."""
-    plan, out = run.plan, run.out
-    if run.found("pool").format != locate.TARS:
-        raise DataError(
-            f"the pool '{plan.pool.path}' is {run.found('pool').format}, which holds no tars to export from; train on "
-            f"its files by {out / layout.split(split, 'uids.npy')} (DataComp's subset file) or keys.txt beside "
-            f"it, or fetch the pool with img2dataset (output_format webdataset) and run the plan on that"
-        )
-    for name in sets_in(plan.splits, split):
-        kind = run.found(name).format
-        if kind not in EXPORTED or (kind == "image-folder" and any(map(is_download, run.shards(name)))):
-            raise DataError(
-                f"the split {split} has samples of {name}, and '{run.sets()[name].path}' is {kind} without tars or "
-                f"plain image files to export from; bring that set as one of {', '.join(EXPORTED)} and run the plan "
-                "again, then export"
-            )
 
 
 def _check_stands(run: RunContext, split: str) -> None:

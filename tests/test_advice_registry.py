@@ -41,6 +41,10 @@ ELSEWHERE = {
         ),
         "readers/test_benchmark_layouts.py::test_a_mask_that_does_not_fit_is_corrected_as_the_message_says",
     ),
+    "export the split instead: nearfar export": "webdataset/test_kept_samples.py::"
+    "test_what_did_not_come_is_an_error",
+    "export it instead: nearfar export": "webdataset/test_kept_samples.py::"
+    "test_what_tars_alone_cannot_give_is_refused",
     **dict.fromkeys(
         (
             "name the file, or the folder that holds them",

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from pipeline import layout
 from pipeline.command_line.option_types import AsJson, Outputs, Scheduler, Workers
 
 
@@ -23,6 +21,7 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Write a split of a finished run as webdataset tars, for training."""
+    from pipeline.ending import say_exported
     from pipeline.execution.progress import Progress
     from pipeline.output import lock_of
     from pipeline.run import RunOptions
@@ -33,16 +32,4 @@ def export(
     request = ExportRequest(split, samples_per_shard, seed)
     with Progress(out, as_json=as_json) as progress:
         facts = export_split(out, request, RunOptions(workers=workers, scheduler=scheduler), progress)
-    folder = f"{out}/{layout.exported(split)}"
-    if as_json:
-        print(json.dumps({"event": "exported", "folder": folder} | facts, sort_keys=True))
-    else:
-        _say(folder, facts)
-
-
-def _say(folder: str, facts: dict[str, Any]) -> None:
-    """Say where the tars are, and what did not come along."""
-    print(f"{facts['samples']:,} samples in {facts['shards']:,} tars: {folder}")
-    if facts["left_out"]:
-        kinds = ", ".join(f"{count:,} .{kind}" for kind, count in facts["left_out"].items())
-        print(f"left out, since a loader would unpickle them, which runs what is in them: {kinds}")
+    say_exported(out, facts, as_json)

@@ -60,6 +60,7 @@ class Attempt:
         self._epoch = epoch(out)
         self._asked: set[str] = set()
         self._rows: dict[str, int | None] = {}
+        self._digests: dict[str, str] = {}
         self.noted: dict[str, str] = {}
         """Content of inputs that the unit read, by their key; see `pipeline.files.inputs`."""
 
@@ -76,8 +77,10 @@ class Attempt:
         path.mkdir(exist_ok=True)
         return path
 
-    def add(self, relative: str, rows: int | None = None) -> None:
+    def add(self, relative: str, rows: int | None = None, sha256: str | None = None) -> None:
         """Declare a written file an output of the unit, with its number of rows where it has rows.
+
+        A digest that was taken while the file was written saves reading it again.
 
         Raises:
             RunFailedError: If it was not written.
@@ -85,6 +88,8 @@ class Attempt:
         if not self._path(relative).is_file():
             raise RunFailedError(f"unit {self._label} did not write its output '{relative}'")
         self._rows[_normal(relative)] = rows
+        if sha256 is not None:
+            self._digests[_normal(relative)] = sha256
 
     def commit(self, facts: Mapping[str, Any] | None = None) -> Record:
         """Make the outputs visible and the unit done; return its record, or the one that stands already.
@@ -126,7 +131,7 @@ class Attempt:
             raise RunFailedError(
                 f"unit {self._label}: '{relative}' holds {held} rows where {rows} were declared"
             )
-        output = Output(relative, size, rows, sha256_of(path))
+        output = Output(relative, size, rows, self._digests.get(relative) or sha256_of(path))
         if path.stat().st_size != size:
             raise RunFailedError(f"unit {self._label}: '{relative}' was still being written at its commit")
         return output

@@ -72,6 +72,9 @@ def _problems(plan: Plan) -> Iterator[tuple[Place, str]]:
     yield from _unknown_spectra(plan)
     for name, split in plan.splits.items():
         yield from _unknown_splits(plan, name, split)
+    for name in plan.export:
+        if name not in plan.splits:
+            yield ("export", name), _unknown_split(name, list(plan.splits))
     cycle = _visit(plan.splits, [])
     if cycle:
         yield ("splits", cycle[0]), _cycle_sentence(cycle)
@@ -166,10 +169,13 @@ def _unknown(kind: str, got: str, names: Iterable[str]) -> str:
 def _unknown_splits(plan: Plan, name: str, split: Split) -> Iterator[tuple[Place, str]]:
     for place, used in split.uses():
         if used not in plan.splits:
-            others = sorted(set(plan.splits) - {name})
-            has = ", ".join(others) or "no other"
-            advice = closest(used, others) or "Name one of these, or add it"
-            yield ("splits", name, *place), f"split '{used}' is not in this plan; it has: {has}. {advice}"
+            yield ("splits", name, *place), _unknown_split(used, sorted(set(plan.splits) - {name}))
+
+
+def _unknown_split(used: str, others: list[str]) -> str:
+    has = ", ".join(others) or "no other"
+    advice = closest(used, others) or "Name one of these, or add it"
+    return f"split '{used}' is not in this plan; it has: {has}. {advice}"
 
 
 def _visit(splits: dict[str, Split], order: list[str]) -> list[str]:

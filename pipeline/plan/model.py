@@ -131,6 +131,15 @@ class EngineOptions(Strict):
         return byte_count(self.memory_limit)
 
 
+class PlannedExport(Strict):
+    """How a split is written as tars, once a run is done."""
+
+    samples_per_shard: int = Field(
+        default=10_000, ge=1, le=1_000_000, description="Samples of a tar; the last may have fewer."
+    )
+    seed: int = Field(default=0, ge=0, le=2**32 - 1, description="Seed of their order.")
+
+
 class Plan(Strict):
     """One plan: a pool, the benchmarks it is measured against, and the splits to cut from it."""
 
@@ -162,6 +171,10 @@ class Plan(Strict):
     splits: Annotated[dict[str, SkipValidation[Split]], WithJsonSchema({})] = Field(
         default_factory=dict,
         description="The splits by name: lists of rules, or {from: ..., rules: [...]}.",
+    )
+    export: dict[str, PlannedExport] = Field(
+        default_factory=dict,
+        description="Splits that a run also writes as webdataset tars, by name with their options.",
     )
     output: PathText = Field(description="Folder for everything that nearfar writes.")
     neighbours: int = Field(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -50,7 +51,10 @@ class Placed:
 
 
 def placed(
-    keys: Sequence[str | None], sha256: Sequence[str | None], tars: Iterable[TarPath]
+    keys: Sequence[str | None],
+    sha256: Sequence[str | None],
+    tars: Iterable[TarPath],
+    whole: bool = False,
 ) -> Iterator[Placed]:
     """Put a part's rows, in their order, to the samples of its tars.
 
@@ -61,13 +65,14 @@ def placed(
         keys: Each row's key.
         sha256: The digest of its image, as it was read; None where the images were not.
         tars: The part's tars, in order.
+        whole: Whether to have the disk fetch each tar at once: headers, read one by one, cost it as much as all.
 
     Raises:
         DataError: If a tar is damaged, a row has no sample, or two samples may be the row.
     """
     held: Placed | None = None
     at = 0
-    for tar, sample in _readable(tars):
+    for tar, sample in _readable(tars, whole):
         if at < len(keys) and sample.key == keys[at]:
             if held is not None:
                 yield held
@@ -84,9 +89,11 @@ def placed(
         )
 
 
-def _readable(tars: Iterable[TarPath]) -> Iterator[tuple[TarPath, Sample]]:
+def _readable(tars: Iterable[TarPath], whole: bool) -> Iterator[tuple[TarPath, Sample]]:
     for tar in tars:
         with opened(tar.path) as file:
+            if whole and hasattr(os, "posix_fadvise"):
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
             for sample in walk(file, tar.path, NOTHING):
                 if sample.fault is None:
                     yield tar, sample

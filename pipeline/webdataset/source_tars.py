@@ -48,6 +48,14 @@ class SourceTars:
         held = memoryview(_exactly(descriptor, start, length, path))
         return [held[offset - start : offset - start + size] for offset, size in spans]
 
+    def expect(self, path: str, spans: Sequence[tuple[int, int]]) -> None:
+        """Have the disk fetch what will be read soon; asked for many places at once, it is many times faster."""
+        descriptor = self._descriptor(path)
+        start = min(offset for offset, _ in spans)
+        length = max(offset + size for offset, size in spans) - start
+        if length <= _AT_ONCE and hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(descriptor, start, length, os.POSIX_FADV_WILLNEED)
+
     def _descriptor(self, path: str) -> int:
         if path in self._open:
             self._open.move_to_end(path)

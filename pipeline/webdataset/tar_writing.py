@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tarfile
-from typing import BinaryIO
+from typing import Protocol
 
 _NAME = slice(0, 100)
 _SIZE = slice(124, 136)
@@ -40,10 +40,18 @@ def header(name: str, size: int) -> bytes:
     return bytes(block)
 
 
+class ByteSink(Protocol):
+    """What takes bytes in order."""
+
+    def write(self, content: bytes | memoryview, /) -> object:
+        """Take the next bytes."""
+        ...
+
+
 class TarStream:
     """Writes members to a stream, one after the other."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: ByteSink) -> None:
         self._stream = stream
         self._written = 0
 

@@ -10,6 +10,7 @@ import io
 import tokenize
 import zipfile
 from collections.abc import Callable
+from functools import lru_cache
 from typing import IO, Any
 
 import numpy as np
@@ -33,14 +34,20 @@ def is_unpickled(kind: str, content: bytes | memoryview) -> bool:
         kind: What follows the key in the member's name, in lower case: `jpg`, `mask.npy`, `pkl.gz`, ….
         content: Its bytes.
     """
+    unpickled, holds_numbers = _by_name(kind)
+    return unpickled if holds_numbers is None else not holds_numbers(io.BytesIO(content))
+
+
+@lru_cache(maxsize=1024)
+def _by_name(kind: str) -> tuple[bool, Callable[[IO[bytes]], bool] | None]:
+    """Say whether a name alone tells, and else which look at the content does."""
     plain = kind
     while plain.endswith(".gz"):
         plain = plain.removesuffix(".gz")
     last = plain.rpartition(".")[2]
-    if last in PICKLES:
-        return True
-    holds_numbers = _ARRAYS.get(last)
-    return holds_numbers is not None and (plain != kind or not holds_numbers(io.BytesIO(content)))
+    return last in PICKLES or (last in _ARRAYS and plain != kind), _ARRAYS.get(
+        last
+    ) if plain == kind else None
 
 
 def _is_plain_array(stream: IO[bytes]) -> bool:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, TypeAlias
 
 from indexes.errors import DataError
+from pipeline.readers._tars.plain_headers import padded, plain_member
 from pipeline.readers._tars.tar_stream import HashedFile
 
 Opened: TypeAlias = IO[bytes] | HashedFile
@@ -54,19 +55,23 @@ def members(file: Opened, path: str) -> Iterator[tarfile.TarInfo]:
         DataError: If the tar is damaged or truncated, or goes on after its end.
     """
     size = _size(file)
+    offset = 0
     try:
-        with tarfile.open(fileobj=file, mode="r:", encoding="utf-8", errors="surrogateescape") as tar:
-            last = -1
-            while (member := tar.next()) is not None:
-                if member.offset <= last or member.size < 0:  # it would lead round in a circle
-                    raise tarfile.TarError(f"member at byte {member.offset:,} has a negative size")
-                if tar.offset > size:
+        while True:
+            member = plain_member(file, offset)
+            if member is not None:
+                offset = member.offset_data + padded(member.size)
+                if offset > size:
                     raise tarfile.ReadError("unexpected end of data")
-                last = member.offset
                 yield member
-                # tarfile keeps every header it has seen, which nothing here goes back to.
-                tar.members.clear()  # type: ignore[attr-defined]
-            _check_end(file, tar.offset, path)
+                continue
+            following = offset
+            for other, following in _others(file, offset, size):  # noqa: B007
+                yield other
+            if following == offset:
+                break
+            offset = following
+        _check_end(file, offset, path)
     except (tarfile.TarError, ValueError, OverflowError, EOFError) as error:
         if _size(file) < size:
             raise _shorter(path) from error
@@ -76,6 +81,28 @@ def members(file: Opened, path: str) -> Iterator[tarfile.TarInfo]:
                 f"the tar '{path}' is truncated or damaged ({error}). Fetch or write the shard again"
             )
         ) from error
+
+
+def _others(file: Opened, offset: int, size: int) -> Iterator[tuple[tarfile.TarInfo, int]]:
+    """Read one member by tarfile, or all that are left where a header says something of all; none at the end.
+
+    Yields:
+        The member, and where the next header stands.
+    """
+    file.seek(offset)
+    with tarfile.open(fileobj=file, mode="r:", encoding="utf-8", errors="surrogateescape") as tar:
+        last = offset - 1
+        while (member := tar.next()) is not None:
+            if member.offset <= last or member.size < 0:  # it would lead round in a circle
+                raise tarfile.TarError(f"member at byte {member.offset:,} has a negative size")
+            if tar.offset > size:
+                raise tarfile.ReadError("unexpected end of data")
+            last = member.offset
+            yield member, tar.offset
+            if not tar.pax_headers:
+                return
+            # tarfile keeps every header it has seen, which nothing here goes back to.
+            tar.members.clear()  # type: ignore[attr-defined]
 
 
 def _compressed(path: str) -> DataError | None:

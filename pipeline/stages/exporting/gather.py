@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from pipeline.files.storage import output_errors
 from pipeline.sets.uids import as_pairs
 from pipeline.stages.surviving import sources_of
 from pipeline.webdataset.export_request import ExportRequest, stats_name, tar_name
+from pipeline.webdataset.hashed_writing import HashedWriter
 from pipeline.webdataset.json_uid import with_uid
 from pipeline.webdataset.located_rows import rows_between
 from pipeline.webdataset.sample_order import Slice, slices
@@ -34,7 +36,8 @@ from pipeline.webdataset.source_tars import SourceTars
 from pipeline.webdataset.tar_writing import TarStream
 from pipeline.webdataset.unpickled import PICKLES, is_unpickled
 
-_BUFFER = 1 << 20
+# Samples that the disk is asked for ahead of the one that is written; fewer than the tars that are held open.
+_AHEAD = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +106,14 @@ def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
     jsons: Counter[str] = Counter()
     left: Counter[str] = Counter()
     path = into.file(relative)
-    with output_errors(path), path.open("xb", buffering=_BUFFER) as stream, SourceTars() as tars:
+    with output_errors(path), HashedWriter(path) as stream, SourceTars() as tars:
         tar = TarStream(stream)
-        for row in rows.to_pylist():
+        for row in _expected(rows.to_pylist(), tars, work.settings.roots):
             copy = f"-{row['copy']}" if row["copy"] else ""
             for kind, content in _members(row, tars, work.settings.roots[row["source"]], (jsons, left)):
                 tar.add(f"{row['uid']}{copy}.{kind}", content)
         tar.close()
-    into.add(relative, rows=len(rows))
+    into.add(relative, rows=len(rows), sha256=stream.digest())
     relative = layout.exported(identity.split, stats_name(identity.number))
     into.file(relative).write_text(json.dumps({"successes": len(rows)}), encoding="utf-8")
     into.add(relative)
@@ -128,6 +131,19 @@ def _rows(work: Work[Identity, Settings]) -> pa.Table:
     halves = as_pairs(table.column("uid"))
     keys = (table.column("copy").to_numpy(), halves[:, 1], halves[:, 0], table.column("order").to_numpy())
     return table.take(pa.array(np.lexsort(keys)[of.skip : of.skip + of.take]))
+
+
+def _expected(
+    rows: list[dict[str, Any]], tars: SourceTars, roots: Mapping[str, str]
+) -> Iterator[dict[str, Any]]:
+    """Give the rows one after the other, those that come soon being on their way from the disk."""
+    coming = iter(rows)
+    for place in range(-_AHEAD, len(rows)):
+        for row in islice(coming, 1):
+            spans = list(zip(row["offsets"], row["sizes"], strict=True))
+            tars.expect(_tar_path(roots[row["source"]], row["tar"]), spans)
+        if place >= 0:
+            yield rows[place]
 
 
 def _members(

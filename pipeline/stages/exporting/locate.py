@@ -30,13 +30,15 @@ from pipeline.sets.uids import as_pairs
 from pipeline.stages.exporting._captions import caption_columns, other_captions
 from pipeline.stages.surviving import kept_files, kept_uids, sources_of
 from pipeline.webdataset.export_request import ExportRequest
+from pipeline.webdataset.exportable import TARS
 from pipeline.webdataset.file_places import placed_files
 from pipeline.webdataset.sample_order import buckets, orders
 from pipeline.webdataset.sample_places import LOCATED, Placed, TarPath, placed
 
 UNIT_ROWS = 262_144
 """Rows of the pool that a unit looks for: few files to merge afterwards, and little lost with one."""
-TARS = "img2dataset"
+# Of a part's rows: where as many are kept, its tars will soon be read anyway.
+_MANY = 0.1
 GROUP_ROWS = 2048
 """Rows of a row group: a tar takes neighbouring ones of every file."""
 
@@ -189,7 +191,8 @@ def _parts(work: Work[Identity, Settings]) -> Iterator[pa.Table]:
             keys, sha256 = (rows.column(name).to_pylist() for name in ("key", "image_sha256"))
             if settings.format == TARS:
                 held = [TarPath(tar, name) for tar, name in zip(files, names, strict=True)]
-                every = placed(keys, sha256, held)
+                many = bool(np.count_nonzero(times) >= len(times) * _MANY)
+                every = placed(keys, sha256, held, whole=many)
             else:
                 every = placed_files(keys, settings.root, files)
             found = [one for one in every if times[one.row]]

@@ -7,6 +7,8 @@ import hashlib
 import importlib
 import io
 import json
+import pickle
+import shlex
 import subprocess
 import sys
 from collections import Counter
@@ -23,11 +25,13 @@ import yaml
 from export_pool import grouped
 from PIL import Image
 
+from pipeline.ending import trainers_command
 from pipeline.execution.progress import Progress
 from pipeline.plan import load_plan
 from pipeline.run import RunOptions, execute
 from pipeline.shipping import export
 from pipeline.webdataset.export_request import ExportRequest
+from pipeline.webdataset.kept_samples import KeptSamples
 
 pytest.importorskip("webdataset", reason="webdataset comes with the extra `train`")
 SPLIT, KEPT = "some", 30
@@ -76,13 +80,13 @@ def wanted(out: Path, pool: Path) -> Seen:
     })  # fmt: skip
 
 
-def loaded(out: Path, train: bool, workers: int) -> Iterator[tuple[str, str]]:
+def loaded(tars: str, train: bool, samples: int | None = None) -> Iterator[tuple[str, str]]:
     """What open_clip's loader gives of it, one sample a batch: pixels and caption."""
     data = importlib.import_module("open_clip_train.data")
-    own: dict[str, Any] = {"train_data": shards(out), "train_num_samples": None, "seed": 0}
-    more: dict[str, Any] = {"val_data": shards(out), "val_num_samples": None, "world_size": 1}
+    own: dict[str, Any] = {"train_data": tars, "train_num_samples": samples, "seed": 0}
+    more: dict[str, Any] = {"val_data": tars, "val_num_samples": None, "world_size": 1}
     upsampling = {"train_data_upsampling_factors": None, "dataset_resampled": False}
-    arguments = SimpleNamespace(**own, **more, **upsampling, workers=workers, batch_size=1)
+    arguments = SimpleNamespace(**own, **more, **upsampling, workers=0, batch_size=1)
     loader = data.get_wds_dataset(arguments, pixels, is_train=train, tokenizer=lambda text: [text]).dataloader
     for images, texts in loader:
         yield from zip(images, texts, strict=True)
@@ -96,18 +100,33 @@ def test_its_loader_sees_exactly_the_split(exported: Path, small_world: Path, tr
     expected = wanted(exported, small_world / "pool")
     assert len(expected) == KEPT
     assert set(expected.values()) == {1, 2}
-    assert Counter(loaded(exported, train, workers=0)) == expected
+    assert Counter(loaded(shards(exported), train)) == expected
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_its_loader_sees_the_split_in_the_pools_own_tars(
+    exported: Path, small_world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = importlib.import_module("open_clip_train.data")
+    kept = KeptSamples(exported, SPLIT, reading=data.tarfile_to_samples_nothrow)
+    kept = pickle.loads(pickle.dumps(kept))
+    monkeypatch.setattr(data, "tarfile_to_samples_nothrow", kept)
+    tars = "::".join(str(path) for path in sorted((small_world / "pool").glob("*.tar")))
+    expected = wanted(exported, small_world / "pool")
+    assert len(kept) == sum(expected.values())
+    assert Counter(loaded(tars, train=True, samples=len(kept))) == expected
 
 
 @pytest.mark.slow
 def test_its_trainer_takes_two_steps(exported: Path, small_world: Path, tmp_path: Path) -> None:
     samples = sum(wanted(exported, small_world / "pool").values())
-    batch = -(-samples // 2)
-    arguments = ["--train-data", shards(exported), "--model", f"local-dir:{TINY}", "--logs", str(tmp_path)]
+    batch, folder = -(-samples // 2), exported / "shards" / SPLIT
+    program, *arguments = shlex.split(trainers_command(str(folder), len(list(folder.glob("*.tar")))))
+    assert program == "python"
+    model = ["--model", f"local-dir:{TINY}", "--device", "cpu", "--precision", "fp32", "--logs", tmp_path]
     steps = ["--batch-size", str(batch), "--epochs", "1", "--log-every-n-steps", "1", "--warmup", "1"]
-    machine = ["--workers", "1", "--device", "cpu", "--precision", "fp32", "--dataset-type", "webdataset"]
     done = subprocess.run(
-        [sys.executable, "-m", "open_clip_train.main", *arguments, *steps, *machine],
+        [sys.executable, *arguments, *model, *steps, "--workers", "1"],
         capture_output=True,
         text=True,
         check=False,
