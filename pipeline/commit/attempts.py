@@ -86,6 +86,10 @@ class Attempt:
             raise RunFailedError(f"unit {self._label} did not write its output '{relative}'")
         self._rows[_normal(relative)] = rows
 
+    def written(self) -> dict[str, Path]:
+        """Say where the files lie that were declared outputs, by the path that each will have."""
+        return {relative: self._path(relative) for relative in self._rows}
+
     def commit(self, facts: Mapping[str, Any] | None = None) -> Record:
         """Make the outputs visible and the unit done; return its record, or the one that stands already.
 
