@@ -43,6 +43,7 @@ _OWN = (
 )
 """Columns that a fetch writes; the others are the list's."""
 _SHOWN = 3
+_BESIDE = ("json", "txt")
 
 
 def is_fetched(out: Path) -> bool:
@@ -144,7 +145,7 @@ def _of_tar(path: Path, where: str, table: pa.Table, result: Verification) -> It
             result.images += 1
             image = next(members, None)
             name, _, kind = ("", "", "") if image is None else image.name.rpartition(".")
-            if image is None or name != row["key"]:
+            if image is None or name != row["key"] or kind in _BESIDE:
                 yield f"{where} has no image of {row['key']}, where the table says that it came"
                 return
             text = _of_image(_content(tar, image), kind, row)

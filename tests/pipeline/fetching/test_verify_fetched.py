@@ -100,13 +100,13 @@ def other_count(path: Path) -> None:
 
 TABLE, TAR = "shards/00000.parquet", "shards/00000.tar"
 WRONG: dict[str, tuple[str, Callable[[Path], None], str]] = {
-    "an image": (TAR, other_member(".jpg"), "000000000.jpg is not the image whose sha256 the table has"),
-    "a caption beside it": (TAR, other_member(".txt"), "000000000.txt is not what the table says of it"),
-    "a row beside it": (TAR, other_member(".json"), "000000000.json is not what the table says of it"),
+    "an image": (TAR, other_member(".jpg"), "0000000.jpg is not the image whose sha256 the table has"),
+    "a caption beside it": (TAR, other_member(".txt"), "0000000.txt is not what the table says of it"),
+    "a row beside it": (TAR, other_member(".json"), "0000000.json is not what the table says of it"),
     "an image that is gone": (TAR, other_member("-.jpg"), "has no image of 00000"),
     "a caption": (TABLE, other_value("caption", 2, "x"), "caption in row 2 is 'x', and should be"),
     "a url": (TABLE, other_value("url", 3, "http://x"), "url in row 3 is 'http://x', and the list has"),
-    "a key": (TABLE, other_value("key", 4, "000000019"), "key in row 4 is '000000019'"),
+    "a key": (TABLE, other_value("key", 4, "0000019"), "key in row 4 is '0000019'"),
     "an outcome": (TABLE, other_value("status", 0, "failed_to_download"), "and should be"),
     "counts": ("shards/00000_stats.json", other_count, "successes is 1, and should be 20"),
     "hosts of a piece": (
