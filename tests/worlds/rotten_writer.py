@@ -109,7 +109,7 @@ def _npz(path: Path) -> str | None:
             array = np.atleast_1d(array)
             array.flat[0] = array.flat[0] / 2 or 0.25
             arrays[name] = array.reshape(arrays[name].shape)
-            np.savez(path.open("wb"), **arrays)
+            np.savez(path, **arrays)
             return f"{name} in row 0"
     return None
 
