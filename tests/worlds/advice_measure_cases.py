@@ -182,7 +182,7 @@ def embeddings_of_another_encoder(w: World) -> Iterator[str]:
     w.pool_of({"url": ["u", "v"], "uid": ["a" * 32, "b" * 32]})
     np.savez(w.folder / "pool" / "p.npz", l14_img=unit(4, 2))
     tiny = {"model": str(TINY), "pretrained": str(WEIGHTS)}
-    w.plan["encoders"] = {"l14": tiny, "b32": tiny}
+    w.plan["encoders"] = {"l14": tiny, "b32": dict(tiny)}
     w.plan["pool"] = {
         "path": str(w.folder / "pool"),
         "format": "datacomp",
