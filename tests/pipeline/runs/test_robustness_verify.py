@@ -69,6 +69,7 @@ def test_of_the_pool_only_the_sampled_vectors_are_computed_with(
         return vectors.take(file, places)
 
     monkeypatch.setattr(cursor, "take", taken)
+    monkeypatch.setattr("pipeline.verify.do_again", lambda *_: None)  # units look at what they looked at
     assert run("verify", str(tmp_path / "out"), "--samples", "5") == 0
     assert "5 samples" in capsys.readouterr().out
     assert len(rows) == 5
