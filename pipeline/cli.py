@@ -24,6 +24,7 @@ from pipeline.command_line.option_types import (
     Scheduler,
     Workers,
 )  # fmt: skip
+from pipeline.command_line.verify_command import verify
 from pipeline.files.standard_streams import open_closed_streams, silence
 from pipeline.files.storage import NO_ROOM
 
@@ -97,20 +98,7 @@ def status(out: Outputs, as_json: AsJson = False) -> None:
     commands.status(out, as_json)
 
 
-@app.command()
-def verify(
-    out: Outputs,
-    samples: Annotated[int, typer.Option(min=1, help="Decisions to compute again.")] = 256,
-    seed: Annotated[int, typer.Option(help="Seed of their draw.")] = 0,
-    repair: Annotated[
-        bool, typer.Option("--repair", help="Make again what is wrong, and all that came of it.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Hash every output again, and decide a sample again by an independent float64 path."""
-    from pipeline import commands
-
-    raise typer.Exit(commands.verify(out, samples, seed, repair, as_json))
+app.command()(verify)
 
 
 @app.command()

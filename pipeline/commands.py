@@ -29,13 +29,10 @@ from pipeline.execution.progress import Progress
 from pipeline.incoming.lists import if_ingested
 from pipeline.output import finished, lock_of
 from pipeline.plan import Plan, load_plan
-from pipeline.repair import repair
 from pipeline.report.answers import nearest_similarities
 from pipeline.run import RunOptions, execute
 from pipeline.shipping import export
 from pipeline.stages import performing_names
-from pipeline.verify import Verification
-from pipeline.verify import verify as verify_run
 from pipeline.webdataset.export_request import ExportRequest
 
 
@@ -137,35 +134,6 @@ def status(out: Path, as_json: bool) -> None:
     print(f"{name}: {said}")
     for stage, count in counts.items():
         print(f"  {stage:<12}{count:>8} units committed")
-
-
-def verify(out: Path, samples: int, seed: int, mend: bool, as_json: bool) -> int:
-    """Verify a run, and make again what is wrong if asked to; 1 if something is wrong at the end."""
-    result = verify_run(out, samples, seed)
-    if result.problems and mend:
-        _say_wrong(result, as_json)
-        with Progress(out, as_json=as_json) as progress:
-            repair(out, result, progress)
-        result = verify_run(out, samples, seed)
-    if as_json:
-        print(json.dumps(result.counts(), sort_keys=True))
-        return 1 if result.problems else 0
-    _say_wrong(result, as_json)
-    verdict = f"{len(result.problems)} problems" if result.problems else "all well"
-    print(
-        f"{verdict}: {result.files} files hashed, "
-        f"{result.decisions} samples and {result.thresholds} thresholds computed again in float64"
-    )
-    if result.problems and not mend:
-        print(
-            f"to make again what is wrong and all that came of it: nearfar verify {shlex.quote(str(out))} --repair"
-        )
-    return 1 if result.problems else 0
-
-
-def _say_wrong(result: Verification, as_json: bool) -> None:
-    for problem in result.problems:
-        print(json.dumps({"event": "wrong", "problem": problem}) if as_json else f"wrong: {problem}")
 
 
 def audit(plan: Plan, spec: str | None, allowed: str | None, chosen: RunOptions, as_json: bool) -> int:

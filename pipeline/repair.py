@@ -6,18 +6,21 @@ every unit of the stages that come after its own; the run that follows makes the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 
 from pipeline import layout
 from pipeline.commit import Record, retire
 from pipeline.commit.run_lock import hold
 from pipeline.execution.progress import Progress
+from pipeline.incoming.lists import STAGES
 from pipeline.plan import load_lock
 from pipeline.run import RunOptions, execute
 from pipeline.shipping import export, exports_of
 from pipeline.stages import performing_names
-from pipeline.verify import Verification
+from pipeline.verifying.fetched_pool import is_fetched
+from pipeline.verifying.verification import Verification
 
 # These make a part from the user's files or from that part alone: damage elsewhere does not touch them.
 OF_ONE_PART = ("read", "embed")
@@ -31,9 +34,14 @@ def repair(out: Path, found: Verification, progress: Progress) -> None:
         found: What `verify` said of it.
         progress: Where to say how the run goes.
 
+    Of a fetched pool, what is wrong is taken back; the list, and how it was asked for, is known to the user alone.
+
     Raises:
         OutputError: If another run holds the folder.
     """
+    if is_fetched(out):
+        _take_back_fetched(out, found)
+        return
     gone, exports = _taken_back(found), exports_of(out)
     with hold(out):
         for stage in performing_names():
@@ -46,13 +54,26 @@ def repair(out: Path, found: Verification, progress: Progress) -> None:
             export(out, request, RunOptions(), progress)
 
 
+def _take_back_fetched(out: Path, found: Verification) -> None:
+    """Remove what is wrong, the counts of hosts, and the pieces of the list, which are cut again in no time."""
+    bad = {*found.damaged, *found.wrong}
+    with hold(out):
+        for stage in STAGES:
+            retire(out, stage, partial(_is_bad, bad, found.doubtful or stage != "fetch"))
+
+
+def _is_bad(bad: Collection[str], every: bool, record: Record) -> bool:
+    return every or record.label in bad
+
+
 def _taken_back(found: Verification) -> Callable[[Record], bool]:
     """Say which records do not hold any more.
 
-    Where every file is what was committed and only a decision is wrong, it is all that was decided: the rows and
-    vectors that it is decided from were hashed.
+    Where something is wrong that names no unit, it is all that was decided: the rows and vectors that it is decided
+    from were hashed.
     """
-    damaged = set(found.damaged)
+    damaged = {*found.damaged, *found.wrong}
+    everything = found.doubtful or not damaged
     first = next((at for at, label in enumerate(found.walked) if label in damaged), len(found.walked))
     before = set(found.walked[:first])
     parts = {found.parts[label] for label in damaged if label in found.parts}
@@ -62,7 +83,7 @@ def _taken_back(found: Verification) -> Callable[[Record], bool]:
             return True
         if record.stage in OF_ONE_PART:
             return _part(record) in parts and record.stage != "read"
-        return not damaged or record.label not in before
+        return everything or record.label not in before
 
     return gone
 

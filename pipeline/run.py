@@ -24,6 +24,7 @@ from pipeline.execution.work import (
     content_fingerprint,
     stage_module,
     task_of,
+    together,
 )
 from pipeline.files.inputs import Ledger
 from pipeline.files.storage import write_atomic
@@ -181,7 +182,7 @@ def do_wave(run: RunContext, options: RunOptions, progress: Progress, wave: Sequ
     with progress.stage(
         stage, total_units=len(todo), total_rows=rows, done_units=len(wave) - len(todo)
     ) as bar:
-        groups = _together(todo)
+        groups = together(todo)
         tasks = (task_of(group, known) for group in groups)
         for index, entries in run_tasks(tasks, options.workers, options.scheduler):
             run.ledger.note(entries)
@@ -200,14 +201,6 @@ def do_wave(run: RunContext, options: RunOptions, progress: Progress, wave: Sequ
 def encoders_of(todo: Sequence[Work[Any, Any]]) -> set[str]:
     """Name the encoders that units embed by."""
     return {work.settings.encoder_name for work in todo if getattr(work.settings, "encoder_name", "")}
-
-
-def _together(todo: Sequence[Work[Any, Any]]) -> list[list[Work[Any, Any]]]:
-    """Put units that share a pass into one task, in the order of the first of each."""
-    groups: dict[str, list[Work[Any, Any]]] = {}
-    for work in todo:
-        groups.setdefault(work.together or f"alone {work.name}", []).append(work)
-    return list(groups.values())
 
 
 def standing(

@@ -79,6 +79,15 @@ class Add(Rule):
         """Splits whose size a rule of the set takes."""
         return tuple(name for rule, _ in self.inside(Scope()) for name in rule.follows())
 
+    def texts(self) -> tuple[str, ...]:
+        """The set's own rules' SQL, and the name."""
+        inner = tuple(text for rule, _ in self.inside(Scope()) for text in rule.texts())
+        return inner if self.template is None else (*inner, self.name)
+
+    def reads_measures(self) -> tuple[str, ...]:
+        """None: measures are of the pool."""
+        return ()
+
     def inside(self, scope: Scope) -> tuple[tuple[Rule, Scope], ...]:
         """The set's own rules: they see its columns, and no measure."""
         placed = []

@@ -91,6 +91,10 @@ class Attempt:
         if sha256 is not None:
             self._digests[_normal(relative)] = sha256
 
+    def written(self) -> dict[str, Path]:
+        """Say where the files lie that were declared outputs, by the path that each will have."""
+        return {relative: self._path(relative) for relative in self._rows}
+
     def commit(self, facts: Mapping[str, Any] | None = None) -> Record:
         """Make the outputs visible and the unit done; return its record, or the one that stands already.
 

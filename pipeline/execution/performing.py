@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from indexes.errors import DataError, OutputError
 from pipeline.commit import Attempt, Output, Record, attempt, check_sound, find, forget
@@ -33,7 +33,6 @@ def perform(
     Raises:
         OutputError: If a file of an earlier unit is not what was committed; nothing is done then.
     """
-    module = stage_module(units[0]["stage"])
     reads = {key: Read(key, (0, 0, 0), content) for key, content in known.items()}
     files = [tuple(Input(**one) for one in of) for of in inputs]
     works = [work_of(unit, files[unit["inputs"]]) for unit in units]
@@ -41,22 +40,26 @@ def perform(
     if todo:
         outputs = (Output(path, size, None, sha256) for path, size, sha256 in committed)
         check_sound(Path(todo[0].place.out), outputs, todo[0].place.threads)
-        _perform(module, todo, reads)
+        _perform(todo, reads)
     return [read.entry() for read in reads.values() if read.key not in known]
 
 
-def _perform(module: Any, todo: list[Work[Any, Any]], reads: dict[str, Read]) -> None:
+def carried_out(works: Sequence[Work[Any, Any]], attempts: Sequence[Attempt]) -> Iterable[Json]:
+    """Let a stage do units that belong together; the facts of each come when its files are written."""
+    module = stage_module(works[0].stage)
+    if hasattr(module, "perform_many"):
+        return cast("Iterable[Json]", module.perform_many(works, attempts))
+    return (module.perform(work, into) for work, into in zip(works, attempts, strict=True))
+
+
+def _perform(todo: list[Work[Any, Any]], reads: dict[str, Read]) -> None:
     inputs = {one.key: one for work in todo for one in work.inputs}
     before = {key: stamp_of(one.path) for key, one in inputs.items()}
     with ExitStack() as stack:
         attempts = [stack.enter_context(attempt(Path(work.place.out), work.unit())) for work in todo]
         for into in attempts:
             into.noted |= {key: reads[key].content for key in inputs if key in reads}
-        if hasattr(module, "perform_many"):
-            facts = module.perform_many(todo, attempts)
-        else:
-            facts = (module.perform(work, into) for work, into in zip(todo, attempts, strict=True))
-        for work, into, found in zip(todo, attempts, facts, strict=True):
+        for work, into, found in zip(todo, attempts, carried_out(todo, attempts), strict=True):
             _take_contents(work, into, before, reads)
             more = {"inputs": _content(work, reads)} if work.inputs else {}
             into.commit(found | more | ({"part": work.part} if work.part else {}))

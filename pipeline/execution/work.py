@@ -131,6 +131,14 @@ def stage_module(stage: str) -> Any:
     return registry.load(importlib.import_module("pipeline.stages"), "stage", stage)
 
 
+def together(works: Sequence[Work[Any, Any]]) -> list[list[Work[Any, Any]]]:
+    """Put units that share a pass into one group, in the order of the first of each."""
+    groups: dict[str, list[Work[Any, Any]]] = {}
+    for work in works:
+        groups.setdefault(work.together or f"alone {work.name}", []).append(work)
+    return list(groups.values())
+
+
 def task_of(works: Sequence[Work[Any, Any]], known: Json) -> Task:
     """Describe units that are performed together for an executor."""
     # Units that share a pass mostly read the same files, of which there may be thousands: they are named once.

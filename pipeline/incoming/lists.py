@@ -12,7 +12,7 @@ from typing import Any
 
 from indexes.errors import DataError, OutputError
 from pipeline import layout
-from pipeline.commit import Record, find, records, retire, sweep
+from pipeline.commit import Record, find, records, remove_unowned, retire, sweep
 from pipeline.commit.run_lock import hold
 from pipeline.execution.executors import open_executor, run_tasks
 from pipeline.execution.progress import Progress
@@ -78,6 +78,7 @@ def ingest(request: IngestRequest, out: Path, again: Again, hands: Hands, progre
             with open_executor(hands.workers, hands.scheduler, "cpu"):
                 fetched = _fetched(driver, request, files, again)
                 driver.do(hosts.works(driver.place, fetched))
+                remove_unowned(driver.out, STAGES)
         finally:
             driver.ledger.save()
     return totals(fetched)
@@ -136,7 +137,9 @@ def ingested(out: Path) -> list[Record]:
 
 
 def _fetched(driver: _Driver, request: IngestRequest, files: Sequence[Path], again: Again) -> list[Record]:
-    pieces = driver.do(cut.works(driver.place, files, request.shard_rows))
+    cuts = cut.works(driver.place, files, request.shard_rows)
+    retire(driver.out, "cut", lambda record: record.name not in {work.name for work in cuts})
+    pieces = driver.do(cuts)
     if not sum(sum(record.facts["rows"]) for record in pieces):
         raise DataError(f"the list '{request.urls}' has no rows; name another")
     denied = digests_of(request.deny)

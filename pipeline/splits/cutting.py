@@ -184,7 +184,8 @@ def _explained(split: SplitRequest) -> Iterator[None]:
         if not texts:
             raise
         kinds = " or ".join(dict.fromkeys(name for name, _ in texts))
+        article = "an" if kinds[0] in "aeiou" else "a"
         raise PlanError(
-            f"a {kinds} of splits.{split.name} cannot be evaluated ({'; '.join(text for _, text in texts)}): "
+            f"{article} {kinds} of splits.{split.name} cannot be evaluated ({'; '.join(text for _, text in texts)}): "
             f"{str(error).splitlines()[0]}. TRY_CAST gives NULL where a value does not fit, and NULL drops"
         ) from error

@@ -20,7 +20,7 @@ from pipeline.passes.looked_at import pool_columns
 from pipeline.passes.part_pass import lane
 from pipeline.passes.plan_rules import measures_of
 from pipeline.plan import SetAlgebra, Split, sets_in
-from pipeline.splits.again.recheck import recheck
+from pipeline.splits.again.recheck import Rechecked, recheck
 from pipeline.splits.cutting import cut_many
 from pipeline.splits.requests import CutRequest, OfferedSet, PoolPart, SplitRequest
 from pipeline.stages import _offered_files as of_sets
@@ -242,8 +242,7 @@ def pool_parts(place: Place, settings: Settings, named: Collection[str]) -> tupl
     )
 
 
-def recheck_splits(run: RunContext, seed: int) -> list[str]:
-    """Decide the splits of a finished run again by plain oracles; say what is wrong."""
+def recheck_splits(run: RunContext, rows: int | None, seed: int) -> dict[str, Rechecked]:
+    """Decide the splits of a finished run again by plain oracles, on all samples or on a draw of about `rows`."""
     works = [_work(run, name, split) for name, split in run.plan.splits.items()]
-    found = recheck(_request(works), run.out, seed=seed) if works else {}
-    return [f"split {name}: {problem}" for name, one in found.items() for problem in one.problems]
+    return recheck(_request(works), run.out, rows, seed) if works else {}

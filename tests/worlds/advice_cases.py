@@ -30,7 +30,7 @@ IMAGE = b"\xff\xd8\xff"
 class World:
     """A pool of two parts of six, a benchmark of three, and a plan over them.
 
-    `said` is what the command answered; `do` runs another one, and gives its exit code.
+    `said` is what the command answered; `do` runs another one, and gives its exit code; `setenv` sets a variable.
     """
 
     folder: Path
@@ -38,6 +38,7 @@ class World:
     command: tuple[str, ...] = ()
     said: str = ""
     do: Callable[..., int] = field(default=lambda *_: 1)
+    setenv: Callable[[str, str], None] = field(default=lambda *_: None)
 
     @staticmethod
     def new(folder: Path) -> World:

@@ -5,19 +5,24 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import advice_measure_cases
 import advice_plan_cases
 import advice_set_cases
 import pytest
 from advice_cases import CASES, World
 from whole_runs import Run
 
-assert advice_plan_cases.__doc__, "its cases are among CASES"
-assert advice_set_cases.__doc__, "its cases are among CASES"
+assert all(one.__doc__ for one in (advice_plan_cases, advice_measure_cases, advice_set_cases)), (
+    "their cases are among CASES"
+)
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_what_is_advised_leads_out(name: str, tmp_path: Path, cli: Run) -> None:
+def test_what_is_advised_leads_out(
+    name: str, tmp_path: Path, cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world = World.new(tmp_path)
+    world.setenv = monkeypatch.setenv
     world.do = lambda *arguments: cli(*arguments)[0]
     steps = CASES[name](world)
     advice = next(steps)

@@ -243,7 +243,7 @@ def test_verify_finds_a_flipped_byte(finished: Path, cli: Run) -> None:
 
 def test_verify_finds_a_wrong_decision(finished: Path, cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """A measure that is off by one bit, committed as if it were right, is found by the float64 path."""
-    import pipeline.recomputing as module
+    import pipeline.verifying.recomputing as module
 
     def off(path: Path, columns: list[str] | None = None) -> object:
         table = read(path, columns)

@@ -281,6 +281,8 @@ def test_what_cannot_be_exported_is_refused_by_name(
     code, _, errors = cli("export", out, "whole")
     assert (code, "00000007.tar" in errors, "Move them away" in errors) == (2, True, True)
     assert (pool / "out/shards/whole/00000007.tar").read_bytes() == b"mine"
+    (pool / "out/shards/whole/00000007.tar").rename(pool / "mine.tar")
+    assert cli("export", out, "whole")[0] == 0
 
 
 def test_a_run_that_has_not_finished_is_refused(pool: Path, cli: Run) -> None:

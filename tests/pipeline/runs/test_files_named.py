@@ -15,7 +15,7 @@ from pipeline.commit import find, forget
 from pipeline.execution import performing
 from pipeline.execution.context import RunContext
 from pipeline.execution.progress import Progress
-from pipeline.execution.work import task_of
+from pipeline.execution.work import task_of, together
 from pipeline.passes.packed_queries import packed
 from pipeline.plan import load_plan
 from pipeline.run import RunOptions, execute, open_run, waves
@@ -50,7 +50,7 @@ def _noted(run: RunContext, wave: Group) -> list[Group]:
         record = find(run.out, work.unit())
         assert record is not None, work.label
         run.finish(record)
-    return running._together(wave)
+    return together(wave)
 
 
 def perform(group: Group) -> None:
@@ -87,7 +87,7 @@ def test_a_unit_refuses_each_file_that_is_not_what_was_committed(
 ) -> None:
     run, groups = finished
     done: list[str] = []
-    monkeypatch.setattr(performing, "_perform", lambda _, todo, __: done.append(todo[0].label))
+    monkeypatch.setattr(performing, "_perform", lambda todo, _: done.append(todo[0].label))
     refused = 0
     for group in groups:
         for path in {one.path: run.out / one.path for work in group for one in work.committed}.values():

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from scored_pools import Pool, ties
 
@@ -97,6 +99,31 @@ def test_a_sample_finds_a_split_that_keeps_nothing(request_and_out: tuple[CutReq
         "is not in split near, and by its rules it should be"
         in recheck(request, out, rows=700)["near"].problems[0]
     )
+
+
+@pytest.mark.parametrize("name", ["near", "quota", "both"])
+def test_another_reason_is_found(request_and_out: tuple[CutRequest, Path], name: str) -> None:
+    request, out = request_and_out
+    path = out / f"splits/{name}/dropped/part-0000.parquet"
+    table = pq.read_table(path)
+    rules = table.column("rule").to_pylist()
+    wanted, rules[5] = rules[5], "9:cap"
+    uid = table.column("uid")[5].as_py()
+    pq.write_table(table.set_column(2, "rule", pa.array(rules)), path)
+    assert recheck(request, out)[name].problems == [
+        f"{uid} is said to be dropped by 9:cap in split {name}, and is not",
+        f"{uid} is dropped by {wanted} in split {name}, and it is not said",
+    ]
+
+
+def test_rules_are_counted_and_what_is_left_has_its_reason(request_and_out: tuple[CutRequest, Path]) -> None:
+    request, out = request_and_out
+    whole, sampled = recheck(request, out), recheck(request, out, rows=700)
+    assert whole["far"].rules == {"1:far": 3000, "2:random": 800}
+    assert not any(found.left for found in whole.values())
+    assert set(sampled["capped"].left) == {"1:cap"}
+    assert "looks at all rows" in sampled["capped"].left["1:cap"]
+    assert sampled["quota"].rules["1:where"] == sampled["quota"].rows
 
 
 def test_another_order_is_found(request_and_out: tuple[CutRequest, Path]) -> None:

@@ -51,6 +51,8 @@ def test_of_two_neighbours_of_one_key_the_digest_decides(tmp_path: Path) -> None
     assert found(keys, [None, sha(b"bad"), None], tars)[1] == ("0.tar", b"bad")
     with pytest.raises(DataError, match=r"several samples of the key 'a'.*keys that differ"):
         found(keys, [None] * 3, tars)
+    again = [tar(tmp_path / "1.tar", [("z", b"z"), ("a1", b"bad"), ("a2", b"good"), ("b", b"b")])]
+    assert found(["z", "a2", "b"], [None] * 3, again)[1] == ("1.tar", b"good")
     with pytest.raises(DataError, match="several samples"):
         found(keys, [None, sha(b"other"), None], tars)
     assert len(found(["z", "a", "a", "b"], [None] * 4, tars)) == 4

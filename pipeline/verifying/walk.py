@@ -1,0 +1,149 @@
+"""A walk over the records of a finished run, in the order in which its units depend on each other.
+
+Every file that a record names is hashed, and every file of the user's that a unit read. Nothing is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from indexes.errors import NearfarError, OutputError
+from pipeline import layout
+from pipeline.commit import Record, commit_folder, read_record, record_file
+from pipeline.execution.context import RunContext
+from pipeline.execution.work import Work, content_fingerprint
+from pipeline.files.digests import sha256_of
+from pipeline.files.inputs import content_of
+from pipeline.plan import load_lock
+from pipeline.run import RunOptions, open_run, waves
+from pipeline.shipping import command_of, export_waves, exports_of
+from pipeline.verifying.verification import Verification
+from pipeline.webdataset.export_request import ExportRequest
+
+
+def replay(out: Path, result: Verification) -> RunContext:
+    """Walk through a finished run's records.
+
+    Raises:
+        OutputError: If some unit is not done, or its inputs changed.
+    """
+    lock = load_lock(out / layout.LOCK_FILE)
+    plan = lock.plan.model_copy(update={"output": str(out)})
+    run = open_run(plan, RunOptions(command=lock.fingerprints["command"]))
+    try:
+        _walk(run, result)
+    except NearfarError:
+        if (
+            not result.problems
+        ):  # else a later stage could not be planned from files that are known to be damaged
+            raise
+    return run
+
+
+def _walk(run: RunContext, result: Verification) -> None:
+    for _, wave in waves(run):
+        if not _walk_wave(run, wave, result):
+            return  # what comes later cannot be planned without its facts
+        result.waves.append(wave)
+    exports = exports_of(run.out)
+    known = {record_file(request.split) for request in exports}
+    for file in sorted((run.out / commit_folder("export")).glob("*.json")):
+        if file.name not in known:
+            result.problems.append(
+                f"{file.relative_to(run.out)} is not what was committed: it does not agree with its own digest; "
+                f"run nearfar export {run.out} again for that split, which writes it again"
+            )
+    for request in exports:
+        _walk_export(run, request, result)
+
+
+def _walk_wave(run: RunContext, wave: Iterable[Work[Any, Any]], result: Verification) -> bool:
+    for work in wave:
+        if is_rotten(run.out, work, result):
+            return False
+        record = standing(run.out, work, result)
+        if record is None:
+            raise OutputError(_not_done(work, run.out))
+        run.finish(record)
+    return True
+
+
+def _walk_export(run: RunContext, request: ExportRequest, result: Verification) -> None:
+    """Walk through what `nearfar export` made; shards of another state of the split are a problem, and no damage."""
+    if request.split not in run.plan.splits:
+        result.problems.append(f"the shards of {request.split} are of a split that the plan has no more")
+        return
+    for wave in export_waves(run, request):
+        for work in wave:
+            if is_rotten(run.out, work, result):
+                return
+        for work in wave:
+            record = standing(run.out, work, result)
+            if record is None:
+                result.problems.append(
+                    f"the shards of {request.split} are not of the split as it is now; to write them again: "
+                    f"{command_of(run.out, request)}"
+                )
+                return
+            run.finish(record)
+        result.waves.append(wave)
+
+
+def standing(out: Path, work: Work[Any, Any], result: Verification) -> Record | None:
+    """Hash what a unit committed; None if it is not done."""
+    record = read_record(out, work.stage, work.name)
+    if record is None or record.fingerprint != work.unit().fingerprint:
+        return None
+    _check_inputs(work, record, result)
+    result.walked.append(record.label)
+    if work.part is not None:
+        result.parts[record.label] = work.part
+    if not hashed(out, record, result):
+        result.damaged.append(record.label)
+    return record
+
+
+def is_rotten(out: Path, work: Work[Any, Any], result: Verification) -> bool:
+    """Say that a record is there and cannot be believed, if so; the unit counts as damaged."""
+    path = f"{commit_folder(work.stage)}/{record_file(work.name)}"
+    if read_record(out, work.stage, work.name) is not None or not (out / path).is_file():
+        return False
+    result.problems.append(f"{path} is not what was committed: it does not agree with its own digest")
+    result.damaged.append(work.label)
+    result.walked.append(work.label)
+    if work.part is not None:
+        result.parts[work.label] = work.part
+    return True
+
+
+def _not_done(work: Work[Any, Any], out: Path) -> str:
+    return f"{work.label} is not done in {out}, or its inputs changed; run the plan again to finish it"
+
+
+def _check_inputs(work: Work[Any, Any], record: Record, result: Verification) -> None:
+    """Read the user's files again, each once."""
+    for one in work.inputs:
+        if one.key not in result.contents:
+            result.contents[one.key] = content_of(one)
+            result.files += 1
+    content = content_fingerprint((one.name, result.contents[one.key]) for one in work.inputs)
+    if work.inputs and content != record.facts["inputs"]:
+        raise OutputError(_not_done(work, Path(work.place.out)))
+
+
+def hashed(out: Path, record: Record, result: Verification) -> bool:
+    """Hash a unit's files, and say of each that is not what was committed."""
+    before = len(result.problems)
+    for output in record.outputs:
+        result.files += 1
+        path = out / output.path
+        try:
+            if not path.is_file():
+                result.problems.append(f"{output.path} is gone")
+            elif path.stat().st_size != output.bytes or sha256_of(path) != output.sha256:
+                result.problems.append(f"{output.path} is not what was committed: its sha256 differs")
+        except OSError as error:
+            result.problems.append(f"{output.path} cannot be read: {error.strerror}")
+    return len(result.problems) == before
