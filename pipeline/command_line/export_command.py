@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline import layout
 from pipeline.command_line.option_types import AsJson, Outputs, Scheduler, Workers
+
+if TYPE_CHECKING:
+    from pipeline.ending.last_object import Exported
 
 
 def export(
@@ -23,6 +25,7 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Write a split of a finished run as webdataset tars, for training."""
+    from pipeline.ending.last_object import Exported, say_last
     from pipeline.execution.progress import Progress
     from pipeline.output import lock_of
     from pipeline.run import RunOptions
@@ -34,15 +37,16 @@ def export(
     with Progress(out, as_json=as_json) as progress:
         facts = export_split(out, request, RunOptions(workers=workers, scheduler=scheduler), progress)
     folder = f"{out}/{layout.exported(split)}"
+    found = Exported(split, folder, facts["samples"], facts["shards"], facts["left_out"])
     if as_json:
-        print(json.dumps({"event": "exported", "folder": folder} | facts, sort_keys=True))
+        say_last("export", found)
     else:
-        _say(folder, facts)
+        _say(found)
 
 
-def _say(folder: str, facts: dict[str, Any]) -> None:
+def _say(found: Exported) -> None:
     """Say where the tars are, and what did not come along."""
-    print(f"{facts['samples']:,} samples in {facts['shards']:,} tars: {folder}")
-    if facts["left_out"]:
-        kinds = ", ".join(f"{count:,} .{kind}" for kind, count in facts["left_out"].items())
+    print(f"{found.samples:,} samples in {found.shards:,} tars: {found.folder}")
+    if found.left_out:
+        kinds = ", ".join(f"{count:,} .{kind}" for kind, count in found.left_out.items())
         print(f"left out, since a loader would unpickle them, which runs what is in them: {kinds}")
