@@ -48,8 +48,10 @@ class StageStatus:
 
     @property
     def percent(self) -> float | None:
-        """Share of its units that is done."""
-        return None if self.units is None else 100.0 if not self.units else 100.0 * self.done / self.units
+        """Share of its units that is done; None where nothing is known of how many there will be."""
+        if self.units is None or not (self.units or self.exact):
+            return None
+        return 100.0 * self.done / self.units if self.units else 100.0
 
 
 @dataclass(frozen=True, slots=True)

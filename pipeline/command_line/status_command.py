@@ -140,7 +140,9 @@ def _to_go(at_work: AtWork) -> str:
 
 
 def _share(one: StageStatus) -> str:
-    if one.units is None or one.percent is None:
+    if one.units is None:
         return f"{count(one.done):>8} units committed"
+    if one.percent is None:
+        return f"{'':>9}how many units is not known yet"
     about = "" if one.exact else "about "
     return f"{count(one.done):>8} of {about}{count(one.units)} units{one.percent:>7.1f} %"

@@ -46,6 +46,7 @@ def test_of_a_run_that_stopped(sets: Path, cli: Run, monkeypatch: pytest.MonkeyP
         f"small: not finished, {found['done']} of {found['units']} units done; run the plan again to go on"
     )
     assert "  measure            6 of 9 units   66.7 %" in lines
+    assert "  rescan               how many units is not known yet" in lines
     assert cli("run", str(sets / "plan.yaml"))[0] == 0
     after = told(cli, out)
     units = {stage["stage"]: stage["units"] for stage in after["stages"]}
