@@ -82,8 +82,9 @@ class SplitStep:
     """One rule of a split, or what it starts from."""
 
     rule: Annotated[str, _said("Its place and name, `1:near`; or `from`, for other splits.")]
-    dropped: Annotated[int, _said("Samples that it drops.")]
-    kept: Annotated[int, _said("Samples that it keeps of what the one before it kept.")]
+    offered: Annotated[int, _said("Samples of a further set that it brings in; 0 for most rules.")]
+    dropped: Annotated[int, _said("Samples that it drops, of these and of what the one before it kept.")]
+    kept: Annotated[int, _said("Samples that it keeps.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +194,10 @@ def _rows(found: Json) -> SetRows:
 def _split(found: Json) -> KeptSplit:
     # What was lost before the first rule has no words; the rows of the pool say it.
     steps = [step for step in found["steps"] if step["words"]]
-    rules = (SplitStep(s["reason"], s["dropped"], s["before"] - s["dropped"]) for s in steps)
+    rules = (
+        SplitStep(s["reason"], s["offered"], s["dropped"], s["before"] + s["offered"] - s["dropped"])
+        for s in steps
+    )
     return KeptSplit(found["rows"], found["kept"], tuple(rules))
 
 

@@ -42,7 +42,7 @@ def test_a_run_says_the_same_in_lines_and_as_an_object(sets: Path, cli: Run) -> 
     assert set(found["splits"]) == set(plan_of(sets)["splits"])
     wide = found["splits"]["wide"]
     assert [step["rule"] for step in wide["rules"]] == ["1:where", "2:near"]
-    assert wide["rules"][0] == {"rule": "1:where", "dropped": 100, "kept": 260}
+    assert wide["rules"][0] == {"rule": "1:where", "offered": 0, "dropped": 100, "kept": 260}
     assert (wide["rows"], wide["kept"]) == (360, wide["rules"][1]["kept"]) == (360, 130)
     assert line_of(said, "wide").split() == [
         "wide",
