@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
@@ -13,9 +12,11 @@ import typer
 from indexes.errors import NearfarError
 from pipeline.command_line.export_command import export
 from pipeline.command_line.ingest_command import ingest
+from pipeline.command_line.leaving import INTERRUPTED, TerminatedError, leave, say_stopped, terminate
 from pipeline.command_line.option_types import (
     AsJson,
     AuditOverrides,
+    Described,
     Device,
     Outputs,
     Overrides,
@@ -30,8 +31,6 @@ from pipeline.files.storage import NO_ROOM
 
 # What typer raises for a wrong command line; it brings its own copy of click, so only its bases are public.
 USAGE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]
-
-_INTERRUPTED = 130
 
 app = typer.Typer(
     help="Prune and audit image-text pools by their similarity to benchmarks.",
@@ -86,16 +85,17 @@ def plan_(
 ) -> None:
     """Say what a run would do and cost; touches nothing."""
     from pipeline import commands
+    from pipeline.command_line import plan_command
 
-    commands.plan(plan, overrides or [], commands.options(workers, None, device, False), as_json)
+    plan_command.plan(plan, overrides or [], commands.options(workers, None, device, False), as_json)
 
 
 @app.command()
 def status(out: Outputs, as_json: AsJson = False) -> None:
-    """Say how far a run has come."""
-    from pipeline import commands
+    """Say how far a run or a fetch has come."""
+    from pipeline.command_line.status_command import status as say_status
 
-    commands.status(out, as_json)
+    say_status(out, as_json)
 
 
 app.command()(verify)
@@ -165,29 +165,35 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def schema() -> None:
-    """Print the JSON Schema of a plan, for editors."""
-    from pipeline.plan import schema_text
+def schema(
+    of: Annotated[
+        Described, typer.Argument(help="plan, or answer: the last line of --json.")
+    ] = Described.PLAN,
+) -> None:
+    """Print the JSON Schema of a plan, for editors, or of what `--json` ends with, for programs."""
+    from pipeline.command_line.schema_command import schema as text
 
-    typer.echo(schema_text(), nl=False)
+    typer.echo(text(of), nl=False)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line; exit 0 done, 1 failed, 2 bad input, 130 or 143 interrupted and resumable."""
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, terminate)
     open_closed_streams()
+    given = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        code = app(args=None if arguments is None else list(arguments), standalone_mode=False)
+        code = app(args=given, standalone_mode=False)
         sys.stdout.flush()
     except NearfarError as error:
-        _leave(f"nearfar: {error}", error.exit_code)
+        leave(str(error), error.exit_code, given)
     except USAGE_ERROR as error:
         error.show()  # type: ignore[attr-defined]
+        say_stopped(error.format_message(), 2, given)  # type: ignore[attr-defined]
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
-        code = _INTERRUPTED
-    except _TerminatedError:
-        _leave("nearfar: terminated; run the same command again to go on where it stopped", 143)
+        code = INTERRUPTED
+    except TerminatedError:
+        leave("terminated; run the same command again to go on where it stopped", 143, given)
     except BrokenPipeError:
         silence(sys.stdout)
         sys.exit(1)
@@ -195,23 +201,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         if error.filename is not None or error.errno not in NO_ROOM:
             raise
         silence(sys.stdout)
-        _leave(f"nearfar: cannot write to standard output: {error.strerror}", 1)
-    if code == _INTERRUPTED:  # typer makes this code of Ctrl-C, and says nothing
-        _leave("nearfar: interrupted; run the same command again to go on where it stopped", _INTERRUPTED)
+        leave(f"cannot write to standard output: {error.strerror}", 1, ())
+    if code == INTERRUPTED:  # typer makes this code of Ctrl-C, and says nothing
+        leave("interrupted; run the same command again to go on where it stopped", INTERRUPTED, given)
     sys.exit(code if isinstance(code, int) else 0)
-
-
-class _TerminatedError(BaseException):
-    """SIGTERM, as Slurm and Kubernetes send it before they kill."""
-
-
-def _terminate(signum: int, frame: FrameType | None) -> None:
-    raise _TerminatedError
-
-
-def _leave(message: str, code: int) -> NoReturn:
-    print(message, file=sys.stderr)
-    sys.exit(code)
 
 
 if __name__ == "__main__":

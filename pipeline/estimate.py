@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +14,10 @@ from numpy.typing import NDArray
 from indexes.canonical import canonical
 from indexes.queries import Queries
 from indexes.search import ScanOptions, open_scanner
+from pipeline.commit import find, records
 from pipeline.execution.context import RunContext
 from pipeline.execution.costs import Rates
-from pipeline.execution.work import stage_module
+from pipeline.execution.work import Work, bytes_read, stage_module
 from pipeline.files.digests import sha256_of
 from pipeline.files.vectors import blocks
 from pipeline.measuring import encoder_name
@@ -33,7 +35,7 @@ from pipeline.stages import stage_names
 PROBE_IMAGES, PROBE_ROWS, PROBE_QUERIES = 128, 4096, 1024
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class StageEstimate:
     """One stage of a plan.
 
@@ -41,17 +43,22 @@ class StageEstimate:
         stage: Its name.
         units: Units in all; `done` of them need nothing.
         done: Units that stand already.
+        rows: Rows that the others look at; a row counts once for each of them.
         reads: Bytes still to read.
         writes: Bytes still to write, roughly.
         seconds: Time still to spend, from the probe; None where none was measured.
+        exact: Whether a run does just these units. Of a stage whose units depend on what earlier ones find, that can
+            be told only when those are done: then some that are counted here may stand, or others come to them.
     """
 
     stage: str
     units: int
     done: int = 0
+    rows: int = 0
     reads: int = 0
     writes: int = 0
     seconds: float | None = None
+    exact: bool = True
 
     @property
     def todo(self) -> int:
@@ -59,8 +66,33 @@ class StageEstimate:
         return self.units - self.done
 
 
-def estimate(plan: Plan, options: RunOptions) -> tuple[list[StageEstimate], Rates]:
-    """Say what a run of the plan would do.
+@dataclass(slots=True)
+class Seen:
+    """The units of one stage that could be planned: how many there are, how many stand, and the others."""
+
+    units: int = 0
+    rows: int = 0
+    reads: int = 0
+    todo: list[Work[Any, Any]] = field(default_factory=list)
+    wave: int = 0
+    """Units of the last wave, to which those that are to do belong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """What of a plan stands, as far as its stages can be planned without doing anything.
+
+    Attributes:
+        seen: What was planned, by stage; the last one is where something is to be done, if anything is.
+        at: That stage; None where all is done.
+    """
+
+    seen: dict[str, Seen]
+    at: str | None
+
+
+def estimate(plan: Plan, options: RunOptions) -> tuple[list[StageEstimate], Rates | None]:
+    """Say what a run of the plan would do, and at which rates; none where there is nothing to do.
 
     Raises:
         NearfarError: What `run` would refuse, in the same words.
@@ -70,46 +102,84 @@ def estimate(plan: Plan, options: RunOptions) -> tuple[list[StageEstimate], Rate
     check_measures(run)
     check_rules(run)
     check_report_columns(run)
-    done = _done(run)
-    rates = probe(run, options)
-    workers = options.workers or 1
-    return [_stage(run, stage, done.get(stage, 0), rates, workers) for stage in stage_names()], rates
+    ahead = look_ahead(run)
+    rates = None if ahead.at is None else probe(run, options, _embeds(run, ahead))
+    return [stage_ahead(run, stage, ahead, rates, options.workers or 1) for stage in stage_names()], rates
 
 
-def _stage(run: RunContext, stage: str, done: int, rates: Rates, workers: int) -> StageEstimate:
-    cost = stage_module(stage).expect(run, rates)
-    done = min(done, cost.units)
-    left = (cost.units - done) / cost.units if cost.units else 0.0
-    seconds = None if cost.seconds is None else cost.seconds * left / workers
-    return StageEstimate(stage, cost.units, done, int(cost.reads * left), int(cost.writes * left), seconds)
+def look_ahead(run: RunContext, unread: bool = False) -> Ahead:
+    """Plan wave after wave, up to the first that is not done.
 
+    Args:
+        run: A plan, of which nothing has been planned yet.
+        unread: Count a unit that is done even where it is not known whether its inputs are what they were.
 
-def _done(run: RunContext) -> dict[str, int]:
-    """Count the units that stand, as far as the stages can be planned without doing anything."""
-    counts: dict[str, int] = {}
+    Raises:
+        DataError: If the weights of an encoder are not there that something is to be embedded by.
+    """
+    seen: dict[str, Seen] = {}
     for stage, wave in waves(run):
         known = run.known(one for work in wave for one in work.inputs)
         contents: dict[int, str | None] = {}
-        found = {work.name: standing(run, work, known, contents) for work in wave}
-        counts[stage] = counts.get(stage, 0) + sum(record is not None for record in found.values())
-        todo = [work for work in wave if found[work.name] is None]
-        check_weights(run.plan, encoders_of(todo))
+        found = {
+            work.name: find(run.out, work.unit()) if unread else standing(run, work, known, contents)
+            for work in wave
+        }
+        at = seen.setdefault(stage, Seen())
+        at.units, at.wave = at.units + len(wave), len(wave)
+        at.rows, at.reads = at.rows + sum(work.rows for work in wave), at.reads + bytes_read(wave)
+        at.todo = [work for work in wave if found[work.name] is None]
         for record in found.values():
             if record is None:
-                return counts
+                check_weights(run.plan, set() if unread else encoders_of(at.todo))
+                return Ahead(seen, stage)
             run.finish(record)
-    return counts
+    return Ahead(seen, None)
 
 
-def probe(run: RunContext, options: RunOptions) -> Rates:
-    """Measure this machine on the first shard of the pool that may have rows."""
+def stage_ahead(
+    run: RunContext, stage: str, ahead: Ahead, rates: Rates | None, workers: int
+) -> StageEstimate:
+    """Say what is left of one stage: exactly where it was planned, else by what it costs in all."""
+    seen, names = ahead.seen.get(stage, Seen()), stage_names()
+    if rates is None or ahead.at is None or names.index(stage) < names.index(ahead.at):
+        return StageEstimate(stage, seen.units, seen.units)
+    cost = stage_module(stage).expect(run, rates)
+    done = seen.units - len(seen.todo)
+    units = max(cost.units, seen.units)
+    rows, reads = sum(work.rows for work in seen.todo), bytes_read(seen.todo)
+    if cost.units > seen.units:
+        rows += max(0, cost.rows - seen.rows)
+        reads += max(0, cost.reads - seen.reads)
+    left = (units - done) / units if units else 0.0
+    seconds = None if cost.seconds is None else cost.seconds * left / workers
+    exact = cost.known and (cost.units <= seen.units or not _may_stand(run, stage, seen))
+    return StageEstimate(stage, units, done, rows, reads, int(cost.writes * left), seconds, exact)
+
+
+def _may_stand(run: RunContext, stage: str, seen: Seen) -> bool:
+    """Say whether a stage left units behind that could not be planned yet: they stand, or are of another plan."""
+    planned = {*run.done.get(stage, {}), *(work.name for work in seen.todo)}
+    return any(record.name not in planned for record in records(run.out, stage))
+
+
+def _embeds(run: RunContext, ahead: Ahead) -> bool:
+    """Say whether something is left to embed."""
+    if ahead.at is None or encoders_of(ahead.seen[ahead.at].todo):
+        return ahead.at is not None
+    later = stage_names().index("embed") > stage_names().index(ahead.at)
+    return later and stage_module("embed").expect(run, Rates(1.0, None, 1.0)).units > 0
+
+
+def probe(run: RunContext, options: RunOptions, embeds: bool) -> Rates:
+    """Measure this machine on the first shard of the pool that may have rows; the encoder only where it has work."""
     shards = run.shards("pool")
     shard = next((shard for shard in shards if shard.rows != 0), shards[0])
     start = time.perf_counter()
     sha256_of(Path(shard.files[0]))
     read = Path(shard.files[0]).stat().st_size / max(time.perf_counter() - start, 1e-6)
     images, vectors = None, None
-    if embeds_while_reading(run, "pool"):
+    if embeds and embeds_while_reading(run, "pool"):
         images, vectors = _probe_images(run, shard)
     elif shard.vectors:
         file = next(iter(shard.vectors.values()))

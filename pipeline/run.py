@@ -21,6 +21,7 @@ from pipeline.execution.work import (
     Json,
     Place,
     Work,
+    bytes_read,
     content_fingerprint,
     stage_module,
     task_of,
@@ -143,9 +144,9 @@ def execute(plan: Plan, options: RunOptions, progress: Progress) -> RunContext:
 
 
 def _do_all(run: RunContext, options: RunOptions, progress: Progress) -> None:
-    for _, wave in waves(run):
+    for stage, wave in waves(run):
         began = time.monotonic()
-        if do_wave(run, options, progress, wave):
+        if do_wave(run, options, progress, wave, stage):
             run.ledger.spent(wave[0].stage, time.monotonic() - began)
     _retire(run)
 
@@ -166,7 +167,9 @@ def _retire(run: RunContext) -> None:
     remove_unowned(run.out, performing_names())
 
 
-def do_wave(run: RunContext, options: RunOptions, progress: Progress, wave: Sequence[Work[Any, Any]]) -> bool:
+def do_wave(
+    run: RunContext, options: RunOptions, progress: Progress, wave: Sequence[Work[Any, Any]], planned_by: str
+) -> bool:
     """Do what of a wave is not done; says whether anything was."""
     if not wave:
         return False
@@ -179,9 +182,8 @@ def do_wave(run: RunContext, options: RunOptions, progress: Progress, wave: Sequ
         check_weights(run.plan, encoders_of(todo))
     rows = sum(work.rows for work in todo)
     run.remember_shards()
-    with progress.stage(
-        stage, total_units=len(todo), total_rows=rows, done_units=len(wave) - len(todo)
-    ) as bar:
+    facts = {"planned_by": planned_by, "bytes": bytes_read(todo)}
+    with progress.stage(stage, len(todo), rows, done_units=len(wave) - len(todo), facts=facts) as bar:
         groups = together(todo)
         tasks = (task_of(group, known) for group in groups)
         for index, entries in run_tasks(tasks, options.workers, options.scheduler):

@@ -61,7 +61,7 @@ def export(out: Path, request: ExportRequest, options: RunOptions, progress: Pro
             with open_executor(options.workers, options.scheduler, options.device):
                 for wave in export_waves(run, request):
                     _make_room(run, request, wave)
-                    do_wave(run, options, progress, wave)
+                    do_wave(run, options, progress, wave, "export")
         finally:
             run.ledger.save()
     return dict(run.record("export", request.split).facts)

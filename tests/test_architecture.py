@@ -71,6 +71,7 @@ LATE = {
     "pipeline.cli": "the help is shown without loading what the commands need",
     "pipeline.command_line.export_command": "the help is shown without loading what the command needs",
     "pipeline.command_line.ingest_command": "the help is shown without loading what the command needs",
+    "pipeline.command_line.leaving": "the help is shown without loading what the commands need",
     "pipeline.command_line.verify_command": "the help is shown without loading what the command needs",
     "pipeline.execution.costs": "torch takes seconds to load, and only a plan with an encoder needs it",
     "pipeline.execution.progress": "rich is loaded where there is a terminal",

@@ -21,7 +21,8 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Write a split of a finished run as webdataset tars, for training."""
-    from pipeline.ending import say_exported
+    from pipeline.ending.exported_lines import exported_by, say_exported
+    from pipeline.ending.last_object import say_last
     from pipeline.execution.progress import Progress
     from pipeline.output import lock_of
     from pipeline.run import RunOptions
@@ -32,4 +33,8 @@ def export(
     request = ExportRequest(split, samples_per_shard, seed)
     with Progress(out, as_json=as_json) as progress:
         facts = export_split(out, request, RunOptions(workers=workers, scheduler=scheduler), progress)
-    say_exported(out, facts, as_json)
+    found = exported_by(out, facts)
+    if as_json:
+        say_last("export", found)
+    else:
+        say_exported(found)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -46,6 +45,7 @@ def ingest(
     as_json: AsJson = False,
 ) -> None:
     """Fetch the images of a list of URLs into a pool."""
+    from pipeline.ending.last_object import Ingested, say_last
     from pipeline.execution.progress import Progress
     from pipeline.incoming.lists import Again, Hands
     from pipeline.incoming.lists import ingest as ingest_list
@@ -64,7 +64,7 @@ def ingest(
             request, out, Again(retry_failed, overwrite), Hands(workers, scheduler), progress
         )
     if as_json:
-        print(json.dumps({"event": "ingested", "pool": f"{out}/shards"} | counts, sort_keys=True))
+        say_last("ingest", Ingested(f"{out}/shards", f"{out}/{layout.hosts()}", **counts))
     else:
         _say(out, counts)
 

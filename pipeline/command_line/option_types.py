@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+class Described(StrEnum):
+    """What `nearfar schema` describes."""
+
+    PLAN = "plan"
+    ANSWER = "answer"
+
 
 # `Optional`, not `| None`: typer reads these annotations at run time.
 Plans = Annotated[Path, typer.Argument(help="The plan, a YAML file.", metavar="PLAN")]

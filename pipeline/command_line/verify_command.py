@@ -39,6 +39,7 @@ def verify(
     again rule by rule; scores a sample by an independent float64 path. What is too much is drawn by seed, and the
     answer says which share. Of a fetched pool, tars are held against their lists, image by image.
     """
+    from pipeline.ending.last_object import say_last
     from pipeline.execution.progress import Progress
     from pipeline.repair import repair as repair_run
     from pipeline.verify import verify as verify_run
@@ -50,8 +51,9 @@ def verify(
         with Progress(out, as_json=as_json) as progress:
             repair_run(out, result, progress)
         result = verify_run(out, samples, seed, limit)
+    code = 1 if result.problems else 0
     if as_json:
-        print(json.dumps(result.counts(), sort_keys=True))
+        say_last("verify", result.counts(), code, result.problems)
     else:
         _say_wrong(result, as_json)
         _say(result)
@@ -60,7 +62,7 @@ def verify(
                 "to make again what is wrong and all that came of it: "
                 f"nearfar verify {shlex.quote(str(out))} --repair"
             )
-    raise typer.Exit(1 if result.problems else 0)
+    raise typer.Exit(code)
 
 
 def _say_wrong(result: Verification, as_json: bool) -> None:

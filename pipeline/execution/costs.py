@@ -39,12 +39,16 @@ class Cost:
         reads: Bytes to read.
         writes: Bytes to write, roughly.
         seconds: Time by the probe's rates; None where none was measured.
+        rows: Rows that the units look at, as far as headers and counts tell; a row counts once for each of them.
+        known: Whether that can be told before the stages in front of it are done.
     """
 
     units: int
     reads: int = 0
     writes: int = 0
     seconds: float | None = None
+    rows: int = 0
+    known: bool = True
 
 
 def rows_of(run: RunContext, name: str) -> int:
@@ -58,16 +62,21 @@ def queries_of(run: RunContext) -> int:
 
 
 def bytes_of(shards: Sequence[Shard]) -> int:
-    """Add up the sizes of shards' files."""
-    return sum(Path(file).stat().st_size for shard in shards for file in shard.files)
+    """Add up the sizes of shards' files, vectors left out."""
+    vectors = {file.path for shard in shards for file in shard.vectors.values()}
+    files = (file for shard in shards for file in shard.files if file not in vectors)
+    return sum(Path(file).stat().st_size for file in files)
 
 
 def width_of(run: RunContext) -> int:
-    """Find how many numbers an embedding has: by the vectors that some set brings, or by the encoder."""
+    """Find how many numbers an embedding has: by vectors that are there already, or by the encoder."""
     for name in run.sets():
         for shard in run.shards(name):
             for file in shard.vectors.values():
                 return int(file.width)
+    for record in run.records("read"):
+        if record.facts["encoder"] is not None:
+            return int(record.facts["width"])
     return run.once("width of the encoder", lambda: _encoder_width(run))
 
 

@@ -11,7 +11,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -125,7 +125,13 @@ class Progress:
 
     @contextlib.contextmanager
     def stage(
-        self, name: str, total_units: int, total_rows: int = 0, done_units: int = 0, done_rows: int = 0
+        self,
+        name: str,
+        total_units: int,
+        total_rows: int = 0,
+        done_units: int = 0,
+        done_rows: int = 0,
+        facts: Mapping[str, Any] | None = None,
     ) -> Iterator[Stage]:
         """Open a stage.
 
@@ -135,9 +141,10 @@ class Progress:
             total_rows: Rows of those, for rate and time to go.
             done_units: Units that an earlier run did, besides; they count as done and as part of the total.
             done_rows: Rows of those.
+            facts: What else its events say.
         """
         totals = (total_units + done_units, total_rows + done_rows)
-        stage = Stage(name, totals, (done_units, done_rows), self._clock)
+        stage = Stage(name, totals, (done_units, done_rows), self._clock, facts or {})
         stage.listener = lambda: self._view.update(stage)
         self._log.write("begin", **stage.facts())
         self._view.begin(stage)

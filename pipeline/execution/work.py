@@ -63,7 +63,6 @@ class Work(Generic[Identity, Settings]):
         part: The set and the number of the part that it is for; when that part is gone, so is what the unit made.
         together: Units of a wave with the same text here are performed by one call, which can share a pass.
         rows: Rows that the unit looks at, for progress and estimates.
-        reads: Bytes that it reads, for the same.
     """
 
     stage: str
@@ -76,7 +75,6 @@ class Work(Generic[Identity, Settings]):
     part: tuple[str, int] | None = None
     together: str = ""
     rows: int = 0
-    reads: int = 0
 
     def unit(self) -> Unit:
         """Name the unit for the commit protocol."""
@@ -131,8 +129,8 @@ def stage_module(stage: str) -> Any:
     return registry.load(importlib.import_module("pipeline.stages"), "stage", stage)
 
 
-def together(works: Sequence[Work[Any, Any]]) -> list[list[Work[Any, Any]]]:
-    """Put units that share a pass into one group, in the order of the first of each."""
+def together(works: Iterable[Work[Any, Any]]) -> list[list[Work[Any, Any]]]:
+    """Put units that share a pass together, in the order of the first of each: what one task performs."""
     groups: dict[str, list[Work[Any, Any]]] = {}
     for work in works:
         groups.setdefault(work.together or f"alone {work.name}", []).append(work)
@@ -174,6 +172,16 @@ def work_of(unit: Json, inputs: tuple[Input, ...]) -> Work[Any, Any]:
         inputs,
         part=None if unit["part"] is None else tuple(unit["part"]),
     )
+
+
+def bytes_read(works: Iterable[Work[Any, Any]]) -> int:
+    """Add up what units read, the user's files and those of earlier units: each once where units share a pass."""
+    total = 0
+    for group in together(works):
+        files = {one.key: one.bytes for work in group for one in work.inputs}
+        made = {one.path: one.bytes for work in group for one in work.committed}
+        total += sum(files.values()) + sum(made.values())
+    return total
 
 
 def content_fingerprint(contents: Iterable[tuple[str, str]]) -> str:

@@ -37,11 +37,13 @@ class Input:
         path: Absolute path.
         name: The file as it is called inside its set, so that a set that moved is still the same set.
         array: For vectors, the npz member or an empty text; None for a file that is read whole.
+        bytes: How much there is to read, as far as that is known; it decides nothing.
     """
 
     path: str
     name: str
     array: str | None = None
+    bytes: int = 0
 
     @property
     def key(self) -> str:

@@ -179,6 +179,6 @@ def _inputs_of(held: tuple[Stored, ...]) -> tuple[Input, ...]:
     for one in held:
         for name, file in zip(one.names, one.files, strict=False):
             array = file.array or ""
-            each = Input(file.path, f"{name}::{array}", array)
+            each = Input(file.path, f"{name}::{array}", array, file.nbytes)
             inputs[each.key] = each
     return tuple(inputs.values())

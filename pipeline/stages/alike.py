@@ -96,7 +96,8 @@ def expect(run: RunContext, rates: Rates) -> Cost:
     rows = [rows_of(run, name) for name in _names(run)]
     width = width_of(run) if rows else 0
     pairs_compared = sum(each * each // 2 for each in rows)
-    return Cost(len(rows), sum(rows) * width * 2, seconds=pairs_compared * width / rates.products)
+    seconds = pairs_compared * width / rates.products
+    return Cost(len(rows), sum(rows) * width * 2, seconds=seconds, rows=sum(rows))
 
 
 def perform(work: Work[Identity, Settings], into: Attempt) -> Json:

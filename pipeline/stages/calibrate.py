@@ -100,8 +100,10 @@ def expect(run: RunContext, rates: Rates) -> Cost:
     if run.plan.reference is None:
         return Cost(0)
     rows, width = rows_of(run, "reference"), width_of(run)
-    units = len(run.plan.benchmarks) * len(groups_of(run, "reference"))
-    return Cost(units, rows * width * 2, seconds=rows * queries_of(run) * width / rates.products)
+    benchmarks = len(run.plan.benchmarks)
+    units = benchmarks * len(groups_of(run, "reference"))
+    seconds = rows * queries_of(run) * width / rates.products
+    return Cost(units, rows * width * 2, seconds=seconds, rows=rows * benchmarks)
 
 
 def perform_many(works: Sequence[Work[Identity, Settings]], attempts: Sequence[Attempt]) -> list[Json]:

@@ -12,7 +12,7 @@ from indexes.errors import DataError
 from pipeline import layout
 from pipeline.commit import Attempt, Record
 from pipeline.execution.context import RunContext, digests, merged_counts, paths
-from pipeline.execution.costs import Cost, Rates
+from pipeline.execution.costs import Cost, Rates, rows_of
 from pipeline.execution.work import Json, Work
 from pipeline.files.database import connect, files
 from pipeline.files.parquet import parquet_schema, write_parquet
@@ -108,7 +108,7 @@ def _one_encoder(name: str, records: list[Record]) -> Json | None:
 
 def expect(run: RunContext, rates: Rates) -> Cost:
     """One unit a set."""
-    return Cost(len(run.sets()))
+    return Cost(len(run.sets()), rows=sum(rows_of(run, name) for name in run.sets()))
 
 
 def perform(work: Work[Identity, Settings], into: Attempt) -> Json:

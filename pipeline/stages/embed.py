@@ -107,7 +107,7 @@ def _work(
     identity = Identity(name, encoder, kind, part.number, part.digest, described)
     settings = Settings(part, spec, encoder, found, tuple(s.to_json() for s in shards) if pictures else ())
     files = [file for shard in shards for file in shard.files] if pictures else []
-    inputs = tuple(Input(file, inside(file, source.path)) for file in files)
+    inputs = tuple(Input(file, inside(file, source.path), bytes=Path(file).stat().st_size) for file in files)
     unit = embedding_unit(name, part.number, encoder, kind)
     rows, of = committed_of(run, part, ()), (name, part.number)
     together = f"{name} {part.number}"
@@ -141,7 +141,7 @@ def expect(run: RunContext, rates: Rates) -> Cost:
                     units += len(groups_of(run, name))
                     rows += rows_of(run, name)
     seconds = rows / rates.images if rates.images and rows else None
-    return Cost(units, 0, rows * width_of(run) * 2 if rows else 0, seconds)
+    return Cost(units, 0, rows * width_of(run) * 2 if rows else 0, seconds, rows)
 
 
 def perform_many(works: Sequence[Work[Identity, Settings]], attempts: Sequence[Attempt]) -> Iterator[Json]:

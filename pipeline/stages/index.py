@@ -68,9 +68,8 @@ def plan(run: RunContext) -> Iterator[list[Work[Identity, Settings]]]:
 
 def expect(run: RunContext, rates: Rates) -> Cost:
     """Every query's vector is written as float32, which FAISS takes."""
-    return Cost(
-        len(run.plan.benchmarks), writes=queries_of(run) * width_of(run) * 4 if run.plan.benchmarks else 0
-    )
+    queries = queries_of(run)
+    return Cost(len(run.plan.benchmarks), writes=queries * width_of(run) * 4 if queries else 0, rows=queries)
 
 
 def perform(work: Work[Identity, Settings], into: Attempt) -> Json:

@@ -108,7 +108,6 @@ def _of_part(run: RunContext, identity: Identity, settings: Settings, name: str)
         ("pool", part.number),
         together=str(part.number),
         rows=part.counted,
-        reads=sum(file.nbytes for found in settings.lanes.values() for file in found.files),
     )
 
 
@@ -157,18 +156,23 @@ def expect(run: RunContext, rates: Rates) -> Cost:
     parts, rows = len(groups_of(run, "pool")), rows_of(run, "pool")
     looked_at = wanted_vectors(run)["pool"]
     width = width_of(run) if looked_at else 0
-    learning = sum(bool(one.measure.sample_rows()) for one in run.instances().values())
+    samples = [one.measure.sample_rows() for one in run.instances().values() if one.measure.sample_rows()]
+    texts = [len(one.measure.phrases()) for one in run.instances().values() if one.measure.phrases()]
     summing = sum(one.measure.summarises() for one in run.instances().values())
-    comparing = sum(bool(one.measure.phrases()) for one in run.instances().values())
     judging = sum(len(one.measure.judges()) for one in run.instances().values())
-    units = (
-        parts * (len(run.instances()) + len(looked_at) + learning) + learning + comparing + summing + judging
-    )
+    passes = len(run.instances()) + len(looked_at) + len(samples)
+    units = parts * passes + len(samples) + len(texts) + summing + judging
     reads = rows * width * 2 * sum(len(kinds) for kinds in looked_at.values())
     writes = rows * (TEXT_BYTES // 4 + SCORE_BYTES) * len(run.instances())
     seconds = rows * queries_of(run) * width / rates.products + reads / rates.read_bytes
     more = _waves.expect(run, rates)
-    return Cost(units + more.units, reads + more.reads, writes + more.writes, seconds + (more.seconds or 0.0))
+    return Cost(
+        units + more.units,
+        reads + more.reads,
+        writes + more.writes,
+        seconds + (more.seconds or 0.0),
+        rows * passes + sum(samples) + sum(texts) + more.rows,
+    )
 
 
 def perform_many(works: Sequence[Work[Identity, Settings]], attempts: Sequence[Attempt]) -> list[Json]:

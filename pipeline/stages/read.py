@@ -99,12 +99,10 @@ def _work(
     )
     vectors = {file.path for shard in shards for file in shard.vectors.values()}
     read = [file for shard in shards for file in shard.files if file not in vectors]
-    inputs = tuple(Input(file, inside(file, root)) for file in read)
+    inputs = tuple(Input(file, inside(file, root), bytes=Path(file).stat().st_size) for file in read)
     rows = sum(shard.rows or 0 for shard in shards)
-    size = sum(Path(file).stat().st_size for file in read)
-    unit = unit_name(name, number)
     return Work(
-        "read", unit, identity, settings, run.place, inputs, part=(name, number), rows=rows, reads=size
+        "read", unit_name(name, number), identity, settings, run.place, inputs, part=(name, number), rows=rows
     )
 
 
@@ -156,12 +154,19 @@ def encoder_identity(run: RunContext, name: str) -> Json:
 
 def expect(run: RunContext, rates: Rates) -> Cost:
     """Every file but vectors is read; what is embedded is written."""
-    units = sum(len(groups_of(run, name)) for name in run.sets())
-    reads = sum(bytes_of(run.shards(name)) for name in run.sets())
+    shards = {name: run.shards(name) for name in run.sets()}
+    units = sum(len(groups_of(run, name)) for name in shards)
+    reads, rows = (sum(map(find, shards.values())) for find in (bytes_of, _listed))
     embedded = sum(rows_of(run, name) for name in run.sets() if embeds_while_reading(run, name))
-    writes = TEXT_BYTES * sum(rows_of(run, name) for name in run.sets()) + embedded * width_of(run) * 2
+    writes = TEXT_BYTES * sum(rows_of(run, name) for name in run.sets())
+    writes += embedded * width_of(run) * 2 if embedded else 0
     seconds = reads / rates.read_bytes + (embedded / rates.images if rates.images else 0.0)
-    return Cost(units, reads, writes, seconds)
+    return Cost(units, reads, writes, seconds, rows)
+
+
+def _listed(shards: list[Shard]) -> int:
+    """Count the rows that shards are known to have before they are read."""
+    return sum(shard.rows or 0 for shard in shards)
 
 
 def perform(work: Work[Identity, Settings], into: Attempt) -> Json:

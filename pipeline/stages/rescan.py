@@ -20,7 +20,7 @@ from indexes.queries import Queries
 from pipeline import layout
 from pipeline.commit import Attempt
 from pipeline.execution.context import RunContext, digests
-from pipeline.execution.costs import Cost, Rates
+from pipeline.execution.costs import Cost, Rates, rows_of
 from pipeline.execution.work import Json, Work
 from pipeline.files.parquet import read_parquet, write_parquet
 from pipeline.measuring import encoder_name
@@ -194,7 +194,11 @@ class _Again:
 
 def expect(run: RunContext, rates: Rates) -> Cost:
     """How many queries lose their whole list shows when the splits are cut."""
-    return Cost(sum(len(splits) * len(groups_of(run, name)) for name, splits in lost_lists(run).items()))
+    lost = {name: len(splits) for name, splits in lost_lists(run).items()}
+    known = len(run.records("surviving")) == len(run.plan.splits) or not run.plan.benchmarks
+    units = sum(splits * len(groups_of(run, name)) for name, splits in lost.items())
+    rows = sum(splits * rows_of(run, name) for name, splits in lost.items())
+    return Cost(units, rows=rows, known=known)
 
 
 def perform_many(works: Sequence[Work[Identity, Settings]], attempts: Sequence[Attempt]) -> list[Json]:

@@ -181,7 +181,7 @@ def expect(run: RunContext, rates: Rates) -> Cost:
     """Every split reads its columns, and writes the rows that it keeps."""
     rows, splits = rows_of(run, "pool"), len(run.plan.splits)
     reads = rows * (TEXT_BYTES // 4 + SCORE_BYTES * len(run.instances()))
-    return Cost(splits, reads, rows * TEXT_BYTES * splits, reads / rates.read_bytes)
+    return Cost(splits, reads, rows * TEXT_BYTES * splits, reads / rates.read_bytes, rows * splits)
 
 
 def perform_many(works: Sequence[Work[Identity, Settings]], attempts: Sequence[Attempt]) -> Iterator[Json]:

@@ -16,7 +16,7 @@ from indexes.errors import DataError
 from pipeline import layout
 from pipeline.commit import Attempt
 from pipeline.execution.context import RunContext, digests, paths
-from pipeline.execution.costs import Cost, Rates
+from pipeline.execution.costs import Cost, Rates, queries_of
 from pipeline.execution.work import Json, Work
 from pipeline.files.parquet import read_parquet, write_parquet
 from pipeline.passes.merging import merge
@@ -57,7 +57,7 @@ def plan(run: RunContext) -> Iterator[list[Work[Identity, Settings]]]:
 
 def expect(run: RunContext, rates: Rates) -> Cost:
     """One unit a benchmark."""
-    return Cost(len(run.plan.benchmarks))
+    return Cost(len(run.plan.benchmarks), rows=queries_of(run))
 
 
 def perform(work: Work[Identity, Settings], into: Attempt) -> Json:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 Clock = Callable[[], float]
@@ -11,8 +11,16 @@ Clock = Callable[[], float]
 class Stage:
     """Counts of one stage. `advance` may be called from the driver's thread only."""
 
-    def __init__(self, name: str, totals: tuple[int, int], done: tuple[int, int], clock: Clock) -> None:
+    def __init__(
+        self,
+        name: str,
+        totals: tuple[int, int],
+        done: tuple[int, int],
+        clock: Clock,
+        more: Mapping[str, Any] | None = None,
+    ) -> None:
         self.name = name
+        self._more = dict(more or {})
         self.total_units, self.total_rows = totals
         self.units, self.rows = done
         self._at_start = done
@@ -57,6 +65,7 @@ class Stage:
             "seconds": round(self.seconds, 3),
             "rows_per_second": round(self.rate, 1),
             "eta_seconds": None if self.eta is None else round(self.eta, 1),
+            **self._more,
         }
 
 

@@ -29,7 +29,7 @@ class RunLog:
         if self._descriptor is None and not self._open():
             return
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        line = json.dumps({"time": now, "event": event, **facts}, default=str)
+        line = json.dumps({"time": now, "pid": os.getpid(), "event": event, **facts}, default=str)
         try:
             os.write(self._descriptor or 0, f"{redact(line)}\n".encode())
         except OSError:

@@ -73,20 +73,24 @@ def groups(findings: Findings, finding: Finding) -> list[Group]:
     """Make the cards of one benchmark; images are fetched together and let go again."""
     compared = finding.compared
     maker = _Maker(findings, finding, _fetch(findings, finding))
-    level = "the query's threshold" if findings.request.has_reference else "the soft level"
-    # An audit cuts no split: nothing was pruned.
-    judged = (": pruned, but barely", ": kept, but barely") if findings.request.splits else ("", "")
+    # Without a reference no query has a threshold, and where no split was cut nothing was pruned.
+    with_reference = findings.request.has_reference
+    level, short = (
+        ("the query's threshold", "threshold") if with_reference else ("the soft level", "soft level")
+    )
+    pruned = with_reference and findings.request.splits
+    judged = (": pruned, but barely", ": kept, but barely") if pruned else ("", "")
     headings = {
         NEAREST: (
             "Nearest pairs",
             "The queries that have the nearest pool samples, nearest first; each with those that follow.",
         ),
         ABOVE: (
-            "Just above the threshold",
+            f"Just above the {short}",
             f"Pool samples that lie next above {level}{judged[0]}. Those of one query share a card.",
         ),
         BELOW: (
-            "Just below the threshold",
+            f"Just below the {short}",
             f"Pool samples at or next below {level}{judged[1]}. Those of one query share a card.",
         ),
     }

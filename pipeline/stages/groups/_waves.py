@@ -93,7 +93,6 @@ def _scattered(
         committed_of(run, part, lanes.values()) + run.outputs(p for o in settings.others for p in o.paths),
         ("pool", part.number),
         rows=part.counted,
-        reads=sum(file.nbytes for found in lanes.values() for file in found.files),
     )
 
 
@@ -163,7 +162,7 @@ def expect(run: RunContext, rates: Rates) -> Cost:
         by = _measure(one).grouped_by()
         units += 1 if by is None else max(1, math.ceil(rows / BUCKET_ROWS))
         seconds += rows * (rows / _groups(run, by)) / 2 * width / rates.products
-    return Cost(units, 2 * held, held, seconds)
+    return Cost(units, 2 * held, held, seconds, rows * (len(alike) + len(grouped)))
 
 
 def _groups(run: RunContext, by: str | None) -> int:

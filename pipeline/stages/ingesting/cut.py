@@ -40,8 +40,7 @@ def works(place: Place, files: Sequence[Path], shard_rows: int) -> list[Work[Ide
             Identity(number, shard_rows),
             Settings(str(file)),
             place,
-            (Input(str(file), file.name),),
-            reads=file.stat().st_size,
+            (Input(str(file), file.name, bytes=file.stat().st_size),),
         )
         for number, file in enumerate(files)
     ]

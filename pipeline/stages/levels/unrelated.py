@@ -20,7 +20,7 @@ from curation.kernels.uid_hash import hashes
 from pipeline import layout
 from pipeline.commit import Attempt
 from pipeline.execution.context import RunContext, digests, paths
-from pipeline.execution.costs import Cost, Rates
+from pipeline.execution.costs import Cost, Rates, rows_of
 from pipeline.execution.work import Json, Work
 from pipeline.files.parquet import read_parquet
 from pipeline.measuring import encoder_name
@@ -107,7 +107,9 @@ def _compare(run: RunContext, name: str) -> Work[Identity, Settings]:
 def expect(run: RunContext, rates: Rates) -> Cost:
     """Seconds: some thousand vectors are read, and compared with some hundred."""
     encoders = {encoder_name(run.plan, name) for name in run.plan.benchmarks}
-    return Cost(len(encoders) * len(groups_of(run, "pool")) + len(run.plan.benchmarks), seconds=0.0)
+    units = len(encoders) * len(groups_of(run, "pool")) + len(run.plan.benchmarks)
+    queries = sum(min(QUERIES, rows_of(run, name)) for name in run.plan.benchmarks)
+    return Cost(units, seconds=0.0, rows=len(encoders) * rows_of(run, "pool") + queries)
 
 
 def perform(work: Work[Identity, Settings], into: Attempt) -> Json:

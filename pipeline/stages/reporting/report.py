@@ -10,7 +10,7 @@ from typing import Any
 from pipeline import layout
 from pipeline.commit import Attempt, fingerprint
 from pipeline.execution.context import RunContext, digests
-from pipeline.execution.costs import Cost, Rates
+from pipeline.execution.costs import Cost, Rates, rows_of
 from pipeline.execution.work import Json, Work
 from pipeline.files.inputs import Input
 from pipeline.passes.located import groups_of, parts_of
@@ -127,7 +127,7 @@ def _opened(settings: Settings) -> Iterator[str]:
 
 def expect(run: RunContext, rates: Rates) -> Cost:
     """One unit."""
-    return Cost(1)
+    return Cost(1, rows=rows_of(run, "pool"))
 
 
 def _pictured(run: RunContext) -> dict[str, Pictured]:

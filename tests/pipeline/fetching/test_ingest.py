@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 import whole_runs
 from hostile_server import Server, hostile_server, picture
+from last_objects import last_object
 from PIL import Image
 from whole_runs import Run
 
@@ -99,9 +100,36 @@ def test_nothing_is_asked_for_twice(server: Server, tmp_path: Path, cli: Run) ->
     write_list(server, tmp_path / "list.jsonl")
     ingest(cli, tmp_path)
     before, asked = whole_runs.committed(tmp_path / "pool"), Counter(server.asked)
-    assert ingest(cli, tmp_path)[0] == 0
+    code, said, _ = ingest(cli, tmp_path, "--json")
+    found = last_object(said)
+    assert code == 0
+    assert (found["count"], found["successes"], found["passing"]) == (GOOD + 1 + len(BAD), GOOD + 1, 0)
+    assert found["status_dict"]["success"] == GOOD + 1
+    assert list(Path(found["hosts"]).parent.glob("*.parquet"))
+    assert Path(found["pool"]).is_dir()
     assert server.asked == asked
     assert whole_runs.committed(tmp_path / "pool") == before
+
+
+def test_how_far_a_fetch_is(server: Server, tmp_path: Path, cli: Run) -> None:
+    """Of three pieces one is lost again, and with it what is counted of hosts."""
+    write_list(server, tmp_path / "list.jsonl")
+    assert ingest(cli, tmp_path)[0] == 0
+    out = tmp_path / "pool"
+    found = json.loads(cli("status", str(out), "--json")[1])
+    assert (found["finished"], found["done"], found["units"]) == (True, 5, 5)
+    assert found["fetched"]["successes"] == GOOD + 1
+    for record in (*(out / "commits" / "hosts").iterdir(), min((out / "commits" / "fetch").iterdir())):
+        record.unlink()
+    found = json.loads(cli("status", str(out), "--json")[1])
+    stages = {stage["stage"]: (stage["done"], stage["units"]) for stage in found["stages"]}
+    assert stages == {"cut": (1, 1), "fetch": (2, 3), "hosts": (0, 1)}
+    assert not found["finished"]
+    lines = cli("status", str(out))[1].splitlines()
+    assert lines[0] == (
+        "pool: not finished, 3 of 5 units done; give the same list to `nearfar ingest` again to go on"
+    )
+    assert lines[-1] == f"{GOOD + 1 - 20} of {GOOD + 1 + len(BAD)} URLs gave an image so far"
 
 
 def test_passing_failures_are_tried_again_on_request_and_images_kept(

@@ -199,3 +199,16 @@ def test_an_audit_does_not_say_that_anything_was_pruned(world: World, tmp_path: 
     assert not re.search("prun|kept|keeps", page[page.index("<body>") :], re.IGNORECASE)
     assert 'id="measures"' not in page
     assert "pruned, but barely" in report(world.request, tmp_path / "run again")[1]
+
+
+def test_without_a_reference_no_card_speaks_of_a_threshold_or_a_margin(tmp_path: Path) -> None:
+    """A query's threshold is that of its nearest reference image: where there is none, cards name the soft level."""
+    _, page = report(build_world(tmp_path / "run", images=False, reference=False).request, tmp_path / "out")
+    gauges = re.findall(r'<span class="gauge">(.*?)</span>', page, re.DOTALL)
+    assert gauges
+    assert all(re.match(r"soft level 0\.\d+ · from it\s+<b", gauge) for gauge in gauges), gauges[0]
+    assert "Just above the soft level" in page
+    assert "pruned, but barely" not in page
+    _, page = report(build_world(tmp_path / "run2", images=False).request, tmp_path / "out2")
+    assert re.search(r'<span class="gauge">threshold [0-9.]+ · margin\s+<b', page)
+    assert "Just above the threshold" in page

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 import whole_runs
 from export_pool import Members, grouped, write_export_plan, write_pool, write_tar
+from last_objects import last_object
 from small_sets import write_plan
 from whole_runs import Run
 
@@ -193,7 +194,10 @@ def test_another_size_leaves_nothing_of_the_former_and_the_same_does_nothing(poo
         assert len(list(folder.iterdir())) == 2 * len(counts) + 1
         assert len(grouped(folder)) == 12
     written = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
-    assert cli("export", str(pool / "out"), "some", "--samples-per-shard", "50")[0] == 0
+    code, said, _ = cli("export", str(pool / "out"), "some", "--samples-per-shard", "50", "--json")
+    found = last_object(said)
+    assert (code, found["split"], found["shards"]) == (0, "some", 1)
+    assert found["samples"] == len(list(grouped(Path(found["folder"]))))
     assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == written
     assert cli("verify", str(pool / "out"))[0] == 0
     first = [uid for _, uid, _ in grouped(folder)]

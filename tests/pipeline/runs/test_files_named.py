@@ -110,10 +110,10 @@ def test_what_rots_between_two_stages_of_one_run_is_found(
     plan = load_plan(write_measured_plan(tmp_path, small_world, splits={}, measures={}), [])
     out, doing = tmp_path / "out", running.do_wave
 
-    def rotting(run: RunContext, options: RunOptions, progress: Progress, wave: Group) -> bool:
+    def rotting(run: RunContext, options: RunOptions, progress: Progress, wave: Group, by: str) -> bool:
         if wave and wave[0].stage == "calibrate":
             flip(out / "samples/reference/part-0000.parquet", 5)
-        return doing(run, options, progress, wave)
+        return doing(run, options, progress, wave, by)
 
     monkeypatch.setattr(running, "do_wave", rotting)
     with (

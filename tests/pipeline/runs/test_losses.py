@@ -96,7 +96,8 @@ def test_terminal_report_and_splits_count_the_same_rows(sets: Path, cli: Run) ->
     damage(sets, "two", 0, unit(22, 15), 2, 0)
     code, out, errors = cli("run", str(write_plan(sets)))
     assert code == 0, errors
-    table = {line.split()[0]: line.split()[1:] for line in out.splitlines() if line.endswith("%")}
+    rows = (line.split() for line in out.splitlines())
+    table = {row[0]: row[1:4] for row in rows if len(row) > 3 and row[3].endswith("%")}
     found = report(sets / "out")
     for name, split in found["splits"].items():
         assert table[name] == [str(split["kept"]), "360", f"{split['kept'] / 360:.1%}"]
@@ -137,6 +138,7 @@ def test_json_ends_with_the_losses(sets: Path, cli: Run) -> None:
     assert (code, last["event"]) == (0, "finished")
     assert last["headline"]["lost"] == ["benchmark two: 2 of 15 rows lost (13.3 %): 2 nan"]
     assert last["rows"]["benchmark two"]["quarantined"] == {"nan": 2}
+    assert last["rows"]["benchmark two"]["measured"] == 13
 
 
 def test_a_run_that_lost_nothing_says_nothing_of_losses(sets: Path, cli: Run) -> None:

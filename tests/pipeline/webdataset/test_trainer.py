@@ -25,7 +25,7 @@ import yaml
 from export_pool import grouped
 from PIL import Image
 
-from pipeline.ending import trainers_command
+from pipeline.ending.exported_lines import trainers_command
 from pipeline.execution.progress import Progress
 from pipeline.plan import load_plan
 from pipeline.run import RunOptions, execute

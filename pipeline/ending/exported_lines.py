@@ -1,0 +1,52 @@
+"""What an export says at its end: where its tars are, what did not come along, and how to train on them."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from pipeline import layout
+from pipeline.execution.work import Json
+from pipeline.webdataset.export_request import tar_name
+
+_READERS = 4
+"""Processes that open_clip reads with, unless it is told another number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What `nearfar export` says."""
+
+    split: str
+    folder: Annotated[str, Field(description="Where its tars are.")]
+    samples: Annotated[int, Field(description="Samples in them, repeated ones as often as they count.")]
+    shards: Annotated[int, Field(description="Tars.")]
+    left_out: Annotated[dict[str, int], Field(description="Members that a loader would unpickle, by kind.")]
+
+
+def exported_by(out: Path, facts: Json) -> Exported:
+    """Read what came of an export."""
+    folder = f"{out}/{layout.exported(facts['split'])}"
+    return Exported(facts["split"], folder, facts["samples"], facts["shards"], facts["left_out"])
+
+
+def say_exported(found: Exported) -> None:
+    """Print where the tars of a split are, what did not come along, and how to train on them."""
+    print(f"{found.samples:,} samples in {found.shards:,} tars: {found.folder}")
+    if found.left_out:
+        kinds = ", ".join(f"{count:,} .{kind}" for kind, count in found.left_out.items())
+        print(f"left out, since a loader would unpickle them, which runs what is in them: {kinds}")
+    if found.shards:
+        print(f"to train on them: {trainers_command(found.folder, found.shards)}")
+
+
+def trainers_command(folder: str, shards: int) -> str:
+    """Write the command by which open_clip trains on tars; it wants no more workers than there are tars."""
+    span = f"{tar_name(0).removesuffix('.tar')}..{tar_name(shards - 1).removesuffix('.tar')}"
+    tars = shlex.quote(f"{folder}/{{{span}}}.tar")
+    workers = min(_READERS, shards)
+    return f"python -m open_clip_train.main --dataset-type webdataset --train-data {tars} --workers {workers}"
