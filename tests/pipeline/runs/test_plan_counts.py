@@ -94,7 +94,7 @@ def test_what_was_added_is_counted_at_most(sets: Path, cli: Run) -> None:
     assert counted(stages, "todo") == {"read": [1]} == done(out, stages, "units", after=before)
     for name, did in done_by(out, before).items():
         assert name == "rescan" or did["units"] <= stages[name]["todo"]
-    (line,) = (line for line in said.splitlines() if line.startswith("measure"))
+    (line,) = (line for line in said.splitlines() if line.split()[:1] == ["measure"])
     assert line.split()[:4] == ["measure", "9", "0", "~9"]
     assert "~ as far as can be told" in said
 
@@ -128,7 +128,7 @@ def test_an_encoder_is_not_timed_once_all_is_embedded(
         tmp_path,
         pool=sketch,
         reference=None,
-        benchmarks={"sketch": sketch},
+        benchmarks={"sketch": dict(sketch)},
         encoder={"model": str(tiny), "pretrained": str(tiny / "open_clip_model.safetensors")},
         splits={},
     )
