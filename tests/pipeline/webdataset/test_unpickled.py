@@ -51,12 +51,13 @@ def npz(**arrays: Any) -> bytes:
         ("npy", npy(NUMBERS)[:20]),
         ("npy", b"\x93NUMPY\x09\x00" + npy(NUMBERS)[8:]),
         ("npy", b"\x93NUMPY\x01\x00\x0a\x00{'descr': \n"),
-        ("npy.gz", gzip.compress(npy(NUMBERS))),
+        ("npy.gz", gzip.compress(npy(NUMBERS), mtime=0)),
         ("npz", npz(one=NUMBERS, two=OBJECTS)),
         ("npz", npz(one=NUMBERS)[:-30]),
         ("npz", pickle.dumps([1, 2])),
         ("npz", b""),
     ],
+    ids=lambda value: value if isinstance(value, str) else f"{len(value)} bytes",
 )  # fmt: skip
 def test_a_pickle_by_any_name_is_told(kind: str, content: bytes) -> None:
     assert is_unpickled(kind, content)
@@ -73,6 +74,7 @@ def test_a_pickle_by_any_name_is_told(kind: str, content: bytes) -> None:
         ("npz", npz(one=NUMBERS, two=np.zeros(3, "M8[s]"))),
         ("npz", npz()),
     ],
+    ids=lambda value: value if isinstance(value, str) else f"{len(value)} bytes",
 )  # fmt: skip
 def test_numbers_and_texts_come_along(kind: str, content: bytes) -> None:
     assert not is_unpickled(kind, memoryview(content))
