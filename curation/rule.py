@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 import pyarrow as pa
 
 from curation.predicates import check_predicate, named_paths, path_type
-from curation.sql_words import words_of
+from curation.sql_words import fielded_words, words_of
 from indexes.errors import PlanError
 
 if TYPE_CHECKING:
@@ -131,6 +131,11 @@ class Rule(ABC):
         are measures.
         """
         return tuple(dict.fromkeys(word for text in self.texts() for word in words_of(text)))
+
+    def reads_whole(self) -> frozenset[str]:
+        """Name those of its expressions' words that no field is taken of: a column of the pool may be called so."""
+        words = frozenset(word for text in self.texts() for word in words_of(text))
+        return words.difference(*(fielded_words(text) for text in self.texts()))
 
     def reads(self, scope: Scope) -> tuple[str, ...]:
         """Name the columns that the rule reads: `imagenet_sketch.margin`, `clip_score`, `caption`.

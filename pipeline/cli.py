@@ -25,6 +25,7 @@ from pipeline.command_line.option_types import (
     Scheduler,
     Workers,
 )  # fmt: skip
+from pipeline.command_line.purge_command import purge
 from pipeline.command_line.verify_command import verify
 from pipeline.files.standard_streams import open_closed_streams, silence
 from pipeline.files.storage import NO_ROOM
@@ -151,6 +152,7 @@ def report(out: Outputs, as_json: AsJson = False) -> None:
 
 app.command()(export)
 app.command()(ingest)
+app.command()(purge)
 
 
 @app.command()

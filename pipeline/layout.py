@@ -9,8 +9,12 @@ from __future__ import annotations
 LOCK_FILE = "plan.lock.yaml"
 LEDGER = "inputs.json"
 SHARDS = "shards.json"
-COMMITS = "commits"
-ATTEMPTS = "attempts"
+LOG = "log.jsonl"
+TOMBSTONES = "tombstones.npy"
+"""Hashes of the samples that were purged: no `--overwrite` removes them."""
+PURGE = "purge.json"
+"""What a purge that is at work, or was killed, has to remove."""
+COMMITS, ATTEMPTS, EMBEDDINGS = "commits", "attempts", "embeddings"
 FOLDERS = (
     *("alike", "attempts", "commits", "embeddings", "hosts", "indexes", "internal", "lost"),
     *("measures", "neighbours", "queries", "report", "samples", "shards", "spectra", "splits"),
@@ -164,6 +168,11 @@ def moments(number: int) -> str:
 def spectra(what: str) -> str:
     """Locate the singular values of populations (`values`), or what they come to (`summary`)."""
     return f"spectra/{what}.parquet"
+
+
+def told(key: str, number: int) -> str:
+    """Locate what a user's table says of a part's rows."""
+    return f"internal/told/{key}/{part_file(number)}"
 
 
 def scattered_rows(key: str, number: int) -> str:

@@ -114,9 +114,21 @@ def _asked(plan: Plan) -> Iterator[tuple[str, str]]:
         for position, rule in enumerate(recipe.rules):
             place = f"splits.{split}[{position}]"
             yield from ((need, place) for need in rule.needs)
+            whole = rule.reads_whole()
             for column in rule.reads_measures():
-                if _is_measure(plan, column):
+                if _is_measure(plan, column) and not (column in whole and _has_to_be_told(plan, column)):
                     yield column, place
+
+
+def _has_to_be_told(plan: Plan, name: str) -> bool:
+    """Say whether a measure is in no plan without options, and not in this one: then the pool's column is meant."""
+    if name in plan.measures:
+        return False
+    try:
+        measures.parse(name, None, f"measures.{name}")
+    except PlanError:
+        return True
+    return False
 
 
 def _is_measure(plan: Plan, name: str) -> bool:

@@ -44,6 +44,7 @@ from pipeline.plan import (
     resolve,
     with_absolute_paths,
 )
+from pipeline.purging.purge import finish_purge
 from pipeline.stages import performing_names, stage_names
 from pipeline.webdataset.exportable import check_exportable
 
@@ -129,6 +130,7 @@ def execute(plan: Plan, options: RunOptions, progress: Progress) -> RunContext:
     for split in run.plan.export:
         check_exportable(run, split)
     with hold(run.out):
+        finish_purge(run.out)
         prepare_output(run, options.overwrite)
         sweep(run.out)
         with open_executor(options.workers, options.scheduler, options.device):

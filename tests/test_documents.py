@@ -30,6 +30,7 @@ OPTIONS = {"similarity": {"benchmark": "any"}, "clusters": {"k": 2}, "norm_sim":
 OPTIONS |= {"listed": {"url": str(ROOT / "LICENSE")}}  # any text will do
 OPTIONS |= {"norm_sim_d": {"iterations": 1, "keep": 1}}
 OPTIONS |= {"domain": {"labels": str(ROOT / "tests/worlds/domain_labels.csv")}}
+OPTIONS |= {"tags": {"table": "tags.csv"}}
 WALK_LINES = 75
 
 

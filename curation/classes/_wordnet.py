@@ -95,7 +95,7 @@ def wordnet_digest(where: str) -> str:
     Raises:
         PlanError: If they are not there.
     """
-    return hashlib.sha256(b"".join(_read(name, where, _folder()) for name in _files())).hexdigest()
+    return hashlib.sha256(b"".join(read_file(name, where, wordnet_folder()) for name in _files())).hexdigest()
 
 
 def lexicon(part: str) -> Lexicon:
@@ -104,22 +104,25 @@ def lexicon(part: str) -> Lexicon:
     Raises:
         PlanError: If its files are not there.
     """
-    return _lexicon(part, str(_folder()))
+    return _lexicon(part, str(wordnet_folder()))
 
 
 @lru_cache(maxsize=8)
 def _lexicon(part: str, folder: str) -> Lexicon:
     first = {}
-    for line in _read(f"index.{part}", "a matcher", Path(folder)).decode("utf-8", "replace").splitlines():
+    for line in read_file(f"index.{part}", "a matcher", Path(folder)).decode("utf-8", "replace").splitlines():
         if not line.startswith(" "):
             fields = line.split()
             first[fields[0]] = int(fields[6 + int(fields[3])])
-    pairs = (line.split() for line in _read(f"{part}.exc", "a matcher", Path(folder)).decode().splitlines())
+    pairs = (
+        line.split() for line in read_file(f"{part}.exc", "a matcher", Path(folder)).decode().splitlines()
+    )
     exceptions = {form: tuple(bases) for form, *bases in pairs}
     return Lexicon(first, exceptions, _ENDINGS[part])
 
 
-def _folder() -> Path:
+def wordnet_folder() -> Path:
+    """Say where WordNet's files are looked for."""
     return Path(os.environ.get(VARIABLE) or USUAL)
 
 
@@ -127,7 +130,12 @@ def _files() -> list[str]:
     return [name for part in PARTS for name in (f"index.{part}", f"{part}.exc")]
 
 
-def _read(name: str, where: str, place: Path) -> bytes:
+def read_file(name: str, where: str, place: Path) -> bytes:
+    """Read one of WordNet's files.
+
+    Raises:
+        PlanError: If it is not there, with where it is to be had.
+    """
     try:
         return (place / name).read_bytes()
     except OSError as error:

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Sequence
 
+_UNSEEN = dict.fromkeys(
+    [0xAD, 0xFEFF, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070)]
+)
+"""Characters that are not seen, such as a turn of direction: one inside a word does not divide it."""
 _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
 _GRAMMAR = """
 a about above across after again against all along also although always am among an and another any anyone
@@ -27,15 +33,35 @@ PICTURE_WORDS = frozenset(
 """Words that say that there is a picture, and not of what."""
 
 
-def content_words(text: str) -> frozenset[str]:
-    """Gather a text's distinct content words: all but English words of grammar, case folded.
+def tokens(text: str) -> list[str]:
+    """List a text's words in order, case folded and composed (NFC): runs of letters and digits, apostrophes inside."""
+    return _WORD.findall(folded(text))
 
-    A word is a run of letters and digits, with apostrophes inside. Other languages have no list here: all of their
-    words count. ("Content words per caption", arXiv 2310.04971, is defined nowhere; this is ours.)
+
+def folded(text: str) -> str:
+    """Bring a text into one form: composed (NFC), case folded, without characters that are not seen."""
+    plain = text if text.isascii() else unicodedata.normalize("NFC", text).translate(_UNSEEN)
+    return plain.casefold().replace("\u2019", "'")
+
+
+def content_words(text: str) -> frozenset[str]:
+    """Gather a text's distinct content words: all but English words of grammar.
+
+    Other languages have no list here: all of their words count. ("Content words per caption", arXiv 2310.04971, is
+    defined nowhere; this is ours.)
     """
-    return frozenset(_WORD.findall(text.casefold().replace("\u2019", "'"))) - FUNCTION_WORDS
+    return frozenset(tokens(text)) - FUNCTION_WORDS
 
 
 def shown(text: str) -> frozenset[str]:
     """Gather the content words that are not about there being a picture: what a label-only caption says."""
     return content_words(text) - PICTURE_WORDS
+
+
+def says(words: Sequence[str], phrase: Sequence[str]) -> bool:
+    """Say whether a phrase stands in a text, both as `tokens` gives them."""
+    length = len(phrase)
+    return any(
+        words[at] == phrase[0] and list(words[at : at + length]) == list(phrase)
+        for at in range(len(words) - length + 1)
+    )

@@ -104,6 +104,17 @@ class Groups:
 
 def grouped(rows: ReachingRows, by: str, key: str) -> Groups:
     """Group rows by a column or expression, and count the groups; `key` orders the samples of each."""
+    query = listed(rows, by, key)
+    table = rows.scratch()
+    rows.db.execute(
+        f"CREATE TEMP TABLE {table} AS SELECT g AS value, (g)::VARCHAR AS g, count(*) AS held "
+        f"FROM ({query}) GROUP BY ALL"
+    )
+    return Groups(rows, query, table, is_hashed(key))
+
+
+def listed(rows: ReachingRows, by: str, key: str) -> str:
+    """Return the query of `g`, `k` and `uid`, as `Groups` has it."""
     kind, uniform = rows.kind(by), is_hashed(key)
     query = rows.surviving(f"{by} AS g, {key} AS k, uid")
     if kind.endswith("]"):
@@ -118,13 +129,7 @@ def grouped(rows: ReachingRows, by: str, key: str) -> Groups:
         ("k", "") if uniform else (f"{known_value('k', rows.kind(key))} AS k", "WHERE k IS NOT NULL")
     )
     query = f"SELECT g, {place}, uid FROM (SELECT {value} AS g, k, uid FROM ({query})) WHERE g IS NOT NULL"
-    query = f"SELECT * FROM ({query}) {known}"
-    table = rows.scratch()
-    rows.db.execute(
-        f"CREATE TEMP TABLE {table} AS SELECT g AS value, (g)::VARCHAR AS g, count(*) AS held "
-        f"FROM ({query}) GROUP BY ALL"
-    )
-    return Groups(rows, query, table, uniform)
+    return f"SELECT * FROM ({query}) {known}"
 
 
 def in_no_group(rows: ReachingRows, by: str) -> str:

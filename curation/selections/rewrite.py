@@ -22,14 +22,17 @@ class Rewrite(Selection):
     Attributes:
         text: SQL of a text.
         said: The expression in words.
+        reads: The columns, or expressions over them, that it is made of; empty where the text itself says it. One that
+            lists a thousand names is longer than the parser takes.
     """
 
     text: str
     said: str = field(default="", compare=False)
+    reads: tuple[str, ...] = ()
 
     def expressions(self) -> tuple[str, ...]:
-        """The text."""
-        return (self.text,)
+        """What the text reads."""
+        return self.reads or (self.text,)
 
     def decide(self, rows: ReachingRows) -> Decision:
         """Drop nothing."""

@@ -56,7 +56,7 @@ def ingest(
         image_size=image_size,
         shard_rows=shard_rows,
         connections=connections,
-        deny=_named_files(deny or []),
+        deny=named_files(deny or [], "--deny"),
         loopback=loopback,
     )
     with Progress(out, as_json=as_json) as progress:
@@ -69,7 +69,7 @@ def ingest(
         _say(out, counts)
 
 
-def _named_files(texts: Sequence[str]) -> dict[str, str]:
+def named_files(texts: Sequence[str], option: str) -> dict[str, str]:
     """Read KIND=FILE options.
 
     Raises:
@@ -78,7 +78,13 @@ def _named_files(texts: Sequence[str]) -> dict[str, str]:
     found = dict(text.partition("=")[::2] for text in texts)
     wrong = [kind for kind, path in found.items() if not kind or not path]
     if wrong:
-        raise BadInputError(f"--deny {wrong[0]}: give it as KIND=FILE, for example host=not_these.txt")
+        raise BadInputError(f"{option} {wrong[0]}: give it as KIND=FILE, for example host=not_these.txt")
+    kinds = [text.partition("=")[0] for text in texts]
+    twice = [kind for kind in found if kinds.count(kind) > 1]
+    if twice:
+        raise BadInputError(
+            f"{option} {twice[0]} is given {kinds.count(twice[0])} times; put its lists into one file"
+        )
     return found
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from curation.measures.told._told import ToldMeasure
 from indexes.errors import DataError, NearfarError
 from pipeline.embedding.weights import find
 from pipeline.execution.context import RunContext
 from pipeline.measuring import Instance
 from pipeline.passes.located import named_arrays, own_key
+from pipeline.plan.told_tables import told_columns
 
 
 def check_measures(run: RunContext) -> None:
@@ -20,6 +22,8 @@ def check_measures(run: RunContext) -> None:
     others = {name: one.measure for name, one in run.instances().items()}
     for one in run.instances().values():
         one.measure.check_beside(others, f"measures.{one.name}")
+        if isinstance(one.measure, ToldMeasure):
+            told_columns(one.measure.told(), f"measures.{one.name}")
         if not one.searches:
             _check_there(run, one)
             _check_width(run, one)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from curation.measure import QUERIES, VECTORS
+from curation.measures.told._told import ToldMeasure
 from indexes.errors import DataError
 from pipeline import layout
+from pipeline.commit import fingerprint
 from pipeline.execution.context import RunContext, digests, paths
 from pipeline.files.parquet import parquet_schema
 from pipeline.measuring import Instance
@@ -19,6 +22,11 @@ from pipeline.sets.unify import unify, values_of
 def unit_name(name: str, number: int) -> str:
     """Call the unit that measures a part."""
     return f"{name} {number:04d}"
+
+
+def told_unit(measure: ToldMeasure) -> str:
+    """Call the unit that joins a user's table; measures that want the same of one share it."""
+    return fingerprint(asdict(measure.told()))[:16]
 
 
 def others_of(run: RunContext, one: Instance) -> list[str]:

@@ -6,19 +6,28 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 
+from curation.measures.told._told import ToldMeasure
 from indexes.quality import Quality
 from indexes.search import is_exact
 from pipeline.commit import Record, fingerprint
 from pipeline.execution.context import RunContext
 from pipeline.execution.work import Json
-from pipeline.measuring import encoder_name
+from pipeline.measuring import Instance, encoder_name
 from pipeline.passes.located import parts_of, unit_name, wanted_vectors
+from pipeline.passes.looked_at import told_unit
 from pipeline.passes.looked_at import unit_name as measuring_unit
 from pipeline.passes.one_pass import SET_ASIDE
 from pipeline.report.request import Search
 from pipeline.stages import calibrate
 from pipeline.stages.catalog import encoder_of
 
+_IDLE = {
+    "incomplete": "lack a name or a tag",
+    "improbable": "have no probability from 0 to 1",
+    "unknown": "name no sample of the pool",
+    "ambiguous": "have a key of several samples",
+    "doubled": "say a pair again",
+}
 PACKAGES = ("nearfar", "torch", "open_clip_torch", "faiss-cpu", "faiss-gpu", "duckdb", "pyarrow", "numpy")
 
 
@@ -29,13 +38,33 @@ def provenance(run: RunContext) -> Json:
             "rows": run.record("catalog", name).facts["rows"],
             "format": source.format,
             "files": _files(run, name),
-            "notes": run.record("catalog", name).facts["notes"],
+            "notes": [*run.record("catalog", name).facts["notes"], *(_told(run) if name == "pool" else ())],
             "normalised": normalised(run, name),
         }
         for name, source in run.sets().items()
     }
-    found = _encoders(run) | {"sets": sets, "versions": _versions()}
+    tables = {one.name: counts for one in run.instances().values() if (counts := told_counts(run, one))}
+    found = _encoders(run) | {"sets": sets, "versions": _versions()} | ({"tables": tables} if tables else {})
     return found | ({"neighbours": run.plan.neighbours} if run.plan.benchmarks else {})
+
+
+def told_counts(run: RunContext, one: Instance) -> dict[str, int]:
+    """Say what became of the rows of the table that a measure reads; empty where it reads none."""
+    if not isinstance(one.measure, ToldMeasure):
+        return {}
+    return dict(run.record("tell", told_unit(one.measure)).facts["told"])
+
+
+def _told(run: RunContext) -> list[str]:
+    """Note the tables of which rows say nothing of the pool."""
+    found = []
+    for one in run.instances().values():
+        counts = told_counts(run, one)
+        idle = {words: counts[what] for what, words in _IDLE.items() if counts.get(what)}
+        if idle:
+            said = ", ".join(f"{number:,} {words}" for words, number in idle.items())
+            found.append(f"the table of {one.name}: of {counts['rows']:,} rows, {said}")
+    return found
 
 
 def _encoders(run: RunContext) -> Json:

@@ -155,14 +155,6 @@ def write_embeddings(
     into.add(relative, rows=len(vectors))
 
 
-def count_lost(lost: pa.Table) -> dict[str, dict[str, int]]:
-    """Count lost rows by outcome and reason."""
-    counts: dict[str, Counter[str]] = {"failed": Counter(), "quarantined": Counter()}
-    for outcome, reason in zip(*(lost.column(c).to_pylist() for c in ("outcome", "reason")), strict=True):
-        counts[outcome][reason] += 1
-    return {outcome: dict(sorted(found.items())) for outcome, found in counts.items()}
-
-
 def crop_of(source: Source) -> int:
     """Say how much of the border of a set's images is cut off before they are embedded, in pixels."""
     return int(source.options.get("crop", 0))

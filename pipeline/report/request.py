@@ -49,8 +49,7 @@ class SetFiles:
         dataset: Dataset that the set is part of, where the plan says so.
         samples: Its rows, in part order.
         lost: Rows that could not be read or decoded.
-        quarantined: Rows whose vector cannot be compared, with the reason. The files of one part stand together:
-            each encoder sets its own rows aside, so that two may name the same row.
+        quarantined: Rows whose vector cannot be compared, with the reason, by part: two encoders may name one row.
         duplicates: Rows that repeat a uid and take no part; None where there are none.
     """
 
@@ -128,6 +127,7 @@ class MeasureFiles:
         parts: Its columns, one file for each part of the pool.
         options: Its options, as a plan has them.
         tables: Of the tables beside its columns, those that sections read, one file for each part.
+        told: What became of the rows of the user's table that it reads, by outcome; empty where it reads none.
     """
 
     name: str
@@ -136,6 +136,7 @@ class MeasureFiles:
     parts: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     tables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    told: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from curation.grouped import Grouped
+from curation.measures.told._told import ToldMeasure
 from indexes.errors import DataError
 from indexes.quality import ROWS, SEED
 from indexes.search import is_exact
@@ -41,6 +42,7 @@ from pipeline.passes.packed_queries import query_files, query_identity, query_pa
 from pipeline.passes.part_pass import lane
 from pipeline.readers import Shard
 from pipeline.sets.parts import Part
+from pipeline.stages.brought import tell
 from pipeline.stages.groups import _waves
 from pipeline.stages.learning import judge, target, train
 from pipeline.stages.texts import phrase
@@ -58,6 +60,7 @@ def plan(run: RunContext) -> Iterator[list[Work[Any, Any]]]:
         yield from train.waves(run, [one for one in level if one.measure.sample_rows()], pool)
         yield from judge.wave(run, [one for one in level if one.measure.judges()])
         yield from target.waves(run, [one for one in level if one.measure.summarises()])
+        yield from tell.wave(run, level)
         yield from phrase.wave(run, [one for one in level if one.measure.phrases()])
         yield from _waves.before(run, [one for one in level if isinstance(one.measure, Grouped)], pool)
         yield [*first, *(_work(run, one, part, found) for one in level for part, found in pool)]
@@ -128,9 +131,13 @@ def _work(run: RunContext, one: Instance, part: Part, shards: list[Shard]) -> Wo
     }
     needs = others_of(run, one)
     others = tuple(located_other(run, need, part) for need in needs)
+    beside = {need: digests_of_other(run, need, part) for need in needs}
+    if isinstance(one.measure, ToldMeasure):
+        said, digest = tell.told_part(run, one.measure, part)
+        others, beside = (*others, said), beside | {said.need: [digest]}
     settings = Settings(part, lanes, one.encoder, own_columns(run, one), others)
     vectors = {key: stored_identity(run, found) for key, found in lanes.items()}
-    identity = of_instance(one, part, vectors, {need: digests_of_other(run, need, part) for need in needs})
+    identity = of_instance(one, part, vectors, beside)
     if one.measure.summarises():
         summed = digests([run.record("target", one.name)])[0]
         identity = replace(identity, target=summed)
@@ -165,14 +172,11 @@ def expect(run: RunContext, rates: Rates) -> Cost:
     reads = rows * width * 2 * sum(len(kinds) for kinds in looked_at.values())
     writes = rows * (TEXT_BYTES // 4 + SCORE_BYTES) * len(run.instances())
     seconds = rows * queries_of(run) * width / rates.products + reads / rates.read_bytes
-    more = _waves.expect(run, rates)
-    return Cost(
-        units + more.units,
-        reads + more.reads,
-        writes + more.writes,
-        seconds + (more.seconds or 0.0),
-        rows * passes + sum(samples) + sum(texts) + more.rows,
-    )
+    counted = rows * passes + sum(samples) + sum(texts)
+    for more in (_waves.expect(run, rates), tell.expect(run, rates)):
+        units, reads, writes = units + more.units, reads + more.reads, writes + more.writes
+        seconds, counted = seconds + (more.seconds or 0.0), counted + more.rows
+    return Cost(units, reads, writes, seconds, counted)
 
 
 def perform_many(works: Sequence[Work[Identity, Settings]], attempts: Sequence[Attempt]) -> list[Json]:

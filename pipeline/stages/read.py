@@ -23,18 +23,11 @@ from pipeline.files.inputs import Input
 from pipeline.files.parquet import write_parquet
 from pipeline.measuring import encoder_name
 from pipeline.passes.located import embeds_while_reading, groups_of, own_key, unit_name
-from pipeline.passes.reading import (
-    Found,
-    Reading,
-    cached_encoder,
-    count_lost,
-    crop_of,
-    read_shard,
-    write_embeddings,
-)
+from pipeline.passes.reading import Found, Reading, cached_encoder, crop_of, read_shard, write_embeddings
 from pipeline.readers import Shard
 from pipeline.sets.samples import LOST_SCHEMA
 from pipeline.sets.source import Source
+from pipeline.sets.tombstones import PartFiles, count_lost, cut, holds_purged, tombstones
 from pipeline.sets.unify import Assembly
 
 AFTER: tuple[str, ...] = ()
@@ -197,13 +190,38 @@ def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
         "shards": found.shards,
     }
     if encoder is None:
-        return facts | {"width": _own_width(work), "encoder": None}
+        return facts | {"width": _own_width(work), "encoder": None} | _without_purged(work, into)
     kept = found.vectors or [np.empty((0, encoder.width), np.float16)]
     write_embeddings(work.settings.encoder_name, name, part, "image", np.concatenate(kept), into)
     metadata = pa.concat_tables(found.metadata)
     relative = layout.embedding_metadata(name, work.settings.encoder_name, part)
     into.add(relative, rows=write_parquet(into.file(relative), metadata, metadata.schema))
-    return facts | {"width": encoder.width, "encoder": encoder.fingerprint}
+    made = {"width": encoder.width, "encoder": encoder.fingerprint}
+    return facts | made | _without_purged(work, into)
+
+
+def _without_purged(work: Work[Identity, Settings], into: Attempt) -> Json:
+    """Cut what was purged out of the files that were just written; returns the facts that this changes."""
+    stones = tombstones(Path(work.place.out))
+    if not stones:
+        return {}
+    name, part, encoder = work.identity.name, work.identity.part, work.settings.encoder_name
+    paths = [layout.samples(name, part), layout.lost(name, part)]
+    if work.settings.encoder is not None:
+        paths += [
+            layout.embedding(name, encoder, "image", part),
+            layout.embedding_metadata(name, encoder, part),
+        ]
+    written = PartFiles(*(into.file(path) for path in paths))
+    if not holds_purged(written, stones):
+        return {}
+    aside = [into.scratch() / f"cut {at} {Path(path).name}" for at, path in enumerate(paths)]
+    facts = cut(written, PartFiles(*aside), stones)
+    for cut_file, path in zip(aside, paths, strict=True):
+        cut_file.replace(into.file(path))
+        lost = sum(count for of in facts["lost"].values() for count in of.values())
+        into.add(path, rows=lost if path == layout.lost(name, part) else facts["rows"])
+    return facts
 
 
 def _own_width(work: Work[Identity, Settings]) -> int | None:

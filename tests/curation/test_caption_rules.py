@@ -13,6 +13,7 @@ import pytest
 from class_pools import COLUMNS, SCOPE, Kept, pool_of, sample, selected
 
 from curation import rules
+from curation.measures.of_class._openai_templates import openai_templates
 from curation.predicates import named_paths
 from indexes.errors import PlanError
 from pipeline.files.database import parse_predicate
@@ -155,3 +156,46 @@ def test_a_wrong_option_is_answered(name: str, options: dict[str, Any], message:
     with pytest.raises(PlanError) as caught:
         rules.parse(name, options, "splits.x[0]")
     assert message in str(caught.value)
+
+
+def test_one_of_the_eighty_templates_is_drawn(tmp_path: Path) -> None:
+    """The published list, read from the package without importing it, against the list itself."""
+    from open_clip.zero_shot_metadata import OPENAI_IMAGENET_TEMPLATES
+
+    written = [template("{class}") for template in OPENAI_IMAGENET_TEMPLATES]
+    assert list(openai_templates()) == written
+    rows = [sample(n, caption="x", label="tench") for n in range(800)]
+    with pool_of(tmp_path, [*rows, sample(900, caption="x")]) as pool:
+        found = rewritten(pool, {"template": "openai", "seed": 3})
+    assert found.pop(900) is None
+    for uid, caption in found.items():
+        digest = hashlib.md5(f"{UUID(int=uid)}:3:template".encode()).digest()
+        place = int.from_bytes(digest[8:], "little") % 80
+        assert caption == written[place].replace("{class}", "tench")
+    assert len(set(found.values())) == 80
+
+
+def test_a_synonym_is_drawn_among_the_names_of_the_class(tmp_path: Path) -> None:
+    """Great white shark has four names; crane names two classes, so that it stays as it is; so does an unknown name."""
+    names = {"great white shark", "white shark", "man-eater", "man-eating shark"}
+    labels = ["n01484850", "Great_White_Shark", "crane", "no class", None]
+    rows = [
+        sample(5 * n + at, caption="x", label=label) for n in range(40) for at, label in enumerate(labels)
+    ]
+    with pool_of(tmp_path, rows) as pool:
+        found = rewritten(pool, {"template": "a {class}", "synonyms": "imagenet-1k"})
+    sharks = [found[5 * n + at] for n in range(40) for at in (0, 1)]
+    assert {f"a {name}" for name in names} <= {
+        str(shark).replace("Carcharodon carcharias", "x") for shark in sharks
+    }
+    assert {found[5 * n + 2] for n in range(40)} == {"a crane"}
+    assert {found[5 * n + 3] for n in range(40)} == {"a no class"}
+    assert {found[5 * n + 4] for n in range(40)} == {None}
+
+
+def test_options_that_do_not_go_together_are_refused() -> None:
+    for options in ({}, {"words": 0.5, "without": ["colours"]}, {"words": 0.5, "synonyms": "imagenet-1k"}):
+        with pytest.raises(PlanError, match=r"give one of|goes with template"):
+            rules.parse("caption-detail", options)
+    with pytest.raises(PlanError, match="goes with front"):
+        rules.parse("compose", {"synonyms": "imagenet-1k"})

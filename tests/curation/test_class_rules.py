@@ -127,6 +127,48 @@ def test_a_cap_keeps_each_sample_with_metaclip_s_probability(tmp_path: Path) -> 
         assert abs(shares[place] / times - probability) <= 4 * spread, place
 
 
+@pytest.mark.real_data
+def test_caps_by_language_are_metaclip_s_own(tmp_path: Path) -> None:
+    """Their counts in both languages: the cap of English has the share t_to_p, and the other language's is p_to_t."""
+    theirs = published()
+    counts = [n for n in theirs["counts"] if n]
+    rows = [
+        sample(at * 10_000 + n + of * 10**6, tags=[f"e{at}"], label=("EN", "de", None)[of])
+        for of in (0, 1, 2)
+        for at, count in enumerate(counts)
+        for n in range(count)
+    ]
+    options = {"by": "tags", "cap": theirs["t"], "language": "label"}
+    with pool_of(tmp_path, rows) as pool:
+        facts = pool.facts("class-balance", options)
+        kept = pool.by("class-balance", options)
+    assert facts["caps"] == {"de": theirs["p_to_t"], "en": theirs["t"]}
+    assert sum(n for n in counts if n < theirs["t"]) / sum(counts) == theirs["t_to_p"]
+    sizes = Counter((uid // 10**6, uid % 10**6 // 10_000) for uid in kept)
+    assert max(of for of, _ in sizes) == 1, "a sample without a language drops"
+    for at, count in enumerate(counts):
+        for of, cap in ((0, theirs["t"]), (1, theirs["p_to_t"])):
+            spread = (cap * max(0, 1 - cap / count)) ** 0.5
+            assert abs(sizes[of, at] - min(cap, count)) <= 4 * spread
+
+
+def test_a_language_with_a_longer_tail_has_a_lower_cap(tmp_path: Path) -> None:
+    """English: 10 of 40 counts lie below 30. German, 3 + 3 + 6 + 12: the running shares are 1/8, 2/8, 4/8, 1."""
+    counts = {"en": [10, 30], "de": [3, 3, 6, 12], "fr": [5]}
+    rows = [
+        sample(1000 * at + n, label=language, caption=f"{language}{entry}")
+        for at, (language, entry, size) in enumerate(
+            (language, entry, size) for language, sizes in counts.items() for entry, size in enumerate(sizes)
+        )
+        for n in range(size)
+    ]
+    options = {"by": "caption", "cap": 30, "language": "label"}
+    with pool_of(tmp_path, rows) as pool:
+        assert pool.facts("class-balance", options)["caps"] == {"de": 3, "en": 30, "fr": 5}
+        assert pool.facts("class-balance", options | {"anchor": "xx"})["caps"] == dict.fromkeys(counts, 30)
+        assert pool.by("class-balance", options) >= {row["uid"] for row in rows if row["label"] != "de"}
+
+
 def test_a_cap_counts_thins_and_nests(tmp_path: Path) -> None:
     rows = [sample(uid, tags=["common"] + (["rare"] if uid < 3 else [])) for uid in range(300)]
     with pool_of(tmp_path, rows) as pool:
@@ -164,6 +206,7 @@ def test_a_floor_leaves_no_class_empty(tmp_path: Path) -> None:
         ("class-balance", {"counts": {"a": -1}}, "greater than or equal to 0"),
         ("class-balance", {"per_class": 1, "floor": True}, "floor goes with cap"),
         ("class-balance", {"cap": 1, "strict": True}, "strict goes with per_class or counts"),
+        ("class-balance", {"per_class": 1, "language": "label"}, "language goes with cap alone"),
         ("class-balance", {"cap": 1, "highest": "score"}, "highest goes with per_class alone"),
     ],
 )

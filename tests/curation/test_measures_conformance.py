@@ -14,6 +14,7 @@ import pytest
 from curation import measures
 from curation.grouped import Grouped
 from curation.measure import QUERIES, VECTORS, Block, Columns, Measure, Model, schema_of
+from curation.measures.told._told import PROBABILITIES, TAGS
 from indexes.canonical import canonical
 from indexes.errors import DataError, PlanError, UnknownNameError
 from indexes.scanner import ScanOptions
@@ -30,6 +31,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "listed": {"uid": str(FILES / "uids.txt")},
     "norm-sim-d": {"iterations": 4, "fraction": 0.3},
     "domain": {"labels": str(FILES / "domains.csv"), "precision": 0.05},
+    "tags": {"table": "tags.csv", "names": "imagenet-1k", "both": "classes"},
 }
 """For measures that have no defaults; one that is not named here is tried as it comes."""
 ROWS, WIDTH = 40, 6
@@ -43,6 +45,11 @@ GROUPED = [
     name for name in measures.names() if isinstance(measures.parse(name, OPTIONS.get(name, {})), Grouped)
 ]
 BLOCK_BY_BLOCK = pytest.mark.parametrize("name", [name for name in measures.names() if name not in GROUPED])
+TOLD = {
+    "tags": pa.array([None if i % 6 == 1 else ["cock", "hen", "tench"][: i % 4] for i in range(ROWS)]),
+    "probabilities": pa.array([None if i % 6 == 1 else [0.9, 0.1, 0.8][: i % 4] for i in range(ROWS)]),
+}
+"""What a table says of each row."""
 
 
 def made(name: str) -> Measure:
@@ -64,6 +71,8 @@ def block(rows: np.ndarray[Any, Any]) -> Block:
         {kind: values[rows] for kind, values in vectors.items()},
         {
             "caption": pa.array(caption, pa.string()).take(pa.array(rows)),
+            TAGS: TOLD["tags"].take(pa.array(rows)),
+            PROBABILITIES: TOLD["probabilities"].take(pa.array(rows)),
             "clusters.cluster": pa.array(np.arange(ROWS, dtype=np.int32) % 3).take(pa.array(rows)),
             "classes.single": pa.array([1 if i % 5 == 0 else None for i in range(ROWS)], pa.int32()).take(
                 pa.array(rows)

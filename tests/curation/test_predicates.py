@@ -11,7 +11,7 @@ from curation.expressions import number, quoted
 from curation.predicates import check_predicate, named_paths
 from curation.rule import Scope
 from curation.selections.drop import Drop
-from curation.sql_words import words_of
+from curation.sql_words import fielded_words, words_of
 from indexes.errors import PlanError
 from pipeline.files.database import parse_predicate
 
@@ -199,6 +199,7 @@ def test_words_that_may_be_columns_are_found_without_a_parser() -> None:
     words = words_of(text)
     assert {"clip_score", "clusters", "caption", 'Odd "n"; x', "photo"} <= set(words)
     assert not {"captions", "basic", "far", "cluster", "margin", "lower", "s"} & set(words)
+    assert fielded_words(text) == ("clusters", "photo")
 
 
 def test_identifiers_and_numbers_become_sql_that_means_them() -> None:

@@ -513,3 +513,66 @@ def a_measure_of_deny_lists_without_a_list(w: World) -> Iterator[str]:
     yield "names no list; give at least one of: {}"
     (w.folder / "denied.txt").write_text("a.example\n")
     w.plan["measures"] = {"listed": {"host": str(w.folder / "denied.txt")}}
+
+
+def _tags(w: World, *lines: str, **options: str) -> Path:
+    """Ask for the tags of a table."""
+    path = w.folder / "tags.csv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    w.plan["measures"] = {"tags": {"table": str(path)} | options}
+    return path
+
+
+@case
+def tags_of_a_table_that_is_not_there(w: World) -> Iterator[str]:
+    path = _tags(w, "key,tag", "p000001,dog")
+    path.rename(path.with_suffix(".txt"))
+    yield "give one with a row for each pair"
+    path.with_suffix(".txt").rename(path)
+
+
+@case
+def tags_under_other_names(w: World) -> Iterator[str]:
+    _tags(w, "key,label,score", "p000001,dog,0.9")
+    yield "may have probability. Name its own by {}.by, .tag and .probability"
+    _tags(w, "key,label,score", "p000001,dog,0.9", by="key", tag="label", probability="score")
+
+
+@case
+def tags_that_are_lists(w: World) -> Iterator[str]:
+    path = w.folder / "tags.parquet"
+    w.plan["measures"] = {"tags": {"table": str(path)}}
+    pq.write_table(pa.table({"key": ["p000001"], "tag": [["dog", "cat"]]}), path)
+    yield "write a row for each pair"
+    pq.write_table(pa.table({"key": ["p000001", "p000001"], "tag": ["dog", "cat"]}), path)
+
+
+@case
+def tags_in_a_broken_table(w: World) -> Iterator[str]:
+    path = w.folder / "tags.parquet"
+    w.plan["measures"] = {"tags": {"table": str(path)}}
+    path.write_bytes(b"PAR1")
+    yield "write the table again"
+    pq.write_table(pa.table({"key": ["p000001"], "tag": ["dog"]}), path)
+
+
+@case
+def tags_beside_classes_without_a_list(w: World) -> Iterator[str]:
+    _tags(w, "key,tag", "p000001,dog", both="classes")
+    yield "give {}.names, the list of that measure"
+    w.plan["measures"]["tags"]["names"] = "imagenet-1k"
+
+
+@case
+def tags_beside_classes_of_another_list(w: World) -> Iterator[str]:
+    (w.folder / "names.json").write_text('["dog", "cat"]')
+    _tags(w, "key,tag", "p000001,dog", both="classes", names=str(w.folder / "names.json"))
+    yield "write {}.names as they are there"
+    w.plan["measures"]["tags"]["names"] = "imagenet-1k"
+
+
+@case
+def a_label_whose_names_are_not_known(w: World) -> Iterator[str]:
+    w.plan["measures"] = {"captions": {"label": "width"}}
+    yield "give {}.names beside it"
+    w.plan["measures"]["captions"]["names"] = "imagenet-1k"

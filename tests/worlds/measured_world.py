@@ -14,6 +14,7 @@ TINY = ROOT / "data_manifests" / "encoders" / "tiny"
 MEASURES: dict[str, Any] = {
     "clusters": {"k": 4, "target": "photo", "levels": [2]},
     "captions": None,
+    "word_kinds": None,
     "classes": {"matcher": "substring"},
     "class_similarity": {"template": "a photo of a {name}", "best": True},
     "clip_score": None,
@@ -66,6 +67,8 @@ def write_measured_plan(folder: Path, world: Path, **changes: Any) -> Path:
     names.write_text(json.dumps([["cat"], ["dog"], ["car", "bus"], ["fish"], ["tree"], ["house"]]))
     labels = folder / "labels.csv"
     labels.write_text("key,domain\n" + "".join(f"{key},{domain}\n" for key, domain in domains_of(world)))
+    tags = folder / "tags.csv"
+    tags.write_text("key,tag,probability\n" + "".join(f"{n:09d},cat,0.{n % 10}\n" for n in range(60)))
     plan: dict[str, Any] = {
         "name": "measured",
         "pool": {"path": str(world / "pool"), "format": "img2dataset"},
@@ -80,7 +83,8 @@ def write_measured_plan(folder: Path, world: Path, **changes: Any) -> Path:
         },
         "measures": MEASURES
         | {name: MEASURES[name] | {"names": str(names)} for name in ("classes", "class_similarity")}
-        | {"domain": MEASURES["domain"] | {"labels": str(labels)}},
+        | {"domain": MEASURES["domain"] | {"labels": str(labels)}}
+        | {"tags": {"table": str(tags), "names": str(names), "both": "classes", "above": 0.5}},
         "splits": SPLITS,
         "neighbours": 1,
         "audit": {"spectra": ["pruned", "joined"]},

@@ -28,6 +28,8 @@ SENSES = {
     "adv": {"fast": 9},
 }
 """The offset of each word's first sense."""
+COUNTED = (("run", 1, 3), ("run", 2, 5), ("great", 3, 4))
+"""How often senses are counted: word, kind of synset (1 noun, 2 verb, 3 adjective), times."""
 IRREGULAR = {
     "noun": "wolves wolf\ngeese goose\nbuses bus buss\n",
     "verb": "ran run\n",
@@ -42,4 +44,6 @@ def small_wordnet(folder: Path) -> Path:
         lines = [f"{word} {part[0]} 2 1 @ 2 1 {offset:08d} 00000042  " for word, offset in senses.items()]
         (folder / f"index.{part}").write_text("  1 A licence\n" + "\n".join(lines) + "\n", encoding="utf-8")
         (folder / f"{part}.exc").write_text(IRREGULAR[part], encoding="utf-8")
+    counts = [f"{word}%{kind}:00:00:: 1 {times}" for word, kind, times in COUNTED]
+    (folder / "cntlist.rev").write_text("\n".join(counts) + "\n", encoding="utf-8")
     return folder

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from indexes.errors import OutputError
+from pipeline import layout
 from pipeline.execution.display.redaction import redact
 from pipeline.files.storage import open_folder
 
-LOG_NAME = "log.jsonl"
+LOG_NAME = layout.LOG
 
 
 class RunLog:

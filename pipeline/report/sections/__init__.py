@@ -1,9 +1,9 @@
 """One file per section of the report that appears where its measures do.
 
 A file has `TITLE`; `PLACE`, a number that orders the sections; `NEEDS`, the columns of measures that it reads, as
-`kind.column`; and `say(look)`, which gives a `Panel`, or `LeftOut` with the reason. Nothing else has to be told. A
-section reads committed files, computes out of core, and costs little beside what they cost; its numbers stand in
-`audit.json` under `sections`, by the file's name.
+`kind.column` (between `|`, columns of which one will do); and `say(look)`, which gives a `Panel`, or `LeftOut` with the
+reason. Nothing else has to be told. A section reads committed files, computes out of core, and costs little beside what
+they cost; its numbers stand in `audit.json` under `sections`, by the file's name.
 """
 
 from __future__ import annotations
@@ -71,9 +71,11 @@ def missing(name: str, look: Look) -> str:
     """Say which columns that a section needs are not there; empty where all are."""
     lacks = []
     for need in needs(name):
-        kind, _, column = need.partition(".")
-        if not look.measures(kind, column):
-            lacks.append(f"no measure '{kind}' with a column '{column}'")
+        ways = [way.partition(".")[::2] for way in need.split("|")]
+        if not any(look.measures(kind, column) for kind, column in ways):
+            lacks.append(
+                " or ".join(f"no measure '{kind}' with a column '{column}'" for kind, column in ways)
+            )
     return f"the run has {' and '.join(lacks)}" if lacks else ""
 
 

@@ -66,11 +66,11 @@ class AttributeCounts:
         return found
 
 
-def attribute_counts(look: Look, measure: MeasureFiles) -> AttributeCounts:
-    """Count attributes beside the classes of a measure `classes`."""
+def attribute_counts(look: Look, measure: MeasureFiles, by: str = BY_COLUMN) -> AttributeCounts:
+    """Count attributes beside the classes of a measure `classes`: those of the column, or where it lacks all words."""
     own = [frozenset().union(*map(_words, names)) for names in named_classes(measure).names]
     draw = _DRAW.format(limit=DRAWN)
-    captions = look.measures("captions", "attributes")
+    captions = look.measures("captions", "attributes") if by == BY_COLUMN else ()
     tables = {"found": measure.parts}
     counts = AttributeCounts(BY_COLUMN if captions else BY_WORDS, own)
     if captions:

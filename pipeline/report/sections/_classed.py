@@ -10,18 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curation.classes import NamedClasses, class_list
+from curation.expressions import quoted
 from pipeline.report.request import MeasureFiles, SplitFiles
 from pipeline.report.sections._look import Look
 
 KIND, COLUMN = "classes", "found"
+ANY = "classes.found|tags.found"
+"""What a section needs that counts classes, of captions or of images."""
 
 _POOL = """
-SELECT class, count(*)::BIGINT FROM (SELECT unnest(found) AS class FROM read_parquet($found)) GROUP BY class
+SELECT class, count(*)::BIGINT FROM (SELECT unnest({column}) AS class FROM read_parquet($found)) GROUP BY class
 """
-_POOL_SAMPLES = "SELECT count(*) FROM read_parquet($found) WHERE len(found) > 0"
+_POOL_SAMPLES = "SELECT count(*) FROM read_parquet($found) WHERE len({column}) > 0"
 # Few samples of a pool name a class, so these are what the database holds, and the split passes by.
 _KEPT = """
-SELECT found, times FROM (SELECT uid, found FROM read_parquet($found) WHERE len(found) > 0)
+SELECT found, times FROM (SELECT uid, {column} AS found FROM read_parquet($found) WHERE len({column}) > 0)
 JOIN (SELECT uid, {times}::BIGINT AS times FROM read_parquet($kept)) USING (uid)
 """
 _SPLIT = "SELECT class, sum(times)::BIGINT FROM (SELECT unnest(found) AS class, times FROM ({kept})) GROUP BY class"
@@ -29,12 +32,37 @@ _SPLIT_SAMPLES = "SELECT coalesce(sum(times), 0)::BIGINT FROM ({kept})"
 
 
 @dataclass(frozen=True, slots=True)
+class ClassColumn:
+    """A column of lists of classes.
+
+    Attributes:
+        name: What it is called: the measure, with the column where a measure has several.
+        files: The measure.
+        column: Its name there.
+        seen: Whether it tells of images, and not of captions alone.
+    """
+
+    name: str
+    files: MeasureFiles
+    column: str
+    seen: bool
+
+
+def class_columns(look: Look) -> list[ClassColumn]:
+    """List the columns of classes: of captions by `classes`, of images by `tags`, of both at once by `tags`."""
+    by_caption = [ClassColumn(one.name, one, COLUMN, False) for one in look.measures(KIND, COLUMN)]
+    by_image = [ClassColumn(one.name, one, COLUMN, True) for one in look.measures("tags", COLUMN)]
+    by_both = [ClassColumn(f"{one.name}.both", one, "both", True) for one in look.measures("tags", "both")]
+    return [*by_caption, *by_image, *by_both]
+
+
+@dataclass(frozen=True, slots=True)
 class ClassTotals:
     """How often each class occurs.
 
     Attributes:
-        counts: `(c,)` samples that name the class, in the order of the class list.
-        samples: Samples that name any.
+        counts: `(c,)` samples of the class, in the order of the class list.
+        samples: Samples that have any.
     """
 
     counts: NDArray[np.int64]
@@ -42,7 +70,7 @@ class ClassTotals:
 
 
 def named_classes(measure: MeasureFiles) -> NamedClasses:
-    """Read the class list of a measure `classes`.
+    """Read the class list of a measure.
 
     Raises:
         PlanError: If its file is gone.
@@ -52,15 +80,15 @@ def named_classes(measure: MeasureFiles) -> NamedClasses:
     return class_list(source, digest, f"measures.{measure.name}.names")
 
 
-def totals(look: Look, measure: MeasureFiles, split: SplitFiles | None = None) -> ClassTotals:
+def totals(look: Look, of: ClassColumn, split: SplitFiles | None = None) -> ClassTotals:
     """Count the samples of each class, in the pool or in a split; one that a split repeats counts as often."""
-    size = len(named_classes(measure))
+    size, column = len(named_classes(of.files)), quoted(of.column)
     if split is None:
-        found = look.rows(_POOL, found=measure.parts)
-        samples = look.rows(_POOL_SAMPLES, found=measure.parts)
+        found = look.rows(_POOL.format(column=column), found=of.files.parts)
+        samples = look.rows(_POOL_SAMPLES.format(column=column), found=of.files.parts)
     else:
-        kept = _KEPT.format(times=times_of(look.facts[split.name]))
-        tables = {"found": measure.parts, "kept": split.parts}
+        kept = _KEPT.format(times=times_of(look.facts[split.name]), column=column)
+        tables = {"found": of.files.parts, "kept": split.parts}
         found = look.rows(_SPLIT.format(kept=kept), **tables)
         samples = look.rows(_SPLIT_SAMPLES.format(kept=kept), **tables)
     counts = np.zeros(size, np.int64)

@@ -24,50 +24,70 @@ LONGEST = 40
 
 ABOUT = (
     "Rich captions let a model share features between classes (arXiv 2310.04971). Words are divided by white space; "
-    "content words are distinct and no English words of grammar; a caption is label-only where it names a class and "
-    "says no more."
+    "content words are distinct and no English words of grammar; attributes say how something looks, by lists of "
+    "words; a caption is label-only where it names a class and says no more, and its class is named where it has a "
+    "name of the sample's own class."
 )
 _COUNTED = """
-SELECT content_words, sum(times)::BIGINT, sum(words * times)::BIGINT, sum(times) FILTER (label)::BIGINT FROM ({rows})
-WHERE content_words IS NOT NULL GROUP BY content_words ORDER BY content_words
+SELECT content_words, sum(times)::BIGINT, sum(words * times)::BIGINT, sum(times) FILTER (label)::BIGINT,
+sum(attributes * times)::BIGINT, sum(times) FILTER (named)::BIGINT, sum(times) FILTER (named IS NOT NULL)::BIGINT
+FROM ({rows}) WHERE content_words IS NOT NULL GROUP BY content_words ORDER BY content_words
 """
-_POOL = "SELECT words, content_words, {label} AS label, 1 AS times FROM read_parquet($captions)"
+_POOL = "SELECT words, content_words, {columns}, 1 AS times FROM read_parquet($captions)"
 _SPLIT = """
-SELECT words, content_words, {label} AS label, times FROM read_parquet($captions)
+SELECT words, content_words, {columns}, times FROM read_parquet($captions)
 JOIN (SELECT uid, {times}::BIGINT AS times FROM read_parquet($kept)) USING (uid)
 """
 
 
+_COLUMNS = {
+    "label_only": ("label_only AS label", "NULL::BOOLEAN AS label"),
+    "attributes": ("len(attributes) AS attributes", "NULL::BIGINT AS attributes"),
+    "class_named": ("class_named AS named", "NULL::BOOLEAN AS named"),
+}
+"""Columns that a measure `captions` may have, as the queries call what they need of them: where it has it, or not."""
+
+
 @dataclass(slots=True)
 class _Said:
-    """Captions of a set: by content words how many there are; all their words; those that are a label alone."""
+    """Captions of a set: by content words how many there are; all their words; what further columns come to.
+
+    `more` counts, by column that there is, the captions or attributes, and the captions of which it is known.
+    """
 
     content: Counter[int] = field(default_factory=Counter)
     words: int = 0
-    labels: int | None = None
+    more: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def captions(self) -> int:
         return self.content.total()
 
+    def add(self, column: str, found: int | None, known: int | None) -> None:
+        """Count further ones."""
+        before = self.more.get(column)
+        if before is not None:
+            self.more[column] = (before[0] + (found or 0), before[1] + (known or 0))
+
     def numbers(self) -> dict[str, Any]:
         """Sum up."""
-        whole = self.captions
-        content = sum(words * n for words, n in self.content.items())
-        shares = (
-            {"label_only": None if self.labels is None else rounded(self.labels / whole)} if whole else {}
-        )
-        means = (
-            {"words": rounded(self.words / whole), "content_words": rounded(content / whole)} if whole else {}
-        )
+        whole, content = self.captions, sum(words * n for words, n in self.content.items())
+        labels, named = self.more.get("label_only"), self.more.get("class_named")
         return {
             "captions": whole,
-            "mean_words": means.get("words"),
-            "mean_content_words": means.get("content_words"),
+            "mean_words": _share(self.words, whole),
+            "mean_content_words": _share(content, whole),
             "median_content_words": _median(self.content),
-            "label_only": self.labels,
-            "share_label_only": shares.get("label_only"),
+            "mean_attributes": _share(*self.more.get("attributes", (0, 0))),
+            "label_only": labels and labels[0],
+            "share_label_only": labels and _share(*labels),
+            "class_named": named and named[0],
+            "share_class_named": named and _share(*named),
         }
+
+
+def _share(part: int, whole: int) -> float | None:
+    return rounded(part / whole) if whole else None
 
 
 def _median(content: Mapping[int, int]) -> int | None:
@@ -98,19 +118,23 @@ def say(look: Look) -> Panel:
 
 
 def _counted(look: Look, measure: MeasureFiles, split: SplitFiles | None = None) -> _Said:
-    labelled = "label_only" in [name for name, _ in measure.columns]
-    label = "label_only" if labelled else "false"
+    there = {name for name, _ in measure.columns} & set(_COLUMNS)
+    columns = ", ".join(_COLUMNS[name][name not in there] for name in _COLUMNS)
     tables = {"captions": measure.parts}
     if split is None:
-        rows = _POOL.format(label=label)
+        rows = _POOL.format(columns=columns)
     else:
-        rows = _SPLIT.format(label=label, times=times_of(look.facts[split.name]))
+        rows = _SPLIT.format(columns=columns, times=times_of(look.facts[split.name]))
         tables |= {"kept": split.parts}
-    said = _Said(labels=0 if labelled else None)
-    for content, captions, words, labels in look.rows(_COUNTED.format(rows=rows), **tables):
+    said = _Said(more=dict.fromkeys(there, (0, 0)))
+    for content, captions, words, labels, attributes, named, known in look.rows(
+        _COUNTED.format(rows=rows), **tables
+    ):
         said.content[content] += captions
         said.words += words
-        said.labels = None if said.labels is None else said.labels + (labels or 0)
+        said.add("label_only", labels, captions)
+        said.add("attributes", attributes, captions)
+        said.add("class_named", named, known)
     return said
 
 
@@ -118,15 +142,16 @@ def _sheet(measure: MeasureFiles, found: dict[str, _Said]) -> Sheet:
     lines = []
     for name, said in found.items():
         of = said.numbers()
-        label = "–" if of["share_label_only"] is None else percent(of["share_label_only"])
         means = (
-            _tenth(of["mean_words"]),
-            _tenth(of["mean_content_words"]),
+            *map(_tenth, (of["mean_words"], of["mean_content_words"])),
             number(of["median_content_words"]),
         )
-        lines.append((name, count(of["captions"]), *means, label))
-    heads = ("Set", "Captions", "Mean words", "Mean content words", "Median content words", "Label-only")
-    return Sheet(measure.name, heads, lines)
+        shares = (
+            "–" if of[key] is None else percent(of[key]) for key in ("share_label_only", "share_class_named")
+        )
+        lines.append((name, count(of["captions"]), *means, _tenth(of["mean_attributes"]), *shares))
+    heads = ("Set", "Captions", "Mean words", "Mean content words", "Median content words", "Mean attributes")
+    return Sheet(measure.name, (*heads, "Label-only", "Class named"), lines)
 
 
 def _tenth(value: float | None) -> str:

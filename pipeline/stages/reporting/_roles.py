@@ -7,6 +7,7 @@ from pipeline import layout
 from pipeline.execution.context import RunContext, paths
 from pipeline.measuring import Instance
 from pipeline.passes.located import offered_sets, parts_of, wanted_vectors
+from pipeline.passes.provenance import told_counts
 from pipeline.report import sections
 from pipeline.report.request import BenchmarkFiles, MeasureFiles, SetFiles, SplitFiles
 from pipeline.stages import offer
@@ -82,6 +83,7 @@ def measures(run: RunContext) -> tuple[MeasureFiles, ...]:
             tuple(layout.measure(one.kind, one.name, number) for number in numbers),
             dump(one.measure),
             {table: _table(run, one, table) for table in sections.tables(one.kind)},
+            told_counts(run, one),
         )
         for one in run.instances().values()
         if one.name not in run.plan.benchmarks

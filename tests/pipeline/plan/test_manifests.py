@@ -140,6 +140,15 @@ def rule_of(plan: Plan, split: str) -> tuple[str, dict[str, Any]]:
     return curation.rules.dump(rule)
 
 
+def near_and_reference(plan: Plan, split: str) -> list[str]:
+    """The benchmarks of a split that prunes by the published rule and takes ImageNet-Train in."""
+    (near, options), (add, added) = map(curation.rules.dump, plan.splits[split].rules)
+    assert (near, options["threshold"]) == ("near", "per_query")
+    assert (add, added["source"], added["names"]) == ("add", "reference", "imagenet-1k")
+    found: list[str] = options["to"]
+    return found
+
+
 def test_the_plans_of_the_paper_share_what_is_measured() -> None:
     pruned, sweeps, core = laion("near_pruned"), laion("size_sweeps"), laion("core_100m")
     assert measured(pruned) == measured(sweeps) == measured(core)
@@ -154,10 +163,9 @@ def test_the_near_pruned_splits_are_per_query_and_have_controls() -> None:
     plan = laion("near_pruned")
     for benchmark in SIX:
         short = benchmark.removeprefix("imagenet_")
-        name, options = rule_of(plan, f"{short}_pruned")
-        assert (name, options["to"], options["threshold"]) == ("near", [benchmark], "per_query")
+        assert near_and_reference(plan, f"{short}_pruned") == [benchmark]
         assert rule_of(plan, f"rand_{short}_pruned")[1]["like"] == f"{short}_pruned"
-    assert rule_of(plan, "combined_pruned")[1]["to"] == list(SIX)
+    assert near_and_reference(plan, "combined_pruned") == list(SIX)
     assert rule_of(plan, "rand_pruned") == ("random", {"like": "combined_pruned", "seed": 0})
     assert len(plan.splits) == 14
 

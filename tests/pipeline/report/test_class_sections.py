@@ -19,7 +19,7 @@ from indexes.canonical import canonical
 from pipeline import layout
 from pipeline.files.index_file import save_index
 from pipeline.report.request import BenchmarkFiles, SetFiles
-from pipeline.report.sections import attribute_association
+from pipeline.report.sections.of_classes import attribute_association
 
 CAPTIONS = ["a cow on green grass", "cow, grass", "a dog", None, "a dog with a ball on grass", "hill"]
 
@@ -41,18 +41,32 @@ def test_captions_before_and_after_a_split(tmp_path: Path) -> None:
         words=pa.array([5, 2, 2, None, 7, 1], pa.int32()),
         content_words=pa.array([3, 2, 1, None, 3, 1], pa.int32()),
         label_only=pa.array([False, False, True, None, False, False]),
+        attributes=pa.array([["green"], [], ["big", "red"], None, [], []], pa.list_(pa.string())),
+        class_named=pa.array([True, None, False, None, True, None]),
     )
     run.split("some", [0, 2, 3], repeat=[2, 1, 5])
     found = run.numbers("caption_richness")["captions"]["captions"]
     pool = {"captions": 5, "mean_words": 17 / 5, "mean_content_words": 2.0, "median_content_words": 2}
-    assert found["pool"] == pool | {"label_only": 1, "share_label_only": 0.2}
+    assert found["pool"] == pool | {
+        "label_only": 1,
+        "share_label_only": 0.2,
+        "mean_attributes": 0.6,
+        "class_named": 2,
+        "share_class_named": pytest.approx(2 / 3),
+    }
     some = {
         "captions": 3,
         "mean_words": 4.0,
         "mean_content_words": pytest.approx(7 / 3),
         "median_content_words": 3,
     }
-    assert found["split some"] == some | {"label_only": 1, "share_label_only": pytest.approx(1 / 3)}
+    assert found["split some"] == some | {
+        "label_only": 1,
+        "share_label_only": pytest.approx(1 / 3),
+        "mean_attributes": pytest.approx(4 / 3),
+        "class_named": 2,
+        "share_class_named": pytest.approx(2 / 3),
+    }
 
 
 def test_attributes_that_classes_share(tmp_path: Path) -> None:
@@ -98,7 +112,7 @@ def test_a_planted_attribute_raises_the_alarm(tmp_path: Path) -> None:
     numbers = run.numbers("attribute_association")["classes"]
     assert (numbers["alarms"], numbers["samples"]) == (1, 60)
     top = numbers["pairs"][0]
-    assert (top["attribute"], top["class"], top["together"]) == ("grass", "cow", 20)
+    assert (top["attribute"], top["class"], top["together"], top["kinds"]) == ("grass", "cow", 20, [])
     assert top["pmi"] == pytest.approx(math.log(20 * 60 / (22 * 20)))
     assert (top["of_class"], top["of_attribute"]) == (1.0, pytest.approx(20 / 22))
     table = np.array([[20, 0], [1, 19], [1, 19]], float)

@@ -70,12 +70,12 @@ def test_misalignment_of_captions_and_images(tmp_path: Path) -> None:
     """By caption all six have a class, by image four; 1 is [0, 3] against [3], 3 is [2] against [2, 1]: they meet."""
     run = run_of(tmp_path)
     run.request = replace(run.request, image_classes="seen")
-    found = run.numbers("frequency_accuracy")["misalignment"]["classes"]
+    found = run.numbers("frequency_accuracy")["misalignment"]["classes"]["seen"]
     assert found == {"misaligned": 0, "tagged_by_text": 6, "tagged_by_image": 4, "degree": 0.0}
     other = pa.array([[1], [3], [0], [2], None, []], pa.list_(pa.int32()))
     run.measure("classes", "tagger", {"names": run.request.measures[0].options["names"]}, found=other)
     run.request = replace(run.request, image_classes="tagger.found")
-    found = run.numbers("frequency_accuracy")["misalignment"]["classes"]
+    found = run.numbers("frequency_accuracy")["misalignment"]["classes"]["tagger.found"]
     assert found == {
         "misaligned": 2,
         "tagged_by_text": 6,

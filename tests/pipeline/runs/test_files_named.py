@@ -107,7 +107,7 @@ def test_a_unit_refuses_each_file_that_is_not_what_was_committed(
 def test_what_rots_between_two_stages_of_one_run_is_found(
     small_world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = load_plan(write_measured_plan(tmp_path, small_world, splits={}, measures={}), [])
+    plan = load_plan(write_measured_plan(tmp_path, small_world, splits={}, measures={}, audit={}), [])
     out, doing = tmp_path / "out", running.do_wave
 
     def rotting(run: RunContext, options: RunOptions, progress: Progress, wave: Group, by: str) -> bool:

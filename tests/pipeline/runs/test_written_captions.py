@@ -44,6 +44,7 @@ def test_imagenet_captions(cli: Run, tmp_path: Path) -> None:
         tags=["a b", " \n", None],
         description=["one\ntwo", "the end", ""],
         label=["tench", "goldfish", None],
+        wnid=["n01440764", "n01558993", "n01558993"],
     )
     run(cli, "imagenet_captions", where, tmp_path / "out")
     plain = {0: "My dog a b one two", 1: "the end", 2: None}
@@ -57,6 +58,18 @@ def test_imagenet_captions(cli: Run, tmp_path: Path) -> None:
         }
         assert kept(tmp_path / "out", split, "caption_rewritten") == expected
     assert kept(tmp_path / "out", "title_alone", "caption_rewritten") == {0: "My dog", 1: None, 2: None}
+    assert kept(tmp_path / "out", "name_only", "caption_rewritten") == {0: "tench", 1: "goldfish", 2: None}
+    assert kept(tmp_path / "out", "without_tags", "caption_rewritten") == {
+        0: "My dog one two",
+        1: "the end",
+        2: None,
+    }
+    synonyms = kept(tmp_path / "out", "synonym_only", "caption_rewritten")
+    assert any(name in synonyms[0] for name in ("tench", "Tinca tinca"))
+    assert any(name in synonyms[2] for name in ("robin", "American robin", "Turdus migratorius"))
+    assert set(kept(tmp_path / "out", "in_caps_100", "url")) == {1, 2}
+    assert kept(tmp_path / "out", "tail_5_to_0", "url") == {}
+    assert len(kept(tmp_path / "out", "tail_5_to_1", "url")) == 2
     assert kept(tmp_path / "out", "tenth", "caption_rewritten") == plain, "a pool smaller than the size"
 
 
@@ -74,3 +87,37 @@ def test_datacomp_by_captions(cli: Run, tmp_path: Path, monkeypatch: pytest.Monk
     run(cli, "datacomp_small_by_captions", where, tmp_path / "out")
     found = {split: set(kept(tmp_path / "out", split, "url")) for split in ("basic", "text_based", "laion2b")}
     assert found == {"basic": {0, 2}, "text_based": {0, 3}, "laion2b": {0, 2}}
+
+
+def test_captions_with_less_in_them(cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "wordnet").mkdir()
+    monkeypatch.setenv("NEARFAR_WORDNET", str(small_wordnet(tmp_path / "wordnet")))
+    where = pool(tmp_path / "pool", TEXT=["two great red wolves run", None], label=["red wolves", "wolf"])
+    run(cli, "caption_detail", where, tmp_path / "out")
+    found = {split.name for split in (tmp_path / "out" / "splits").iterdir()}
+    captions = {split: kept(tmp_path / "out", split, "caption") for split in found}
+    assert set(captions.pop("whole")) == {0}
+    assert all(set(each) == {0, 1} for each in captions.values()), "nothing else drops"
+    written = {split: kept(tmp_path / "out", split, "caption_rewritten") for split in captions}
+    assert all(each[1] is None for split, each in written.items() if split != "label_only")
+    assert written["label_only"] == {0: "a photo of a red wolves", 1: "a photo of a wolf"}
+    assert written["without_adjectives"][0] == "two red wolves run"
+    assert written["without_nouns"][0] == "two great red wolves run", "its noun is the class's name"
+    assert written["without_colours"][0] == "two great red wolves run"
+    assert written["without_numbers"][0] == "great red wolves run"
+    assert written["without_attributes"][0] == "two red wolves run"
+    words = [set(written[f"words_{p}"][0].split()) for p in (25, 50, 75)]
+    assert {"red", "wolves"} <= words[0] <= words[1] <= words[2]
+
+
+def test_metaclip_2_by_language(cli: Run, tmp_path: Path) -> None:
+    """Far below the cap of English, and where German has no more than one count: what has an entry stays."""
+    where = pool(
+        tmp_path / "pool",
+        TEXT=["this is a dog in the river", "das ist ein sch\u00f6ner Hund im Wald", None, "no entry at all"],
+        matched_entry_ids=[["1"], ["2", "3"], ["1"], []],
+    )
+    run(cli, "metaclip_2", where, tmp_path / "out")
+    assert set(kept(tmp_path / "out", "metaclip_2", "url")) == {0, 1}
+    facts = json.loads((tmp_path / "out" / "splits" / "metaclip_2" / "split.json").read_text())
+    assert "170000" in json.dumps(facts)

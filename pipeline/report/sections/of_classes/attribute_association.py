@@ -6,9 +6,10 @@ import math
 from typing import Any
 
 from curation.kernels.association import cramers_v, pmi
+from curation.measures.of_caption._attribute_words import kinds_of_word
 from pipeline.report.drawing.text import count, percent
 from pipeline.report.request import MeasureFiles
-from pipeline.report.sections._attributes import DRAWN, AttributeCounts, attribute_counts
+from pipeline.report.sections._attributes import BY_WORDS, AttributeCounts, attribute_counts
 from pipeline.report.sections._classed import named_classes
 from pipeline.report.sections._look import Look
 from pipeline.report.sections._panel import LeftOut, Panel, Paragraph, Piece, Sheet, rounded
@@ -23,7 +24,8 @@ ABOUT = (
     "An attribute that goes with one class far more often than by chance may be learned in its place. PMI is "
     "ln(p(attribute, class) / p(attribute) p(class)), 0 for chance; Cramér's V is 0 for none and 1 for complete "
     f"association. An alarm has {LEAST} samples of both, {percent(OFTEN)} of the class's samples and a PMI of "
-    f"{FAR:g} at least. Words of a class's own name do not count for it. At most {count(DRAWN)} samples are looked at, "
+    f"{FAR:g} at least. Every content word is taken for an attribute, be it a colour or grass, but "
+    "for words of a class's own name. At most {count(DRAWN)} samples are looked at, "
     "drawn by hash."
 )
 
@@ -35,7 +37,7 @@ def say(look: Look) -> Panel | LeftOut:
     numbers: dict[str, Any] = {}
     pieces: list[Piece] = []
     for measure in look.measures("classes", "found"):
-        counts = attribute_counts(look, measure)
+        counts = attribute_counts(look, measure, BY_WORDS)
         pairs, values = _pairs(measure, counts), _values(counts)
         alarms = [pair for pair in pairs if pair["alarm"]]
         numbers[measure.name] = {
@@ -61,6 +63,7 @@ def _pairs(measure: MeasureFiles, counts: AttributeCounts) -> list[dict[str, Any
         found.append(
             {
                 "attribute": attribute,
+                "kinds": sorted(kinds_of_word(attribute)),
                 "class": names[of_class][0],
                 "position": of_class,
                 "together": together,
@@ -99,6 +102,7 @@ def _pieces(
     heads = (
         "Attribute",
         "Class",
+        "Kind",
         "Together",
         "Share of the attribute",
         "Share of the class",
@@ -108,7 +112,7 @@ def _pieces(
     )
     lines = [
         (
-            *(pair["attribute"], pair["class"], count(pair["together"])),
+            *(pair["attribute"], pair["class"], ", ".join(pair["kinds"]), count(pair["together"])),
             *(percent(pair["of_attribute"]), percent(pair["of_class"])),
             *(
                 f"{pair['pmi']:.2f}",
@@ -125,7 +129,7 @@ def _pieces(
     ]
     return [
         said,
-        Sheet("Pairs that go together", heads, lines, texts=(1, 7), more=12),
+        Sheet("Pairs that go together", heads, lines, texts=(1, 2, 8), more=12),
         Sheet(
             "Attributes by association with any class",
             ("Attribute", "Samples", "Classes", "Cramér's V"),

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from curation.classes import NamedClasses
+from curation.classes import NamedClasses, digest_of
 from curation.expressions import quoted
 from curation.kernels.frequency_curve import FrequencyCurve, frequency_curve, misalignment, spearman
 from pipeline.plan.user_tables import ClassAccuracy, read_accuracies
@@ -16,12 +16,12 @@ from pipeline.report.drawing.axes import Chart
 from pipeline.report.drawing.plots import STYLES, Axis, Trace, plot
 from pipeline.report.drawing.text import count, number, percent
 from pipeline.report.request import MeasureFiles
-from pipeline.report.sections._classed import named_classes, totals
+from pipeline.report.sections._classed import ANY, ClassColumn, class_columns, named_classes, totals
 from pipeline.report.sections._look import FIRST_ROW, Look
 from pipeline.report.sections._panel import Charts, LeftOut, Panel, Paragraph, Piece, Sheet, rounded
 
 TITLE, PLACE = "Frequency and accuracy", 50
-NEEDS = ("classes.found",)
+NEEDS = (ANY,)
 
 ABOUT = (
     "Accuracy on a class against how often the pool names it. The published correlation is Pearson's over bins of ln "
@@ -37,26 +37,45 @@ JOIN read_parquet($images) v USING (uid) {first}))
 
 
 def say(look: Look) -> Panel | LeftOut:
-    """Set the accuracies of each model beside the counts of each measure `classes`."""
-    if look.request.accuracies is None and look.request.image_classes is None:
-        return LeftOut("the plan names no table of accuracies (audit.accuracies), and no audit.image_classes")
+    """Set the accuracies of each model beside the counts of each column of classes, and captions beside images."""
+    compared = list(_compared(look))
+    if look.request.accuracies is None and not compared:
+        return LeftOut(
+            "the plan names no table of accuracies (audit.accuracies), and the run has no classes of captions beside "
+            "those of images: a measure tags with names beside classes of that list, or audit.image_classes"
+        )
     numbers: dict[str, Any] = {"curves": {}, "misalignment": {}}
     pieces: list[Piece] = []
-    for measure in look.measures("classes", "found"):
-        if look.request.accuracies is not None:
-            pieces += _curves(look, measure, read_accuracies(look.request.accuracies), numbers["curves"])
-        if look.request.image_classes is not None:
-            pieces += _misaligned(look, measure, look.request.image_classes, numbers["misalignment"])
+    if look.request.accuracies is not None:
+        given = read_accuracies(look.request.accuracies)
+        for of in class_columns(look):
+            pieces += _curves(look, of, given, numbers["curves"])
+    for captions, images in compared:
+        pieces += _misaligned(look, captions, images, numbers["misalignment"])
     return Panel(ABOUT, numbers, pieces)
 
 
+def _compared(look: Look) -> Iterator[tuple[MeasureFiles, str]]:
+    """List each measure `classes` with each column of what is seen: that of the plan, and tags of the same list."""
+    tags = look.measures("tags", "found")
+    for captions in look.measures("classes", "found"):
+        seen = [f"{images.name}.found" for images in tags if _list_of(images) == _list_of(captions)]
+        named = look.request.image_classes
+        yield from ((captions, each) for each in dict.fromkeys([*([named] if named else []), *seen]))
+
+
+def _list_of(measure: MeasureFiles) -> str:
+    """Name a class list by what is in it: other digests of a measure cover WordNet too."""
+    return digest_of(str(measure.options["names"]), f"measures.{measure.name}.names")
+
+
 def _curves(
-    look: Look, measure: MeasureFiles, given: Sequence[ClassAccuracy], numbers: dict[str, Any]
+    look: Look, of: ClassColumn, given: Sequence[ClassAccuracy], numbers: dict[str, Any]
 ) -> Iterator[Piece]:
-    counts = totals(look, measure).counts.astype(np.float64)
-    placed, unknown = _placed(named_classes(measure), given)
+    counts = totals(look, of).counts.astype(np.float64)
+    placed, unknown = _placed(named_classes(of.files), given)
     curves: dict[str, FrequencyCurve] = {}
-    found = numbers[measure.name] = {"unknown_classes": unknown, "models": {}}
+    found = numbers[of.name] = {"unknown_classes": unknown, "models": {}}
     for model, rows in placed.items():
         at = np.array([position for position, _ in rows])
         accuracy = np.array([one.accuracy for _, one in rows])
@@ -77,12 +96,12 @@ def _curves(
             ],
         }
     if curves:
-        yield _sheet(measure, found["models"])
+        yield _sheet(of.name, found["models"])
         yield Charts([_chart(curves)])
     if unknown:
         some = ", ".join(unknown[:5])
         yield Paragraph(
-            f"{measure.name}: {count(len(unknown))} classes of the table are left out, since the class list has none "
+            f"{of.name}: {count(len(unknown))} classes of the table are left out, since the class list has none "
             f"or several of that name: {some}{', …' if len(unknown) > 5 else ''}. An id names one."
         )
 
@@ -112,7 +131,7 @@ def _plain(name: str) -> str:
     return name.replace("_", " ").casefold()
 
 
-def _sheet(measure: MeasureFiles, models: Mapping[str, Mapping[str, Any]]) -> Sheet:
+def _sheet(name: str, models: Mapping[str, Mapping[str, Any]]) -> Sheet:
     heads = ("Model", "Classes", "Pearson, binned", "Spearman, by class", "Spearman, of predictions")
     lines = [
         (
@@ -121,7 +140,7 @@ def _sheet(measure: MeasureFiles, models: Mapping[str, Mapping[str, Any]]) -> Sh
         )
         for model, of in models.items()
     ]
-    return Sheet(measure.name, heads, lines)
+    return Sheet(name, heads, lines)
 
 
 def _three(value: float | None) -> str:
@@ -152,13 +171,13 @@ def _misaligned(look: Look, measure: MeasureFiles, column: str, numbers: dict[st
     sql = _MISALIGNED.format(column=f"v.{seen}", first=FIRST_ROW if of is None else "")
     [(apart, by_text, by_image)] = look.rows(sql, found=measure.parts, images=images)
     degree = misalignment(apart, by_text, by_image)
-    numbers[measure.name] = {
+    numbers.setdefault(measure.name, {})[column] = {
         "misaligned": apart,
         "tagged_by_text": by_text,
         "tagged_by_image": by_image,
         "degree": rounded(degree),
     }
-    share = "–" if numbers[measure.name]["degree"] is None else percent(degree)
+    share = "–" if rounded(degree) is None else percent(degree)
     yield Paragraph(
         f"{measure.name} against {column}: {count(apart)} samples name classes in the caption and show others, none of "
         f"them the same; {count(by_text)} have a class by caption, {count(by_image)} by image. Misalignment degree "

@@ -11,13 +11,19 @@ from curation.kernels.class_counts import expected_distinct, gini
 from pipeline.report.drawing.axes import Chart
 from pipeline.report.drawing.plots import STYLES, Axis, Trace, plot
 from pipeline.report.drawing.text import count, number
-from pipeline.report.request import MeasureFiles
-from pipeline.report.sections._classed import COLUMN, KIND, ClassTotals, named_classes, totals
+from pipeline.report.sections._classed import (
+    ANY,
+    ClassColumn,
+    ClassTotals,
+    class_columns,
+    named_classes,
+    totals,
+)
 from pipeline.report.sections._look import Look
 from pipeline.report.sections._panel import Charts, Panel, Piece, Sheet, rounded
 
 TITLE, PLACE = "Class frequency", 10
-NEEDS = (f"{KIND}.{COLUMN}",)
+NEEDS = (ANY,)
 BATCHES = (256, 1024, 4096, 32768)
 """Sizes of batches whose classes are counted; 1,024 is that of arXiv 2405.21070."""
 SHOWN = 20
@@ -26,24 +32,24 @@ LISTED = 2000
 """Classes whose counts stand one by one in `audit.json`; of a longer list none do."""
 
 ABOUT = (
-    "How many samples name each class of the list, in the pool and in each split; a sample that names several counts "
-    "for each. Gini is 0 where all classes are equally frequent and near 1 where few have all (arXiv 2405.21070). A "
-    "batch is drawn from the samples that name a class."
+    "How many samples are of each class of the list, by caption, image or both, in the pool and in each split; a "
+    "sample of several counts for each. Gini is 0 where all classes are equally frequent and near 1 where few have all "
+    "(arXiv 2405.21070). A batch is drawn from the samples that are of a class."
 )
 
 
 def say(look: Look) -> Panel:
-    """Count for each measure `classes` of the plan."""
+    """Count for each column of classes of the plan."""
     numbers: dict[str, Any] = {}
     pieces: list[Piece] = []
-    for measure in look.measures(KIND, COLUMN):
-        found = {"pool": totals(look, measure)}
-        found |= {f"split {split.name}": totals(look, measure, split) for split in look.splits}
-        numbers[measure.name] = {
-            "classes": len(named_classes(measure)),
+    for of in class_columns(look):
+        found = {"pool": totals(look, of)}
+        found |= {f"split {split.name}": totals(look, of, split) for split in look.splits}
+        numbers[of.name] = {
+            "classes": len(named_classes(of.files)),
             "sets": {name: _numbers(each) for name, each in found.items()},
         }
-        pieces += _pieces(measure, found)
+        pieces += _pieces(of, found)
     return Panel(ABOUT, numbers, pieces)
 
 
@@ -65,14 +71,14 @@ def _numbers(found: ClassTotals) -> dict[str, Any]:
     }
 
 
-def _pieces(measure: MeasureFiles, found: dict[str, ClassTotals]) -> Iterator[Piece]:
+def _pieces(of: ClassColumn, found: dict[str, ClassTotals]) -> Iterator[Piece]:
     heads = ("Set", "Samples", "Gini", "Without a sample", "Lowest", "Median", "Highest")
     sizes = tuple(f"Classes in a batch of {count(size)}" for size in BATCHES)
     lines = [_line(name, _numbers(each)) for name, each in found.items()]
-    size = len(named_classes(measure))
-    yield Sheet(f"{measure.name}: {count(size)} classes", (*heads, *sizes), lines)
+    size = len(named_classes(of.files))
+    yield Sheet(f"{of.name}: {count(size)} classes", (*heads, *sizes), lines)
     yield Charts(list(_charts(found)))
-    yield _most_frequent(measure, found)
+    yield _most_frequent(of, found)
 
 
 def _line(name: str, of: dict[str, Any]) -> tuple[str, ...]:
@@ -104,8 +110,8 @@ def _ranked(found: ClassTotals) -> list[tuple[float, float]]:
     return [(rank, float(value)) for rank, value in enumerate(np.sort(found.counts)[::-1].tolist(), 1)]
 
 
-def _most_frequent(measure: MeasureFiles, found: dict[str, ClassTotals]) -> Sheet:
-    classes, pool = named_classes(measure), found["pool"].counts
+def _most_frequent(of: ClassColumn, found: dict[str, ClassTotals]) -> Sheet:
+    classes, pool = named_classes(of.files), found["pool"].counts
     order = np.argsort(-pool, kind="stable")[:SHOWN].tolist()
     rows = [
         (classes.names[at][0], classes.ids[at], *(count(int(each.counts[at])) for each in found.values()))

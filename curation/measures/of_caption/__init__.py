@@ -1,0 +1,1 @@
+"""Measures of what the words of a caption are."""

@@ -1,0 +1,1 @@
+"""Sections about the classes that samples are of."""

@@ -1,0 +1,339 @@
+"""Purged samples are nowhere in a run, stay out of later ones, and a purge that is killed ends in the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import whole_runs
+import yaml
+from export_pool import write_tar
+from PIL import Image
+from whole_runs import ROOT, Run
+
+from pipeline.cli import main
+from pipeline.sets.tombstones import stone, tombstones
+
+TINY = ROOT / "data_manifests" / "encoders" / "tiny"
+SCRIPT = Path(whole_runs.__file__).parent / "purge_script.py"
+VICTIMS = (3, 8, 21)
+"""Samples that are purged: two of one shard, one of the other."""
+NOWHERE: dict[int, list[str]] = {number: [] for number in VICTIMS}
+UNREAD = ("commits/read/", "commits/embed/", "samples/", "lost/read/", "embeddings/")
+"""What a part has that counts as not read."""
+STEPS = ("purge.pending", "purge.embedded", "purge.forgotten", "purge.part", "purge.cut")
+"""Places between what a purge does one after the other, at which it is killed."""
+PASSING = (".lock", "log.jsonl", "inputs.json")
+"""What holds times and processes; a journal is there where a commit was interrupted, until the next one."""
+
+
+@dataclass(frozen=True)
+class Purgeable:
+    """A finished run with an export, and the samples of its pool by number."""
+
+    folder: Path
+    plan: Path
+    samples: dict[int, dict[str, Any]]
+
+    @property
+    def out(self) -> Path:
+        return self.folder / "out"
+
+    def copy(self, to: Path) -> Path:
+        shutil.copytree(self.out, to)
+        return to
+
+    def uids(self) -> Path:
+        path = self.folder / "uids.txt"
+        path.write_text("".join(f"{self.samples[n]['uid']}\n" for n in VICTIMS))
+        return path
+
+
+def picture(seed: int) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(np.random.default_rng(seed).integers(0, 255, (24, 24, 3), np.uint8)).save(stream, "JPEG")
+    return stream.getvalue()
+
+
+def caption_of(number: int) -> str:
+    return f"unheard-of caption {number:03d} of a dog"
+
+
+def run_cli(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    return int(stopped.value.code or 0)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Purgeable:
+    """Images are embedded while they are read, captions afterwards; a broken image is a lost row."""
+    folder = tmp_path_factory.mktemp("purge")
+    (folder / "pool").mkdir()
+    for shard in range(2):
+        members: list[tuple[str, bytes | None]] = []
+        for row in range(12):
+            number, key = 12 * shard + row, f"{shard:05d}{row:04d}"
+            told = {"url": f"http://x.test/{number}", "caption": caption_of(number)}
+            image = b"no image" if number == 10 else picture(number)
+            members += [(f"{key}.jpg", image), (f"{key}.json", json.dumps(told).encode())]
+            members += [(f"{key}.txt", told["caption"].encode())]
+        write_tar(folder / "pool" / f"{shard:05d}.tar", members)
+    for name in ("reference", "sketch"):
+        (folder / name).mkdir()
+        for number in range(4):
+            (folder / name / f"{number}.jpg").write_bytes(
+                picture(100 + number if name == "sketch" else 200 + number)
+            )
+    shutil.copy(folder / "sketch" / "0.jpg", folder / "sketch" / "copy.jpg")
+    plan = {
+        "name": "purge",
+        "pool": {"path": str(folder / "pool"), "format": "img2dataset"},
+        "reference": {"path": str(folder / "reference"), "format": "image-folder"},
+        "encoder": {"model": str(TINY), "pretrained": str(TINY / "open_clip_model.safetensors")},
+        "benchmarks": {"sketch": {"path": str(folder / "sketch"), "format": "image-folder"}},
+        "measures": {"captions": None, "clip_score": None},
+        "splits": {"whole": [{"where": "true"}], "pruned": [{"near": {"to": "all"}}]},
+        "engine": {"unit_rows": 1},
+        "output": str(folder / "out"),
+    }
+    path = folder / "plan.yaml"
+    path.write_text(yaml.safe_dump(plan, sort_keys=False))
+    assert run_cli("run", str(path)) == 0
+    assert run_cli("export", str(folder / "out"), "whole") == 0
+    parts = sorted((folder / "out" / "samples" / "pool").iterdir())
+    assert len(parts) == 2
+    rows = [row for part in parts for row in pq.read_table(part).to_pylist()]
+    return Purgeable(folder, path, {int(row["url"].rpartition("/")[2]): row for row in rows})
+
+
+def texts_of(path: Path) -> bytes:
+    """Everything that a file says, decoded where it is Parquet."""
+    if path.suffix == ".parquet":
+        return repr(pq.read_table(path).to_pylist()).encode() + path.read_bytes()
+    return path.read_bytes()
+
+
+def said_of(out: Path, number: int, sample: dict[str, Any]) -> list[str]:
+    """The files that hold a sample's uid, url or caption; in `uids.npy` a uid is two numbers."""
+    high, low = (int(sample["uid"][at : at + 16], 16) for at in (0, 16))
+    pair = np.array([high, low], np.uint64).tobytes()
+    names = [sample["uid"].encode(), f'http://x.test/{number}"'.encode(), caption_of(number).encode(), pair]
+    names.append(f"'http://x.test/{number}'".encode())
+    found = []
+    for path in sorted(path for path in out.rglob("*") if path.is_file()):
+        content = texts_of(path)
+        found += [str(path.relative_to(out))] * any(name in content for name in names)
+    return found
+
+
+def files_of(out: Path) -> dict[str, str]:
+    return {
+        path.relative_to(out).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(out.rglob("*"))
+        if path.is_file() and path.name not in PASSING and path.suffix != ".journal"
+    }
+
+
+def similarities(out: Path) -> dict[str, tuple[float, float]]:
+    """By uid, how near each sample's image is to a benchmark, and how near to its caption."""
+    images, captions = (
+        pq.read_table(out / "measures" / each).to_pylist() for each in ("similarity/sketch", "clip_score")
+    )
+    fit = {row["uid"]: row["clip_score"] for row in captions}
+    return {row["uid"]: (row["similarity"], fit[row["uid"]]) for row in images}
+
+
+def purge(finished: Purgeable, pairs: list[tuple[Path, str]], **environment: str) -> list[int]:
+    """Purge in children; the exit status of each."""
+    arguments = [text for out, point in pairs for text in (str(out), point)]
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), str(finished.uids()), *arguments],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=os.environ | environment,
+    )
+    statuses = [int(line) for line in done.stdout.split()]
+    assert len(statuses) == len(pairs), done.stderr
+    return statuses
+
+
+def test_nothing_says_a_purged_sample_any_more(finished: Purgeable, tmp_path: Path, cli: Run) -> None:
+    """By uid, by url and by digest of its image; then the plan runs on what is left."""
+    out = finished.copy(tmp_path / "out")
+    gone = {n: finished.samples[n] for n in VICTIMS}
+    assert all(len(said_of(out, n, sample)) > 8 for n, sample in gone.items()), (
+        "the search finds what is there"
+    )
+    lists = {"uid": gone[3]["uid"], "url": "HTTPS://x.test:443/8", "sha256": gone[21]["image_sha256"]}
+    options = []
+    for kind, entry in lists.items():
+        (tmp_path / kind).write_text(entry + "\n")
+        options += ["--list", f"{kind}={tmp_path / kind}"]
+    code, said, errors = cli("purge", str(out), *options)
+    assert code == 0, errors
+    assert "samples named: 3 of pool; lost rows named: none" in said
+    assert "2 parts were cut" in said
+    assert not any(entry in said + errors for entry in lists.values())
+    assert {n: said_of(out, n, sample) for n, sample in gone.items()} == NOWHERE
+    code, said, errors = cli("run", str(finished.plan), "--set", f"output={out}")
+    assert code == 0, errors
+    assert {n: said_of(out, n, sample) for n, sample in gone.items()} == NOWHERE
+    assert said_of(out, 4, finished.samples[4]), "the others are there"
+    facts = json.loads((out / "splits" / "whole" / "split.json").read_text())["waterfall"]
+    assert (facts["kept"], facts["quarantined"]) == (20, {"purged": 3} | facts["quarantined"])
+    assert sum(facts["quarantined"].values()) == 4, "the broken image is among the lost ones still"
+    code, said, _ = cli("purge", str(out), *options)
+    assert (code, said.splitlines()[-1]) == (0, "nothing was changed")
+    assert cli("verify", str(out))[0] == 0
+
+
+def test_cut_rows_are_those_of_a_new_reading(finished: Purgeable, tmp_path: Path, cli: Run) -> None:
+    """What was embedded stands: no unit reads or embeds again. Where all is read again, the bytes are the same."""
+    out = finished.copy(tmp_path / "out")
+    before = {row["uid"]: n for n, row in finished.samples.items()}
+    old = np.load(next((out / "embeddings/pool").rglob("img_emb_0000.npy")))
+    assert purge(finished, [(out, "")]) == [0]
+    records = {path: path.stat().st_mtime_ns for path in (out / "commits").glob("*/*.json")}
+    assert {path.parent.name for path in records} == {"read", "embed"}
+    kept = pq.read_table(out / "samples/pool/part-0000.parquet").column("uid").to_pylist()
+    numbers = sorted(before[uid] for uid in kept)
+    assert numbers == [n for n in range(12) if n not in (3, 8, 10)]
+    new = np.load(next((out / "embeddings/pool").rglob("img_emb_0000.npy")))
+    order = pq.read_table(finished.out / "samples/pool/part-0000.parquet").column("uid").to_pylist()
+    assert np.array_equal(new, old[[order.index(uid) for uid in kept]])
+    code, _, errors = cli("run", str(finished.plan), "--set", f"output={out}")
+    assert code == 0, errors
+    assert all(path.stat().st_mtime_ns == written for path, written in records.items())
+    was, measured = similarities(finished.out), similarities(out)
+    assert measured == {uid: was[uid] for uid in measured}, "each row has its own vector still"
+    assert len(measured) == len(was) - len(VICTIMS)
+    done = whole_runs.committed(out)
+    for path in (out / "commits").glob("*/*.json"):
+        path.unlink()
+    code, _, errors = cli("run", str(finished.plan), "--set", f"output={out}")
+    assert code == 0, errors
+    assert whole_runs.committed(out) == done
+    code, _, errors = cli("run", str(finished.plan), "--set", f"output={out}", "--overwrite")
+    assert code == 0, errors
+    assert len(tombstones(out)) == len(VICTIMS)
+
+
+@pytest.mark.parametrize("everywhere", [False, pytest.param(True, marks=pytest.mark.soak)])
+def test_a_purge_that_is_killed_anywhere_ends_in_the_same_bytes(
+    finished: Purgeable, tmp_path: Path, cli: Run, everywhere: bool
+) -> None:
+    """Between its steps; and at all places of the commits that it is made of, which have tests of their own."""
+    undisturbed, reached = finished.copy(tmp_path / "undisturbed"), tmp_path / "points"
+    assert purge(finished, [(undisturbed, "")], NEARFAR_FAILPOINT_RECORD=str(reached)) == [0]
+    expected = files_of(undisturbed)
+    points = sorted(set(reached.read_text().split()))
+    assert set(STEPS) < set(points)
+    points = points if everywhere else list(STEPS)
+    outs = {point: finished.copy(tmp_path / point) for point in points}
+    killed = purge(finished, [(outs[point], point) for point in points])
+    assert killed == [-9] * len(points)
+    assert purge(finished, [(outs[point], "") for point in points]) == [0] * len(points)
+    for point, out in outs.items():
+        differing = {path for path, digest in files_of(out).items() if expected.get(path) != digest}
+        missing = expected.keys() - files_of(out).keys()
+        # Between a record and the next one a part counts as not read: the next run reads it, without what was purged.
+        unread = {path for path in missing if path.startswith(UNREAD)}
+        assert not differing, point
+        assert missing == unread, point
+        if missing:
+            code, _, errors = cli("run", str(finished.plan), "--set", f"output={out}")
+            assert code == 0, errors
+            made = files_of(out)
+            assert {path: made[path] for path in missing} == {path: expected[path] for path in missing}
+
+
+def test_the_next_run_finishes_a_purge_that_was_killed(finished: Purgeable, tmp_path: Path, cli: Run) -> None:
+    out = finished.copy(tmp_path / "out")
+    assert purge(finished, [(out, "purge.retired")]) == [-9]
+    assert (out / "purge.json").is_file()
+    assert not any(finished.samples[n]["uid"] in (out / "purge.json").read_text() for n in VICTIMS)
+    code, _, errors = cli("run", str(finished.plan), "--set", f"output={out}")
+    assert code == 0, errors
+    assert not (out / "purge.json").exists()
+    assert {n: said_of(out, n, finished.samples[n]) for n in VICTIMS} == NOWHERE
+
+
+def test_a_lost_row_loses_its_names_and_keeps_its_reason(
+    finished: Purgeable, tmp_path: Path, cli: Run
+) -> None:
+    out = finished.copy(tmp_path / "out")
+    lost = pq.read_table(out / "lost/read/pool/part-0000.parquet").to_pylist()
+    (tmp_path / "hosts").write_text("other.test\n")
+    (tmp_path / "urls").write_text(f"{lost[0]['url']}\n")
+    before = files_of(out)
+    code, said, _ = cli("purge", str(out), "--list", f"host={tmp_path / 'hosts'}", "--json")
+    assert code == 0
+    told = json.loads(said)
+    assert (told["event"], told["parts"], sum(told["samples"].values()), told["lost"]) == ("purged", 0, 0, {})
+    assert files_of(out) == before
+    code, said, _ = cli("purge", str(out), "--list", f"url={tmp_path / 'urls'}")
+    assert "lost rows named: 1 of pool" in said
+    [row] = pq.read_table(out / "lost/read/pool/part-0000.parquet").to_pylist()
+    assert (row["key"], row["uid"], row["url"], row["caption"]) == (None, None, None, None)
+    assert (row["outcome"], row["reason"]) == (lost[0]["outcome"], lost[0]["reason"])
+    assert said_of(out, 10, {"uid": "0" * 32} | lost[0]) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (
+            ["--list", "name=x"],
+            "unknown list 'name'; give --list KIND=FILE with one of: uid, url, host, sha256, md5",
+        ),
+        (["--list", "uid"], "give it as KIND=FILE"),
+        (["--list", "uid=none.txt"], "cannot be read"),
+        (["--list", "uid=a", "--list", "uid=b"], "--list uid is given 2 times; put its lists into one file"),
+    ],
+)
+def test_lists_that_are_none_are_refused(
+    finished: Purgeable, cli: Run, options: list[str], words: str
+) -> None:
+    before = files_of(finished.out)
+    code, _, errors = cli("purge", str(finished.out), *options)
+    assert code == 2
+    assert words in errors
+    assert files_of(finished.out) == before
+    assert cli("purge", str(finished.out), "--list", f"uid={finished.uids()}x")[0] == 2
+
+
+def test_advice_of_a_purge_leads_out(finished: Purgeable, tmp_path: Path, cli: Run) -> None:
+    """A folder without a run; and damaged notes of its own, which the messages say how to mend."""
+    uids = f"uid={finished.uids()}"
+    code, _, errors = cli("purge", str(tmp_path), "--list", uids)
+    assert code == 2
+    assert "name the output folder of one" in errors
+    out = finished.copy(tmp_path / "out")
+    (out / "purge.json").write_text("{")
+    code, _, errors = cli("purge", str(out), "--list", uids)
+    assert code == 2
+    assert "remove the file and purge again" in errors
+    (out / "purge.json").unlink()
+    assert cli("purge", str(out), "--list", uids)[0] == 0
+    (out / "tombstones.npy").write_bytes(b"x")
+    code, _, errors = cli("run", str(finished.plan), "--set", f"output={out}")
+    assert code == 2
+    assert "remove it, purge again what its list named, then run again" in errors
+    (out / "tombstones.npy").unlink()
+    assert cli("purge", str(out), "--list", uids)[0] == 0
+    assert {stone("uid", finished.samples[n]["uid"]) for n in VICTIMS} == tombstones(out)
+    assert cli("run", str(finished.plan), "--set", f"output={out}")[0] == 0
+    assert stone("uid", finished.samples[3]["uid"]) != stone("uid", finished.samples[8]["uid"])
