@@ -15,6 +15,7 @@ from indexes.device.choice import check_device, check_device_name, resolve_devic
 from indexes.errors import BadInputError
 from indexes.scanner import ScanOptions
 from indexes.search import open_scanner
+from pipeline.embedding import encoder as encoders
 from pipeline.embedding.encoder import EncoderSpec, load_encoder
 
 TINY = Path(__file__).parents[2] / "data_manifests" / "encoders" / "tiny"
@@ -90,10 +91,12 @@ def test_a_device_that_is_not_there_is_named_with_those_that_are(
 
 
 def test_the_encoder_computes_where_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No card is here: the model's own `to` is asked where it was sent."""
+    """No card is here: the model's own `to`, and what puts the scale of its pixels there, are asked for the place."""
     cards(monkeypatch, 2)
     sent: list[str] = []
+    scaled: list[str] = []
     monkeypatch.setattr(torch.nn.Module, "to", lambda self, device: sent.append(device) or self)
+    monkeypatch.setattr(encoders, "_scale", lambda _, device: scaled.append(device))
     before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
     try:
@@ -101,7 +104,7 @@ def test_the_encoder_computes_where_it_is_told(monkeypatch: pytest.MonkeyPatch) 
         found = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
     finally:
         torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
-    assert (encoder.device, sent[-1]) == ("cuda:1", "cuda:1")
+    assert (encoder.device, sent[-1], scaled) == ("cuda:1", "cuda:1", ["cuda:1"])
     assert found == (False, False), "float32 means float32, on every device"
 
 

@@ -81,7 +81,7 @@ def test_an_audit_reads_measures_as_a_plan_file_does() -> None:
         (
             "{clusters: }",
             "5:12",
-            "measures.clusters.k is missing; measure takes: assign, assignments, iterations, k, sample",
+            "measures.clusters.k is missing; measure takes: assign, assignments, iterations, k, levels, sample",
         ),
         ("{clusters: {k: many}}", "5:23", "measures.clusters.k is 'many'; it should be a valid integer"),
         ("{clusters: 3}", "5:12", "measures.clusters: got 3; write a map of options, or nothing"),

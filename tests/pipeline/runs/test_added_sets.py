@@ -47,7 +47,7 @@ SPLITS: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def out(small_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("added")
-    plan = load_plan(write_measured_plan(folder, small_world, splits=SPLITS, measures={}), [])
+    plan = load_plan(write_measured_plan(folder, small_world, splits=SPLITS, measures={}, audit={}), [])
     with Progress(folder / "out") as progress:
         execute(plan, RunOptions(), progress)
     return folder / "out"
