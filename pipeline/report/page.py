@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -20,11 +21,9 @@ from pipeline.report.statements import headline, notes, pair_note
 FOLDER = Path(__file__).parent
 
 
-def render(findings: Findings) -> bytes:
-    """Write the page as UTF-8.
-
-    Nothing may load or run: the policy allows `data:` pictures and the one style sheet whose hash it names.
-    """
+@cache
+def _environment() -> Environment:
+    """Prepare the templates, once in a process: to compile them takes longer than to fill them in."""
     # autoescape=True and not a choice by file name: every value is escaped in every template.
     environment = Environment(
         loader=FileSystemLoader(FOLDER),
@@ -42,28 +41,40 @@ def render(findings: Findings) -> bytes:
         "visible": text.brief,
         "whole": text.visible,
     }
+    return environment
+
+
+def render(findings: Findings) -> bytes:
+    """Write the page as UTF-8.
+
+    Nothing may load or run: the policy allows `data:` pictures and the one style sheet whose hash it names.
+    """
     style = (FOLDER / "report.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
     whole = [section(findings, finding, at) for at, finding in enumerate(findings.benchmarks)]
     first, sections = worst(whole)
-    page = environment.get_template("report.html.j2").render(
-        policy=f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
-        style=style,
-        request=findings.request,
-        findings=findings,
-        headline=headline(findings),
-        lost=loss_lines(findings.rows),
-        noted=note_lines(findings.noted),
-        notes=[*notes(findings), *missing_pictures(whole)],
-        worst=first,
-        pair_note=pair_note(findings),
-        sections=sections,
-        ranked=by_gravity(sections),
-        told=findings.told,
-        pool_charts=pool_charts(findings),
-        leaks=leak_rows(findings),
-        waterfalls={name: waterfall(facts) for name, facts in findings.splits.items()},
-        provenance={name: list(flattened(value)) for name, value in findings.request.provenance.items()},
-        quantiles=QUANTILES,
+    page = (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            policy=f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
+            style=style,
+            request=findings.request,
+            findings=findings,
+            headline=headline(findings),
+            lost=loss_lines(findings.rows),
+            noted=note_lines(findings.noted),
+            notes=[*notes(findings), *missing_pictures(whole)],
+            worst=first,
+            pair_note=pair_note(findings),
+            sections=sections,
+            ranked=by_gravity(sections),
+            told=findings.told,
+            pool_charts=pool_charts(findings),
+            leaks=leak_rows(findings),
+            waterfalls={name: waterfall(facts) for name, facts in findings.splits.items()},
+            provenance={name: list(flattened(value)) for name, value in findings.request.provenance.items()},
+            quantiles=QUANTILES,
+        )
     )
     return page.encode("utf-8", "replace")
