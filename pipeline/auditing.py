@@ -12,6 +12,7 @@ from pipeline.documents.overrides import apply_overrides
 from pipeline.documents.yaml_safe import Document
 from pipeline.plan import Plan, build_plan
 from pipeline.readers import advice, describe, detect, names, near
+from pipeline.stores.brought_sets import brought
 
 
 def audit_plan(
@@ -105,7 +106,7 @@ def _source(place: str, option: str, path: str, told: frozenset[str]) -> dict[st
     """
     if f"{place}.format" in told:
         return {"path": path}
-    fits = detect(Path(path))
+    fits = detect(Path(brought(path)))
     if len(fits) == 1:
         return {"path": path, "format": fits[0]}
     found = f"{option}{path}: {describe(Path(path))}"

@@ -28,6 +28,7 @@ from pipeline.plan import Plan, load_plan
 from pipeline.report.answers import nearest_similarities
 from pipeline.run import RunOptions, execute
 from pipeline.shipping import export
+from pipeline.stores.working_copies import folder_of, place_of
 from pipeline.webdataset.export_request import ExportRequest
 
 
@@ -60,7 +61,7 @@ def _without_run_options(arguments: list[str]) -> list[str]:
 def run(path: Path, overrides: Sequence[str], chosen: RunOptions, as_json: bool) -> None:
     """Run a plan, export what it asks for, and say what came of it."""
     plan = load_plan(path, overrides)
-    out = Path(plan.output)
+    out = folder_of(plan.output)
     with Progress(out, as_json=as_json) as progress:
         done = execute(plan, chosen, progress)
         wanted = [ExportRequest(split, of.samples_per_shard, of.seed) for split, of in plan.export.items()]
@@ -80,7 +81,7 @@ def audit(plan: Plan, spec: str | None, allowed: str | None, chosen: RunOptions,
     if spec is None and allowed is not None:
         raise BadInputError("--allow-lost says which losses --fail-above lets pass; give --fail-above too")
     rule, share = None if spec is None else parse_fail_above(spec), parse_allow_lost(allowed)
-    with Progress(Path(plan.output), as_json=as_json) as progress:
+    with Progress(folder_of(plan.output), as_json=as_json) as progress:
         done = execute(plan, chosen, progress)
     found = found_by(done)
     reasons = [] if rule is None else [*_too_near(done, plan, rule), *_too_many_lost(found, plan, share)]
@@ -132,7 +133,7 @@ def report(out: Path, as_json: bool) -> None:
         raise OutputError(
             f"{out} holds a run that has not finished; run its plan again, which goes on where it stopped"
         )
-    plan = lock.plan.model_copy(update={"output": str(out)})
+    plan = lock.plan.model_copy(update={"output": place_of(out)})
     with Progress(out, as_json=as_json) as progress:
         done = execute(plan, RunOptions(command=lock.fingerprints["command"]), progress)
     _say("report", found_by(done), as_json)

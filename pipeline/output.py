@@ -10,11 +10,12 @@ from typing import Any
 from indexes.errors import NearfarError, OutputError
 from pipeline import layout
 from pipeline.commit import records
+from pipeline.commit.copying import clear, keep
 from pipeline.execution.context import RunContext
 from pipeline.execution.work import OUTPUT_VERSION, Json
-from pipeline.files.storage import write_atomic
 from pipeline.measuring import encoder_name
 from pipeline.plan import Lock, Plan, dump_lock, is_damaged, load_lock
+from pipeline.stores.brought_sets import set_place
 
 
 def moved_sets(plan: Plan, out: Path) -> frozenset[str]:
@@ -29,7 +30,8 @@ def moved_sets(plan: Plan, out: Path) -> frozenset[str]:
 def _paths(plan: Plan) -> dict[str, str]:
     named = plan.sources_by_place().items()
     return {
-        place.removeprefix("benchmarks.").removeprefix("sources."): source.path for place, source in named
+        place.removeprefix("benchmarks.").removeprefix("sources."): set_place(source.path)
+        for place, source in named
     }
 
 
@@ -70,11 +72,12 @@ def prepare_output(run: RunContext, overwrite: bool) -> None:
         )
     if problem:
         print(f"removing what {run.out} holds{_worth(run)}", file=sys.stderr)
+        clear(run.out)
         for name in (*layout.FOLDERS, *layout.FILES):
             _remove(run.out / name)
     content = dump_lock(run.plan, {"command": run.command, "version": OUTPUT_VERSION}).encode()
     if problem or not _same_plan(lock, content):
-        write_atomic(run.out, layout.LOCK_FILE, content)
+        keep(run.out, layout.LOCK_FILE, content)
 
 
 def _same_plan(lock: Path, content: bytes) -> bool:

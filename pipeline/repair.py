@@ -12,13 +12,14 @@ from pathlib import Path
 
 from pipeline import layout
 from pipeline.commit import Record, retire
-from pipeline.commit.run_lock import hold
+from pipeline.commit.holding import hold_output
 from pipeline.execution.progress import Progress
 from pipeline.incoming.lists import STAGES
 from pipeline.plan import load_lock
 from pipeline.run import RunOptions, execute
 from pipeline.shipping import export, exports_of
 from pipeline.stages import performing_names
+from pipeline.stores.working_copies import place_of
 from pipeline.verifying.fetched_pool import is_fetched
 from pipeline.verifying.verification import Verification
 
@@ -43,11 +44,11 @@ def repair(out: Path, found: Verification, progress: Progress) -> None:
         _take_back_fetched(out, found)
         return
     gone, exports = _taken_back(found), exports_of(out)
-    with hold(out):
+    with hold_output(out):
         for stage in performing_names():
             retire(out, stage, gone, kept="embeddings")
     lock = load_lock(out / layout.LOCK_FILE)
-    plan = lock.plan.model_copy(update={"output": str(out)})
+    plan = lock.plan.model_copy(update={"output": place_of(out)})
     execute(plan, RunOptions(command=lock.fingerprints["command"]), progress)
     for request in exports:
         if request.split in plan.splits:
@@ -57,7 +58,7 @@ def repair(out: Path, found: Verification, progress: Progress) -> None:
 def _take_back_fetched(out: Path, found: Verification) -> None:
     """Remove what is wrong, the counts of hosts, and the pieces of the list, which are cut again in no time."""
     bad = {*found.damaged, *found.wrong}
-    with hold(out):
+    with hold_output(out):
         for stage in STAGES:
             retire(out, stage, partial(_is_bad, bad, found.doubtful or stage != "fetch"))
 

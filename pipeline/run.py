@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from indexes.errors import OutputError
+from indexes.errors import BadInputError, OutputError
 from indexes.search import check_search
 from pipeline import layout
 from pipeline.commit import Record, find, remove_unowned, retire, sweep
-from pipeline.commit.run_lock import hold
+from pipeline.commit.copying import keep
+from pipeline.commit.holding import hold_output, open_output
 from pipeline.execution.context import RunContext
 from pipeline.execution.executors import open_executor, run_tasks
 from pipeline.execution.progress import Progress
@@ -28,7 +28,7 @@ from pipeline.execution.work import (
     together,
 )
 from pipeline.files.inputs import Ledger
-from pipeline.files.storage import write_atomic
+from pipeline.incoming.from_stores import with_brought
 from pipeline.incoming.lists import Hands, with_ingested
 from pipeline.output import moved_sets, prepare_output
 from pipeline.passes.fitting import check_measures
@@ -46,6 +46,7 @@ from pipeline.plan import (
 )
 from pipeline.purging.purge import finish_purge
 from pipeline.stages import performing_names, stage_names
+from pipeline.stores.store_addresses import is_address
 from pipeline.webdataset.exportable import check_exportable
 
 # DuckDB's share of memory: enough for sorts, which go to disk beyond it.
@@ -80,9 +81,15 @@ def open_run(plan: Plan, options: RunOptions) -> RunContext:
         BadInputError: If the device is not there.
         PlanError: If the parts of the plan do not go together.
     """
+    if options.scheduler is not None and is_address(plan.output):
+        raise BadInputError(
+            f"the output is '{plan.output}', and a --scheduler's workers may be on machines that have no working copy "
+            "of it; use --workers on this machine, or name a folder that all of them see as the output"
+        )
     if options.scheduler is None:  # the machine that starts remote workers may have another device
         check_search(plan.engine.backend, options.device, plan.engine.options)
-    out = Path(plan.output).absolute()
+    plan = with_brought(plan)
+    out = open_output(plan.output).absolute()
     place = Place(str(out), options.device, options.threads, DATABASE_MEMORY, plan.engine.memory_bytes)
     resolved = with_absolute_paths(resolve(plan))
     run = RunContext(resolved, out, Ledger(out), place, options.command, moved_sets(resolved, out))
@@ -118,6 +125,7 @@ def execute(plan: Plan, options: RunOptions, progress: Progress) -> RunContext:
     Raises:
         NearfarError: If the input is wrong, the output cannot be used, or a unit failed.
     """
+    plan = with_brought(plan)
     check_sources(plan)
     hands = Hands(options.workers, options.scheduler, options.threads)
     fetched = with_ingested(plan, hands, progress)
@@ -129,7 +137,7 @@ def execute(plan: Plan, options: RunOptions, progress: Progress) -> RunContext:
     check_report_columns(run)
     for split in run.plan.export:
         check_exportable(run, split)
-    with hold(run.out):
+    with hold_output(run.out):
         finish_purge(run.out)
         prepare_output(run, options.overwrite)
         sweep(run.out)
@@ -141,7 +149,7 @@ def execute(plan: Plan, options: RunOptions, progress: Progress) -> RunContext:
         content = dump_lock(run.plan, fingerprints(run)).encode()
         path = run.out / layout.LOCK_FILE
         if path.read_bytes() != content:
-            write_atomic(run.out, layout.LOCK_FILE, content)
+            keep(run.out, layout.LOCK_FILE, content)
     return run
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from indexes.errors import DataError, OutputError, UnknownNameError
 from pipeline import layout
 from pipeline.commit import Record, find, records, retire, sweep
-from pipeline.commit.run_lock import hold
+from pipeline.commit.holding import hold_output
 from pipeline.execution.context import RunContext
 from pipeline.execution.executors import open_executor
 from pipeline.execution.progress import Progress
@@ -26,6 +26,7 @@ from pipeline.plan import sets_in
 from pipeline.run import RunOptions, do_wave, open_run, waves
 from pipeline.stages.exporting import export as listing
 from pipeline.stages.exporting import gather, locate
+from pipeline.stores.working_copies import place_of
 from pipeline.webdataset.export_request import ExportRequest
 from pipeline.webdataset.exportable import check_exportable
 
@@ -53,7 +54,7 @@ def export(out: Path, request: ExportRequest, options: RunOptions, progress: Pro
         DataError: If the pool has no tars, or they are not those that were read.
     """
     run = _opened(out, request, options)
-    with hold(run.out):
+    with hold_output(run.out):
         sweep(run.out)
         try:
             _check_stands(run, request.split)
@@ -64,6 +65,8 @@ def export(out: Path, request: ExportRequest, options: RunOptions, progress: Pro
                     do_wave(run, options, progress, wave, "export")
         finally:
             run.ledger.save()
+        # A trainer opens tars, and of an output on a store those are in its working copy.
+        run.bring(output for stage in STAGES for record in run.records(stage) for output in record.outputs)
     return dict(run.record("export", request.split).facts)
 
 
@@ -97,7 +100,7 @@ def _opened(out: Path, request: ExportRequest, options: RunOptions) -> RunContex
         raise OutputError(
             f"{out} holds a run that has not finished; run its plan again, which goes on where it stopped, then export"
         )
-    plan = lock.plan.model_copy(update={"output": str(out)})
+    plan = lock.plan.model_copy(update={"output": place_of(out)})
     if not Path(plan.pool.path).exists():
         raise DataError(
             f"the pool is not at '{plan.pool.path}' any more; put it back, or run the plan again with "

@@ -6,7 +6,6 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,14 +14,6 @@ from small_sets import write_sets
 
 # A suite that was started in the background has Ctrl-C ignored, and so would have all that it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-@dataclass(frozen=True)
-class FinishedRun:
-    """The quickstart's plan, run on the small world as a user would run it."""
-
-    out: Path
-    seconds: float
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -47,17 +38,17 @@ def small_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def finished_run(small_world: Path, tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+def finished_run(small_world: Path, tmp_path_factory: pytest.TempPathFactory) -> whole_runs.FinishedRun:
     """One undisturbed run in a process of its own, and how long it took."""
     folder = tmp_path_factory.mktemp("quickstart")
     began = time.monotonic()
     result = whole_runs.finish(whole_runs.arguments(small_world), folder)
     assert result.returncode == 0, result.stderr
-    return FinishedRun(folder / "out", time.monotonic() - began)
+    return whole_runs.FinishedRun(folder / "out", time.monotonic() - began)
 
 
 @pytest.fixture(scope="session")
-def quickstart_output(finished_run: FinishedRun) -> Path:
+def quickstart_output(finished_run: whole_runs.FinishedRun) -> Path:
     """The output folder of that run; read it, change nothing in it."""
     return finished_run.out
 

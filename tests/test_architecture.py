@@ -22,6 +22,7 @@ MOST_MODULES = 15
 ROOMS = (
     "layout",
     "files",
+    "stores",
     "commit",
     "sets",
     "readers",
@@ -59,6 +60,7 @@ UPWARD = {
     ("pipeline.commit.attempts", "pipeline.execution.failpoints"),
     ("pipeline.commit.publish", "pipeline.execution.failpoints"),
     ("pipeline.commit.run_lock", "pipeline.execution.failpoints"),
+    ("pipeline.commit.on_stores", "pipeline.execution.failpoints"),
     # Shards are grouped into parts, and their footers say which columns a set will have.
     ("pipeline.sets.parts", "pipeline.readers"),
     ("pipeline.sets.own_columns", "pipeline.readers"),
@@ -74,6 +76,7 @@ LATE = {
     "pipeline.command_line.ingest_command": "the help is shown without loading what the command needs",
     "pipeline.command_line.leaving": "the help is shown without loading what the commands need",
     "pipeline.command_line.purge_command": "the help is shown without loading what the command needs",
+    "pipeline.command_line.option_types": "the help is shown without loading what opens an output",
     "pipeline.command_line.verify_command": "the help is shown without loading what the command needs",
     "pipeline.execution.costs": "torch takes seconds to load, and only a plan with an encoder needs it",
     "pipeline.execution.progress": "rich is loaded where there is a terminal",

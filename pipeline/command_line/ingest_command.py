@@ -11,6 +11,7 @@ import typer
 from indexes.errors import BadInputError
 from pipeline import layout
 from pipeline.command_line.option_types import AsJson, Scheduler, Workers
+from pipeline.stores.store_addresses import is_address
 
 _REASONS = 10
 
@@ -45,6 +46,10 @@ def ingest(
     as_json: AsJson = False,
 ) -> None:
     """Fetch the images of a list of URLs into a pool."""
+    if is_address(str(out).replace(":/", "://", 1)):
+        raise BadInputError(
+            "images are fetched into a folder of this machine, not onto a store; name a folder"
+        )
     from pipeline.ending.last_object import Ingested, say_last
     from pipeline.execution.progress import Progress
     from pipeline.incoming.lists import Again, Hands

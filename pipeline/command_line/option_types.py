@@ -16,9 +16,21 @@ class Described(StrEnum):
     ANSWER = "answer"
 
 
+def _output(text: str) -> Path:
+    """Give the folder that an output is read from."""
+    from pipeline.commit.holding import open_output
+
+    return open_output(text)
+
+
 # `Optional`, not `| None`: typer reads these annotations at run time.
 Plans = Annotated[Path, typer.Argument(help="The plan, a YAML file.", metavar="PLAN")]
-Outputs = Annotated[Path, typer.Argument(help="The output folder of a run.", metavar="OUT")]
+Outputs = Annotated[
+    Path,
+    typer.Argument(
+        help="The output of a run: a folder, or s3://BUCKET/FOLDER.", metavar="OUT", parser=_output
+    ),
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Replace a value of the plan: --set pool.path=/data/x."),

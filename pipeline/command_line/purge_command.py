@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from pipeline.command_line.ingest_command import named_files
-from pipeline.command_line.option_types import AsJson
+from pipeline.command_line.option_types import AsJson, Outputs
 
 
 def purge(
-    out: Annotated[Path, typer.Argument(help="The output folder of a run.", metavar="OUT")],
+    out: Outputs,
     lists: Annotated[
         list[str],
         typer.Option("--list", metavar="KIND=FILE", help="A list of uid, url, host, sha256 or md5."),

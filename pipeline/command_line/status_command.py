@@ -12,7 +12,8 @@ from pipeline import layout
 from pipeline.command_line.how_far import AtWork, StageStatus, Status, WaveLeft, time_to_go
 from pipeline.command_line.past_units import past_units
 from pipeline.commit import records
-from pipeline.commit.run_lock import Holder, holder
+from pipeline.commit.holding import at_work_on
+from pipeline.commit.run_lock import Holder
 from pipeline.estimate import look_ahead, stage_ahead
 from pipeline.execution.costs import Rates
 from pipeline.execution.display.counts import clock_time
@@ -23,6 +24,7 @@ from pipeline.output import finished, lock_of
 from pipeline.report.drawing.text import count
 from pipeline.run import RunOptions, open_run
 from pipeline.stages import performing_names, stage_names
+from pipeline.stores.working_copies import place_of
 
 # Units, rows and bytes are asked for, and no seconds.
 _ANY_RATES = Rates(1.0, None, 1.0)
@@ -32,7 +34,7 @@ def status(out: Path, as_json: bool) -> None:
     """Print how far an output folder is."""
     fetched = records(out, "cut") and not (out / layout.LOCK_FILE).is_file()
     found = _of_fetch(out) if fetched else _of_run(out)
-    running = holder(out)
+    running = at_work_on(out)
     at_work = None if running is None else _at_work(out, found, running)
     if as_json:
         print(json.dumps(_object(found, at_work), sort_keys=True))
@@ -50,7 +52,7 @@ def _of_run(out: Path) -> Status:
     ended, name = finished(out) is not None, lock.plan.name
     try:
         options = RunOptions(command=str(lock.fingerprints.get("command", "")))
-        run = open_run(lock.plan.model_copy(update={"output": str(out)}), options)
+        run = open_run(lock.plan.model_copy(update={"output": place_of(out)}), options)
         ahead = look_ahead(run, unread=True)
         every = [stage_ahead(run, stage, ahead, _ANY_RATES, 1) for stage in stage_names()]
     except NearfarError as error:

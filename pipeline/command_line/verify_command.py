@@ -42,6 +42,7 @@ def verify(
     from pipeline.ending.last_object import say_last
     from pipeline.execution.progress import Progress
     from pipeline.repair import repair as repair_run
+    from pipeline.stores.working_copies import place_of
     from pipeline.verify import verify as verify_run
 
     limit = None if whole else rows
@@ -60,7 +61,7 @@ def verify(
         if result.problems and not repair:
             print(
                 "to make again what is wrong and all that came of it: "
-                f"nearfar verify {shlex.quote(str(out))} --repair"
+                f"nearfar verify {shlex.quote(place_of(out))} --repair"
             )
     raise typer.Exit(code)
 

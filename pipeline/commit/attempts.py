@@ -19,15 +19,16 @@ from typing import Any
 
 from indexes.errors import RunFailedError
 from pipeline import layout
+from pipeline.commit.copying import adopt, sweep_objects
+from pipeline.commit.on_stores import send, take_back
 from pipeline.commit.publish import Publication, finish_journals, publish
 from pipeline.commit.records import (
     Output,
     Record,
     Unit,
-    commit_folder,
     dump_record,
     parse_record,
-    record_file,
+    record_path,
     records,
 )
 from pipeline.commit.run_lock import epoch
@@ -109,7 +110,9 @@ class Attempt:
             record = self._record(facts or {})
             failpoint("commit.sealed")
             source = f"{ATTEMPTS}/{self._token}"
-            return publish(Publication(self.out, source, self._token, self._epoch, record))
+            publication = Publication(self.out, source, self._token, self._epoch, record)
+            standing = send(publication)
+            return publish(publication) if standing is record else adopt(self.out, standing)
 
     def _record(self, facts: Mapping[str, Any]) -> Record:
         outputs = tuple(self._seal(relative) for relative in sorted(self._rows))
@@ -175,6 +178,7 @@ def sweep(out: Path) -> None:
     for folder in (".", *_stage_folders(out)):
         _remove_temporaries(out, folder)
     finish_journals(out)
+    sweep_objects(out)
 
 
 def retire(out: Path, stage: str, gone: Callable[[Record], bool], kept: str = "") -> None:
@@ -185,6 +189,7 @@ def retire(out: Path, stage: str, gone: Callable[[Record], bool], kept: str = ""
     the output folder.
     """
     found = records(out, stage)
+    take_back(out, stage, [record.name for record in filter(gone, found)])
     owners = Counter(output.path for record in found for output in record.outputs)
     for record in filter(gone, found):
         with output_errors(out):
@@ -193,13 +198,14 @@ def retire(out: Path, stage: str, gone: Callable[[Record], bool], kept: str = ""
                 if not spared and file_size(out, output.path) is not None:
                     remove_file(out, output.path)
             failpoint("commit.files_retired")
-            remove_file(out, f"{commit_folder(stage)}/{record_file(record.name)}")
+            remove_file(out, record_path(stage, record.name))
 
 
 def forget(out: Path, unit: Unit) -> None:
     """Take back that a unit is done, before its files are made again from other inputs."""
+    take_back(out, unit.stage, [unit.name])
     with output_errors(out):
-        remove_file(out, f"{commit_folder(unit.stage)}/{record_file(unit.name)}")
+        remove_file(out, record_path(unit.stage, unit.name))
 
 
 def _stage_folders(out: Path) -> list[str]:

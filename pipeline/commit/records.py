@@ -20,6 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from indexes.errors import OutputError
 from pipeline import layout
 from pipeline.files.storage import entries, file_size, open_folder, relative_parts
+from pipeline.stores.working_copies import store_of
 
 Bytes: TypeAlias = bytes  # `Output.bytes` shadows the type
 
@@ -97,6 +98,11 @@ def commit_folder(stage: str) -> str:
     return f"{layout.COMMITS}/{record_file(stage).removesuffix('.json')}"
 
 
+def record_path(stage: str, name: str) -> str:
+    """Locate a unit's record, relative to the output folder; it is also the name of its object on a store."""
+    return f"{commit_folder(stage)}/{record_file(name)}"
+
+
 def read_record(out: Path, stage: str, name: str) -> Record | None:
     """The record of a unit, with any fingerprint; None where there is none, or only a torn one."""
     found = _load(out, stage, record_file(name))
@@ -115,12 +121,15 @@ def records(out: Path, stage: str) -> list[Record]:
 
 
 def find(out: Path, unit: Unit) -> Record | None:
-    """The record of a unit that is done: it has this fingerprint, and each output is there in full size."""
+    """The record of a unit that is done: it has this fingerprint, and each output is there in full size.
+
+    In a working copy of a store a record stands only while its objects do; its files are brought when they are needed.
+    """
     record = read_record(out, unit.stage, unit.name)
     if record is None or record.fingerprint != unit.fingerprint:
         return None
     whole = all(file_size(out, output.path) == output.bytes for output in record.outputs)
-    return record if whole else None
+    return record if whole or store_of(out) is not None else None
 
 
 def parse_record(content: Bytes) -> Record | None:

@@ -22,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from indexes.errors import OutputError
+from pipeline.commit.on_stores import bring
 from pipeline.commit.records import Output, Record, output_of
 from pipeline.files.digests import sha256_of
 
@@ -35,7 +36,14 @@ _hashed: dict[str, tuple[_Stamp, str, float]] = {}
 
 
 def is_sound(out: Path, output: Output) -> bool:
-    """Say whether a committed file is what its record names, hashing it if need be; one that is gone is not."""
+    """Say whether a committed file is what its record names, hashing it if need be; one that is gone is not.
+
+    In a working copy of a store, a file that is not is brought from there, and looked at again.
+    """
+    return _is_sound(out, output) or (bring(out, output) and _is_sound(out, output))
+
+
+def _is_sound(out: Path, output: Output) -> bool:
     path = out / output.path
     try:
         stamp, now = _stamp(path), time.monotonic()
@@ -78,13 +86,20 @@ def sound_bytes(out: Path, record: Record, path: str) -> bytes:
         OutputError: If it is not.
     """
     output = output_of(record, path)
-    try:
-        content = (out / path).read_bytes()
-    except OSError as error:
-        raise not_sound(out, path) from error
-    if hashlib.sha256(content).hexdigest() != output.sha256:
+    content = _sound_content(out, output)
+    if content is None and bring(out, output):
+        content = _sound_content(out, output)
+    if content is None:
         raise not_sound(out, path)
     return content
+
+
+def _sound_content(out: Path, output: Output) -> bytes | None:
+    try:
+        content = (out / output.path).read_bytes()
+    except OSError:
+        return None
+    return content if hashlib.sha256(content).hexdigest() == output.sha256 else None
 
 
 def not_sound(out: Path, path: str) -> OutputError:

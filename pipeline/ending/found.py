@@ -19,6 +19,7 @@ from pipeline.ending.exported_lines import Exported
 from pipeline.execution.context import RunContext
 from pipeline.execution.work import Json
 from pipeline.report.outcomes import Rows
+from pipeline.stores.store_addresses import is_address
 
 
 def _said(meaning: str) -> Any:
@@ -113,7 +114,7 @@ class ListedPairs:
 class RunAnswer:
     """What a run found, and where it is written."""
 
-    output: Annotated[str, _said("The output folder.")]
+    output: Annotated[str, _said("The output: a folder, or the address of one on a store.")]
     report: Annotated[str, _said("The report for people.")]
     audit: Annotated[str, _said("Its numbers for programs, all of them.")]
     headline: FirstSaid
@@ -135,17 +136,20 @@ def found_by(run: RunContext, exported: Sequence[Exported] = ()) -> RunAnswer:
         OutputError: If its `audit.json` is not what was committed.
     """
     audit, out = audit_of(run), run.plan.output
+    # A person opens files, and of an output on a store those are in its working copy.
+    here = str(run.out) if is_address(out) else out
+    run.bring(output for record in run.records("report") for output in record.outputs)
     said, levels = audit["headline"], audit["levels"]
     return RunAnswer(
         out,
-        f"{out}/{layout.report('report.html')}",
-        f"{out}/{layout.report('audit.json')}",
+        f"{here}/{layout.report('report.html')}",
+        f"{here}/{layout.report('audit.json')}",
         FirstSaid(said["level"], said["text"], tuple(said["lost"]), tuple(said["notes"])),
         Levels(levels["hard"], levels["soft"]),
         {name: _near(one) for name, one in audit["benchmarks"].items()},
         {name: _rows(one) for name, one in sorted(audit["rows"].items(), key=_pool_first)},
         {name: _split(one) for name, one in audit["splits"].items()},
-        None if audit["pair_list"] is None else _pairs(out, audit["pair_list"]),
+        None if audit["pair_list"] is None else _pairs(here, audit["pair_list"]),
         tuple(exported),
     )
 

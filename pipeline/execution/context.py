@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from pipeline import layout
 from pipeline.commit import Output, Record, check_sound, fingerprint
+from pipeline.commit.on_stores import bring_missing
 from pipeline.execution.work import Json, Place
 from pipeline.files.inputs import Input, Ledger
 from pipeline.files.storage import write_atomic
@@ -171,6 +172,10 @@ class RunContext:
             OutputError: If one is not what was committed.
         """
         check_sound(self.out, outputs, self.place.threads)
+
+    def bring(self, outputs: Iterable[Output]) -> None:
+        """Have outputs at hand that may be on a store alone, before the driver looks at what they are like."""
+        bring_missing(self.out, outputs)
 
     def path(self, relative: str) -> str:
         """Locate an output of this run."""

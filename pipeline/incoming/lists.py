@@ -13,13 +13,14 @@ from typing import Any
 from indexes.errors import DataError, OutputError
 from pipeline import layout
 from pipeline.commit import Record, find, records, remove_unowned, retire, sweep
-from pipeline.commit.run_lock import hold
+from pipeline.commit.holding import hold_output
 from pipeline.execution.executors import open_executor, run_tasks
 from pipeline.execution.progress import Progress
 from pipeline.execution.work import Json, Place, Work, content_fingerprint, task_of
 from pipeline.fetching.denied import digests_of, read_denied
 from pipeline.fetching.url_lists import list_files
 from pipeline.files.inputs import Ledger
+from pipeline.incoming.from_stores import with_brought
 from pipeline.plan import Plan
 from pipeline.sets.ingest_request import IngestRequest
 from pipeline.sets.source import Source
@@ -72,7 +73,7 @@ def ingest(request: IngestRequest, out: Path, again: Again, hands: Hands, progre
     read_denied(request.deny)  # what is wrong with a list is said before anything is asked for
     files = list_files(Path(request.urls).absolute())
     driver = _Driver(out.absolute(), hands, progress)
-    with hold(driver.out):
+    with hold_output(driver.out):
         sweep(driver.out)
         try:
             with open_executor(hands.workers, hands.scheduler, "cpu"):
@@ -99,6 +100,7 @@ def with_ingested(plan: Plan, hands: Hands, progress: Progress) -> Plan:
 
 def if_ingested(plan: Plan) -> tuple[Plan, dict[str, str]]:
     """Give the plan that reads what was fetched, and the folders, by place, of sets that are still to be fetched."""
+    plan = with_brought(plan)
     waiting = {
         place: source.path for place, source in _to_fetch(plan).items() if not ingested(Path(source.path))
     }

@@ -79,6 +79,7 @@ def pool_columns(run: RunContext) -> dict[str, Any]:
 
     def find() -> dict[str, Any]:
         paths = [part.samples for part in parts_of(run, "pool")]
+        run.bring(run.outputs(paths))
         try:
             found = [parquet_schema(path) for path in paths]
             return {field.name: field.type for field in unify(found, values_of(paths))} if found else {}

@@ -12,6 +12,8 @@ from indexes.errors import OutputError, PlanError
 from pipeline.documents.yaml_safe import Document, dump_yaml, load_yaml
 from pipeline.plan.loading import build_plan
 from pipeline.plan.model import Plan
+from pipeline.sets.source import Source
+from pipeline.stores.brought_sets import set_place
 
 _HEAD = "# The plan as it was run, with nothing left to be understood. Written by nearfar; do not edit.\n"
 _DIGEST = "# sha256 of the lines above: "
@@ -30,7 +32,7 @@ def dump_lock(plan: Plan, fingerprints: Mapping[str, Any]) -> str:
 
     The same plan and fingerprints always give the same bytes. The last line is a digest of those before it.
     """
-    text = _HEAD + dump_yaml({"plan": plan.written(), "fingerprints": _sorted(fingerprints)})
+    text = _HEAD + dump_yaml({"plan": _placed(plan).written(), "fingerprints": _sorted(fingerprints)})
     return f"{text}{_DIGEST}{_sha256(text)}\n"
 
 
@@ -68,6 +70,17 @@ def load_lock(path: str | Path) -> Lock:
             "another output folder"
         ) from failure
     return Lock(plan, held)
+
+
+def _placed(plan: Plan) -> Plan:
+    """Name sets that were brought from a store by their addresses, which hold on any machine."""
+    sets = plan.sources_by_place().items()
+    return plan.with_sets({place: source.model_copy(update=_places(source)) for place, source in sets})
+
+
+def _places(source: Source) -> dict[str, str | None]:
+    images = source.images
+    return {"path": set_place(source.path), "images": None if images is None else set_place(images)}
 
 
 def _sha256(text: str) -> str:

@@ -45,6 +45,7 @@ from pipeline.purging.cut_embeddings import (
 from pipeline.purging.named_rows import NamedRows, look
 from pipeline.sets.tombstones import PartFiles, Stones, cut, holds_purged, stays, tombstones, write_tombstones
 from pipeline.stages import performing_names
+from pipeline.stores.working_copies import place_of, store_of
 
 KEPT = ("read", "embed")
 """Stages whose outputs are cut; those of all others go whole."""
@@ -71,10 +72,12 @@ def purge(out: Path, lists: Mapping[Kind, frozenset[str]]) -> Purged:
         lists: Entries by kind, as `read_lists` gives them.
 
     Raises:
-        OutputError: If there is no run, another process is at work on it, or the disk refuses.
+        OutputError: If there is no run, or one on a store, another process is at work on it, or the disk refuses.
     """
     if not (out / layout.LOCK_FILE).is_file():
         raise OutputError(f"{out} holds no run; name the output folder of one")
+    if store_of(out) is not None:  # its list of what was purged would be on this machine alone
+        raise OutputError(f"'{place_of(out)}' is on an object store, and only runs in folders can be purged")
     with hold(out):
         sweep(out)
         parts = finish_purge(out)

@@ -12,6 +12,7 @@ from typing import Any
 from indexes.errors import NearfarError, OutputError
 from pipeline import layout
 from pipeline.commit import Record, commit_folder, read_record, record_file
+from pipeline.commit.on_stores import bring
 from pipeline.execution.context import RunContext
 from pipeline.execution.work import Work, content_fingerprint
 from pipeline.files.digests import sha256_of
@@ -19,6 +20,8 @@ from pipeline.files.inputs import content_of
 from pipeline.plan import load_lock
 from pipeline.run import RunOptions, open_run, waves
 from pipeline.shipping import command_of, export_waves, exports_of
+from pipeline.stores.at_once import at_once
+from pipeline.stores.working_copies import place_of, store_of
 from pipeline.verifying.verification import Verification
 from pipeline.webdataset.export_request import ExportRequest
 
@@ -30,7 +33,7 @@ def replay(out: Path, result: Verification) -> RunContext:
         OutputError: If some unit is not done, or its inputs changed.
     """
     lock = load_lock(out / layout.LOCK_FILE)
-    plan = lock.plan.model_copy(update={"output": str(out)})
+    plan = lock.plan.model_copy(update={"output": place_of(out)})
     run = open_run(plan, RunOptions(command=lock.fingerprints["command"]))
     try:
         _walk(run, result)
@@ -136,6 +139,10 @@ def _check_inputs(work: Work[Any, Any], record: Record, result: Verification) ->
 def hashed(out: Path, record: Record, result: Verification) -> bool:
     """Hash a unit's files, and say of each that is not what was committed."""
     before = len(result.problems)
+    if store_of(out) is not None:  # what counts is on the store, whatever the working copy holds
+        brought = at_once(lambda output: bring(out, output), record.outputs)
+        gone = (output.path for output, there in zip(record.outputs, brought, strict=True) if not there)
+        result.problems += [f"{path} is gone from the store" for path in gone]
     for output in record.outputs:
         result.files += 1
         path = out / output.path

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 Run = Callable[..., tuple[int, str, str]]
@@ -53,3 +54,11 @@ def committed(out: Path) -> dict[str, str]:
         for output in json.loads(record.read_text())["outputs"]:
             digests[output["path"]] = output["sha256"]
     return digests
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """The quickstart's plan, run on the small world as a user would run it."""
+
+    out: Path
+    seconds: float

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import whole_runs
-from conftest import FinishedRun
+from whole_runs import FinishedRun
 
 
 def kill_and_finish(world: Path, folder: Path, ripe: Callable[[float], bool]) -> bool:

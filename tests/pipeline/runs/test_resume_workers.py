@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import whole_runs
-from conftest import FinishedRun
+from whole_runs import FinishedRun
 
 
 @pytest.mark.slow

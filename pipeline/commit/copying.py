@@ -1,0 +1,150 @@
+"""A working copy and its store: which units are done, and which files are kept under their own names."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from pipeline import layout
+from pipeline.commit.on_stores import fence, is_own, is_whole, object_name, opened
+from pipeline.commit.records import Record, dump_record, parse_record, record_path
+from pipeline.commit.run_lock import epoch
+from pipeline.commit.stage_lock import exclusive
+from pipeline.files.storage import open_folder, remove_file, write_atomic
+from pipeline.stores.at_once import at_once
+from pipeline.stores.objects import Objects, SeenObject
+from pipeline.stores.working_copies import store_of
+
+KEPT = (layout.LOCK_FILE,)
+"""Files that a store has under their own names, beside the records: the plan that an output was made by."""
+_RECORD = re.compile(rf"{layout.COMMITS}/[^/.][^/]*/[^/.][^/]*\.json")
+_PULLED = ".pulled.json"
+
+
+def keep(out: Path, relative: str, content: bytes) -> None:
+    """Put a file of `KEPT` into an output folder, and on the store that it is a copy of."""
+    objects = store_of(out)
+    if objects is not None:
+        fence(objects, epoch(out))
+        objects.write(relative, content)
+    write_atomic(out, relative, content)
+
+
+def sweep_objects(out: Path) -> None:
+    """Remove the objects that no record names: of killed attempts, and of what was taken back. The lease is held."""
+    objects = store_of(out)
+    if objects is None:
+        return
+    pull(out)  # what is believed of records is what the store says
+    standing = [parse_record((out / name).read_bytes()) for name in _in_copy(out) - set(KEPT)]
+    named = {object_name(one.path, one.sha256) for record in standing if record for one in record.outputs}
+    unnamed = [one.name for one in objects.listing() if is_own(one.name) and one.name not in named]
+    if unnamed:
+        fence(objects, epoch(out))
+        objects.remove(unnamed)
+
+
+def clear(out: Path) -> None:
+    """Remove everything from the store that nearfar wrote there, records first; the working copy is the caller's."""
+    objects = store_of(out)
+    if objects is None:
+        return
+    fence(objects, epoch(out))
+    names = [seen.name for seen in objects.listing()]
+    objects.remove(name for name in names if _RECORD.fullmatch(name) or name in KEPT)
+    objects.remove(name for name in names if is_own(name))
+
+
+def pull(out: Path, unless: Callable[[], bool] = lambda: False) -> None:
+    """Bring a working copy's records and kept files to the state of the store, one process at a time.
+
+    Of the store, only records count whose objects are all there. What the copy holds beyond that is removed.
+
+    Args:
+        out: The output folder.
+        unless: Asked once nobody else pulls: if it is true, the copy is left as it is.
+
+    Raises:
+        OutputError: If the store cannot be read.
+    """
+    objects = store_of(out)
+    if objects is None:
+        return
+    with open_folder(out) as folder, exclusive(folder):
+        if not unless():
+            _pull(objects, out)
+
+
+def _pull(objects: Objects, out: Path) -> None:
+    seen = {one.name: one for one in objects.listing()}
+    known = _known(out)
+    there = [name for name in seen if _RECORD.fullmatch(name) or name in KEPT]
+
+    def counting(name: str) -> bytes | None:
+        same = known.get(name) == _tag(seen[name]) and (out / name).is_file()
+        content = (out / name).read_bytes() if same else _read(objects, name)
+        return content if content is not None and _counts(objects, name, content, seen) else None
+
+    found = dict(zip(there, at_once(counting, there), strict=True))
+    counts = {name: content for name, content in found.items() if content is not None}
+    for name in sorted(_in_copy(out) - counts.keys()):
+        remove_file(out, name)
+    for name, content in counts.items():
+        if not _holds(out / name, content):
+            write_atomic(out, name, content)
+    tags = {name: _tag(seen[name]) for name in counts}
+    write_atomic(out, _PULLED, json.dumps(tags, sort_keys=True).encode())
+
+
+def _read(objects: Objects, name: str) -> bytes | None:
+    """Read a kept file or a record from the store, as a working copy has it; None where it is gone, or torn."""
+    held = objects.read(name)
+    if held is None or name in KEPT:
+        return None if held is None else held.content
+    record = opened(held.content)
+    return None if record is None else dump_record(record)
+
+
+def _counts(objects: Objects, name: str, content: bytes, seen: Mapping[str, SeenObject]) -> bool:
+    """Let a record count only if its objects are all there."""
+    record = None if name in KEPT else parse_record(content)
+    return name in KEPT or (record is not None and _whole(objects, record, seen))
+
+
+def _whole(objects: Objects, record: Record, seen: Mapping[str, SeenObject]) -> bool:
+    """See that a record's objects are there. A listing may lack the newest: what it does not show is asked for."""
+    names = [object_name(one.path, one.sha256) for one in record.outputs]
+    sizes = [seen[name].bytes if name in seen else None for name in names]
+    return sizes == [one.bytes for one in record.outputs] or is_whole(objects, record)
+
+
+def _tag(seen: SeenObject) -> str:
+    """Name the state of an object."""
+    return " ".join(seen.version.values())
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    return path.is_file() and path.read_bytes() == content
+
+
+def _known(out: Path) -> dict[str, str]:
+    try:
+        found = json.loads((out / _PULLED).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _in_copy(out: Path) -> set[str]:
+    found = {path.relative_to(out).as_posix() for path in (out / layout.COMMITS).glob("*/*.json")}
+    return {name for name in found if _RECORD.fullmatch(name)} | {
+        name for name in KEPT if (out / name).is_file()
+    }
+
+
+def adopt(out: Path, record: Record) -> Record:
+    """Note in a working copy that a unit is done by another's record; its files are brought when they are needed."""
+    write_atomic(out, record_path(record.stage, record.name), dump_record(record))
+    return record

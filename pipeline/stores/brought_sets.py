@@ -1,0 +1,122 @@
+"""Sets that lie on a store: brought whole to this machine before they are read, and again only where they changed.
+
+Readers, memory maps and DuckDB then see files. What is here is a snapshot: an object that changes while a run reads is
+brought by the next run. The folder lies beside the working copies (`NEARFAR_COPIES`), and may be removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from pathlib import Path, PurePosixPath
+
+from indexes.errors import DataError, OutputError
+from pipeline.files.storage import free_bytes, relative_parts, remove_file, write_atomic
+from pipeline.stores.at_once import at_once
+from pipeline.stores.objects import Objects, SeenObject
+from pipeline.stores.store_addresses import Address, is_address, parse_address
+from pipeline.stores.working_copies import connected, copies_folder, folder_name
+
+_FILES = "files"
+_STATE = ".brought.json"
+
+
+def brought(text: str) -> str:
+    """Give the path of this machine at which a set can be read: the text itself, or where its objects were brought to.
+
+    Raises:
+        BadInputError: If it is an address, and none of a store that is known.
+        DataError: If nothing lies there.
+        OutputError: If the store cannot be read, or there is no room for the set.
+    """
+    if not is_address(text):
+        return text
+    address = parse_address(text)
+    objects, root = connected(str(address)), copies_folder() / f"set-{folder_name(address)}"
+    seen = _files(objects)
+    if not seen:
+        objects, seen = _single(address)
+    _bring(objects, root, seen, address)
+    inside = root / _FILES
+    return str(inside / seen[0].name if objects.address != address else inside)
+
+
+def set_place(path: str) -> str:
+    """Say how a plan names a set that was brought: by its address; any other is where it is."""
+    for root in (Path(path).parent, Path(path).parent.parent):
+        state = _state(root) if root.name.startswith("set-") else {}
+        if state and Path(path).is_relative_to(root / _FILES):
+            return str(state["address"])
+    return path
+
+
+def _files(objects: Objects) -> list[SeenObject]:
+    """List what becomes a file: not the empty objects by which some tools mark folders.
+
+    Raises:
+        DataError: If a name is both a file's and a folder's.
+    """
+    seen = [one for one in objects.listing() if one.name]
+    folders = {str(above) for one in seen for above in PurePosixPath(one.name).parents}
+    both = next((one.name for one in seen if one.name in folders and one.bytes), None)
+    if both is not None:
+        raise DataError(
+            f"'{objects.address}' has '{both}' as an object and as a folder of others, which no file system can have"
+        )
+    return [one for one in seen if one.name not in folders]
+
+
+def _single(address: Address) -> tuple[Objects, list[SeenObject]]:
+    """Find the one object that an address names itself."""
+    folder, _, name = address.folder.rpartition("/")
+    objects = connected(str(Address(address.scheme, address.bucket, folder)))
+    size = objects.size(name) if name else None
+    if size is None:
+        raise DataError(f"there is nothing at '{address}'; correct the address, or put the set there")
+    return objects, [SeenObject(name, size, {})]
+
+
+def _bring(objects: Objects, root: Path, seen: list[SeenObject], address: Address) -> None:
+    known = _state(root).get("objects", {})
+    files = root / _FILES
+    for one in seen:
+        relative_parts(one.name)  # names are the store's: none may lead out of the folder
+    there = {path.relative_to(files).as_posix() for path in files.rglob("*") if path.is_file()}
+    wanted = [
+        one for one in seen if one.name not in there or not one.version or known.get(one.name) != _mark(one)
+    ]
+    size = sum(one.bytes for one in wanted)
+    if size > free_bytes(root):
+        raise OutputError(
+            f"'{address}' has {size:,} bytes that are not here yet, and {free_bytes(root):,} are free at {root}; "
+            "set NEARFAR_COPIES to a folder with more room"
+        )
+    if wanted:
+        print(f"bringing {len(wanted):,} objects ({size:,} bytes) of {address}", file=sys.stderr)
+    # Until all are here, none that is about to change is known.
+    names = {one.name for one in seen}
+    kept = {name: mark for name, mark in known.items() if name in names - {one.name for one in wanted}}
+    _note(root, address, kept)
+    for name in sorted(there - names):
+        with contextlib.suppress(FileNotFoundError):  # another run brings the same set
+            remove_file(files, name)
+    at_once(lambda one: objects.download(one.name, files / one.name), wanted)
+    _note(root, address, {one.name: _mark(one) for one in seen})
+
+
+def _mark(one: SeenObject) -> str:
+    return " ".join((*one.version.values(), str(one.bytes)))
+
+
+def _note(root: Path, address: Address, objects: dict[str, str]) -> None:
+    said = {"address": str(address), "objects": objects}
+    write_atomic(root, _STATE, json.dumps(said, sort_keys=True).encode())
+
+
+def _state(root: Path) -> dict[str, dict[str, str]]:
+    try:
+        found = json.loads((root / _STATE).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) and isinstance(found.get("objects"), dict) else {}

@@ -1,0 +1,239 @@
+"""Objects of a store: whole or absent, written once or by who saw the last state.
+
+A reply can be lost after the store has done what it was asked for. So every conditional write carries content that no
+other writer has, and one that is refused, or not answered, is read back: what stands is one's own, or another's.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from indexes.errors import BadInputError, OutputError
+from pipeline.stores.credentials import configuration
+from pipeline.stores.store_addresses import Address
+from pipeline.stores.store_errors import in_words, is_of_a_store, store_errors
+
+Version = dict[str, str]
+"""What a store calls a state of an object: its `e_tag`, and its `version` where it has those."""
+_TRIES = 6
+_LASTING = (
+    "NoSuchBucket",
+    "AccessDenied",
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "RequestTimeTooSkewed",
+    "PermanentRedirect",
+    "AuthorizationHeaderMalformed",
+    "NotImplemented",
+    "BadScheme",
+)
+_PIECE = 16 << 20
+_MANY = 1000
+_RETRIES = {
+    "max_retries": 8,
+    "retry_timeout": timedelta(seconds=120),
+    "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=10), "base": 2},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SeenObject:
+    """An object as a listing shows it: its name below the folder, its size in bytes, its state."""
+
+    name: str
+    bytes: int
+    version: Version
+
+
+@dataclass(frozen=True, slots=True)
+class HeldObject:
+    """A small object that was read whole."""
+
+    content: bytes
+    version: Version
+
+
+class Objects:
+    """The objects below an address, by their names there."""
+
+    def __init__(self, address: Address) -> None:
+        """Connect; asks the store for nothing yet.
+
+        Raises:
+            BadInputError: If the library for stores is not installed.
+        """
+        try:
+            import obstore
+            from obstore import exceptions, store
+        except ImportError as error:
+            raise BadInputError(
+                f"'{address}' is on an object store, which needs obstore: pip install 'nearfar[s3]'"
+            ) from error
+        self.address = address
+        self._library: Any = obstore
+        self._taken = (exceptions.AlreadyExistsError, exceptions.PreconditionError)
+        with store_errors(address, "connect to"):
+            self._store: Any = store.from_url(str(address), retry_config=_RETRIES, **configuration(address))
+
+    def read(self, name: str) -> HeldObject | None:
+        """Read an object whole; None where there is none.
+
+        Raises:
+            OutputError: If the store refuses, or there is no bucket.
+        """
+        with store_errors(self.address, "read"):
+            try:
+                found = self._library.get(self._store, name)
+                return HeldObject(bytes(found.bytes()), _version(found.meta))
+            except FileNotFoundError as error:
+                _refuse_for_good(self.address, error)
+                return None
+
+    def write(self, name: str, content: bytes | Path) -> Version:
+        """Write an object, whatever stands there, and see that it is there in full size.
+
+        Raises:
+            OutputError: If the store refuses, or holds another size than was sent.
+        """
+        size = len(content) if isinstance(content, bytes) else content.stat().st_size
+        for left in reversed(range(_TRIES)):
+            with store_errors(self.address, "write to"):
+                made = self._library.put(
+                    self._store, name, content, use_multipart=size > 2 * _PIECE, chunk_size=_PIECE
+                )
+            if self.size(name) == size:
+                return _version(made)
+            if left:
+                _wait(_TRIES - left)
+        raise OutputError(
+            f"cannot write to '{self.address}': '{name}' arrives there in another size than was sent. Look at the "
+            "network and the store, and run again to resume"
+        )
+
+    def write_new(self, name: str, content: bytes) -> Version | None:
+        """Write an object where there is none; None where another's stands. `content` is like no other writer's."""
+        return self._decide(name, content, None)
+
+    def replace(self, name: str, content: bytes, version: Version) -> Version | None:
+        """Write an object in place of the state that was seen; None where it is another's by now."""
+        return self._decide(name, content, version)
+
+    def size(self, name: str) -> int | None:
+        """Size of an object in bytes; None where there is none."""
+        with store_errors(self.address, "read"):
+            try:
+                return int(self._library.head(self._store, name)["size"])
+            except FileNotFoundError:
+                return None
+
+    def listing(self, under: str = "") -> list[SeenObject]:
+        """List the objects whose names begin with the folder `under`, by name.
+
+        Raises:
+            OutputError: If there is no bucket, or it cannot be listed.
+        """
+        with store_errors(self.address, "list"):
+            pages = self._library.list(self._store, prefix=under or None, chunk_size=_MANY)
+            return sorted(
+                (SeenObject(one["path"], int(one["size"]), _version(one)) for page in pages for one in page),
+                key=lambda one: one.name,
+            )
+
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """Read an object piece by piece.
+
+        Raises:
+            FileNotFoundError: If there is none.
+            OutputError: If the store refuses, or breaks off.
+        """
+        with store_errors(self.address, "read"):
+            try:
+                for chunk in self._library.get(self._store, name).stream(min_chunk_size=1 << 20):
+                    yield bytes(chunk)
+            except FileNotFoundError as error:
+                _refuse_for_good(self.address, error)
+                raise FileNotFoundError(name) from error
+
+    def download(self, name: str, into: Path) -> None:
+        """Bring an object to a file: whole, or not at all. The file's folder is made.
+
+        Raises:
+            FileNotFoundError: If there is no such object.
+            OutputError: If the store refuses, or breaks off each time.
+        """
+        into.parent.mkdir(parents=True, exist_ok=True)
+        temporary = into.with_name(f".{into.name[:100]}.{secrets.token_hex(8)}.tmp")
+        try:
+            self._receive(name, temporary)
+            temporary.replace(into)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Remove objects; one that is gone already is no matter."""
+        gone = list(names)
+        with store_errors(self.address, "delete from"):
+            for first in range(0, len(gone), _MANY):
+                self._library.delete(self._store, gone[first : first + _MANY])
+
+    def _receive(self, name: str, temporary: Path) -> None:
+        for left in reversed(range(_TRIES)):
+            try:
+                with temporary.open("wb") as stream:
+                    for chunk in self.chunks(name):
+                        stream.write(chunk)
+                if temporary.stat().st_size == self.size(name):
+                    return
+            except OutputError:
+                if not left:
+                    raise
+            _wait(_TRIES - left)
+        raise OutputError(
+            f"cannot read '{self.address}': '{name}' breaks off each time. Look at the network, and run again to resume"
+        )
+
+    def _decide(self, name: str, content: bytes, before: Version | None) -> Version | None:
+        """Write an object if it is still in the state `before` (None: if there is none)."""
+        said = "409"
+        for tried in range(_TRIES):
+            try:
+                mode = "create" if before is None else before
+                return _version(self._library.put(self._store, name, content, mode=mode, use_multipart=False))
+            except self._taken:
+                pass
+            except Exception as error:
+                if not is_of_a_store(error):
+                    raise
+                _refuse_for_good(self.address, error)
+                said = str(error)
+            # A refusal may be the answer to a second try of the client's own, and no answer says nothing.
+            standing = self.read(name)
+            if standing is not None and standing.content == content:
+                return standing.version
+            if (standing.version if standing is not None else None) != before:
+                return None
+            _wait(tried + 1)
+        raise OutputError(f"cannot write to '{self.address}': {in_words(said)}")
+
+
+def _version(found: Any) -> Version:
+    return {name: str(found[name]) for name in ("e_tag", "version") if found[name] is not None}
+
+
+def _refuse_for_good(address: Address, error: Exception) -> None:
+    """Tell a bucket that is not there, and what else will not change by trying again, from what may pass."""
+    said = str(error)
+    if any(word in said for word in _LASTING):
+        raise OutputError(f"cannot use '{address}': {in_words(said)}") from error
+
+
+def _wait(tried: int) -> None:
+    """Wait longer each time, and never as long as the others do."""
+    time.sleep(min(5.0, 0.05 * 2**tried) * (0.5 + random.random()))  # noqa: S311 - no secret

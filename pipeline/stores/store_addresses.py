@@ -1,0 +1,72 @@
+"""Places on object stores, as plans and command lines spell them: `s3://bucket/folder`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from indexes.errors import BadInputError
+
+SCHEMES = ("s3", "gs", "az")
+"""Stores that are spoken to: S3 and what speaks its protocol, Google's, Azure's."""
+_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>.*)", re.DOTALL)
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A folder of a bucket.
+
+    Attributes:
+        scheme: One of `SCHEMES`.
+        bucket: The bucket, or Azure's container.
+        folder: What the names of its objects begin with, without slashes around it; may be empty.
+    """
+
+    scheme: str
+    bucket: str
+    folder: str
+
+    def __str__(self) -> str:
+        """Spell it as a plan does."""
+        return f"{self.scheme}://{self.bucket}" + (f"/{self.folder}" if self.folder else "")
+
+
+def is_address(text: str) -> bool:
+    """Tell whether a text is a URL, of any kind, and no path of this machine."""
+    return _URL.fullmatch(text) is not None
+
+
+def parse_address(text: str) -> Address:
+    """Read an address.
+
+    Raises:
+        BadInputError: If the store is none that is known, or the text holds more than a bucket and a folder.
+            The message does not repeat what could be a credential.
+    """
+    found = _URL.fullmatch(text)
+    scheme = found["scheme"].lower() if found else ""
+    if found is None or scheme not in SCHEMES:
+        raise BadInputError(
+            f"'{scheme}://' is no store that nearfar reads or writes; name a place as one of "
+            f"{', '.join(f'{one}://BUCKET/FOLDER' for one in SCHEMES)}, or a folder of this machine"
+        )
+    if re.search(r"[@?#]", found["rest"]):
+        raise BadInputError(
+            f"an address on a store is {scheme}://BUCKET/FOLDER alone: without '@', '?' and '#', and so without "
+            "credentials. Give those in the environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, say)"
+        )
+    bucket, _, folder = found["rest"].partition("/")
+    parts = [part for part in folder.split("/") if part]
+    if (
+        not _BUCKET.fullmatch(bucket)
+        or {".", ".."} & set(parts)
+        or "\0" in folder
+        or unquote(folder) != folder
+    ):
+        raise BadInputError(
+            f"'{scheme}://{bucket}/{folder}' names no bucket and folder; write {scheme}://BUCKET/FOLDER, with plain "
+            "names between the slashes"
+        )
+    return Address(scheme, bucket, "/".join(parts))

@@ -1,0 +1,109 @@
+"""One run at a time on a store: by compare and swap, and by no clock."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from dataclasses import replace
+
+import pytest
+from store_proxy import Faults
+
+from indexes.errors import OutputError
+from pipeline.stores import lease
+from pipeline.stores import objects as objects_module
+from pipeline.stores.lease import LEASE, Term, at_work, leased, term_of
+from pipeline.stores.objects import Objects
+from pipeline.stores.store_addresses import parse_address
+
+MINE = Term(1, "here", "my token", "my copy")
+OTHER = Term(2, "there", "another token", "another copy")
+
+
+@pytest.fixture
+def objects(faults: Faults, monkeypatch: pytest.MonkeyPatch) -> Objects:
+    monkeypatch.setattr(lease, "RENEWED_EVERY", 0.1)
+    monkeypatch.setattr(lease, "RUNS_OUT_AFTER", 0.8)
+    monkeypatch.setattr(objects_module, "_wait", lambda tried: None)
+    return Objects(parse_address(f"s3://bucket/{secrets.token_hex(4)}"))
+
+
+def standing(objects: Objects) -> Term:
+    found = term_of(objects.read(LEASE))
+    assert found is not None
+    return found
+
+
+def test_it_is_renewed_while_it_is_held_and_given_back(objects: Objects) -> None:
+    with leased(objects, MINE):
+        assert at_work(objects, OTHER.copy) is not None
+        assert at_work(objects, MINE.copy) is None
+    assert not standing(objects).held
+    assert standing(objects).beat > 0
+    assert at_work(objects, OTHER.copy) is None
+
+
+def test_a_second_run_is_refused_and_told_who_holds_it(objects: Objects) -> None:
+    with leased(objects, MINE):
+        second = leased(objects, OTHER)
+        with pytest.raises(OutputError, match=r"in use by another nearfar run \(process 1 on host here\)"):
+            second.__enter__()
+        assert standing(objects).token == MINE.token
+
+
+def test_of_many_that_begin_together_one_holds_it(objects: Objects) -> None:
+    held, refused, begin, end = [], [], threading.Barrier(4), threading.Event()
+
+    def run(number: int) -> None:
+        begin.wait()
+        try:
+            with leased(objects, replace(MINE, token=f"{number}", copy=f"copy {number}")):
+                held.append(number)
+                end.wait(20)
+        except OutputError:
+            refused.append(number)
+        if len(refused) == 3:
+            end.set()
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert (len(held), len(refused)) == (1, 3)
+
+
+def test_one_that_stands_still_is_taken_over(objects: Objects) -> None:
+    objects.write_new(LEASE, lease._content(OTHER))
+    with leased(objects, MINE):
+        assert standing(objects).token == MINE.token
+
+
+def test_one_of_the_same_copy_is_taken_at_once(objects: Objects, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two runs with one working copy are kept apart by its own lock: whoever has that is alone."""
+    monkeypatch.setattr(lease, "RUNS_OUT_AFTER", 1000.0)
+    objects.write_new(LEASE, lease._content(replace(OTHER, copy=MINE.copy)))
+    with leased(objects, MINE):
+        assert standing(objects).token == MINE.token
+
+
+def test_who_lost_it_does_not_take_it_back(objects: Objects) -> None:
+    with leased(objects, MINE):
+        objects.write(LEASE, lease._content(OTHER))
+        for _ in range(20):
+            threading.Event().wait(0.05)
+            assert standing(objects) == OTHER
+    assert standing(objects) == OTHER
+
+
+def test_it_survives_lost_answers_and_a_busy_store(objects: Objects, faults: Faults) -> None:
+    for fault in ("lost", "409 after", "503", "refused"):
+        faults.add(fault, "PUT", LEASE)
+    with leased(objects, MINE):
+        for _ in range(100):
+            if not faults.left():
+                break
+            threading.Event().wait(0.05)
+        assert faults.left() == 0
+        assert standing(objects).token == MINE.token
+    assert not standing(objects).held
