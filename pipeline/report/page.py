@@ -53,11 +53,14 @@ def render(findings: Findings) -> bytes:
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
     whole = [section(findings, finding, at) for at, finding in enumerate(findings.benchmarks)]
     first, sections = worst(whole)
+    policy = (
+        f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    )
     page = (
         _environment()
         .get_template("report.html.j2")
         .render(
-            policy=f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
+            policy=policy,
             style=style,
             request=findings.request,
             findings=findings,

@@ -80,7 +80,9 @@ class Objects:
         self._library: Any = obstore
         self._taken = (exceptions.AlreadyExistsError, exceptions.PreconditionError)
         with store_errors(address, "connect to"):
-            self._store: Any = store.from_url(str(address), retry_config=_RETRIES, **configuration(address))
+            # Which options there are depends on the scheme, which its types ask for before they are known.
+            connect: Any = store.from_url
+            self._store: Any = connect(str(address), retry_config=_RETRIES, **configuration(address))
 
     def read(self, name: str) -> HeldObject | None:
         """Read an object whole; None where there is none.
