@@ -104,7 +104,7 @@ def _closure(plan: Plan) -> list[Instance]:
         if name in found:
             continue
         found[name] = one = _instance(plan, name, place)
-        pending += [(other, place) for other in one.others() if _is_measure(plan, other)]
+        pending += [(other, place) for other in one.others() if _means_measure(plan, one, other)]
     return list(found.values())
 
 
@@ -129,6 +129,12 @@ def _has_to_be_told(plan: Plan, name: str) -> bool:
     except PlanError:
         return True
     return False
+
+
+def _means_measure(plan: Plan, one: Instance, name: str) -> bool:
+    """Say whether a measure that names `name` means a measure, and not the pool's column of that name."""
+    whole = name in measures.dump(one.measure).values()
+    return _is_measure(plan, name) and not (whole and _has_to_be_told(plan, name))
 
 
 def _is_measure(plan: Plan, name: str) -> bool:
