@@ -42,7 +42,7 @@ def test_names_of_the_field_and_of_internal_folders(tmp_path: Path, cli: Run) ->
     code, _, errors = cli("run", str(tmp_path / "plan.yaml"))
     assert code == 0, errors
     out = tmp_path / "out"
-    assert list((out / "internal" / "rescan" / "rescan").glob("part-*.parquet")), (
+    assert list((out / "internal" / "rescan" / "rescan" / "pool").glob("part-*.parquet")), (
         "a query lost its whole list"
     )
     parts = sorted((out / "samples" / "pool").glob("part-*.parquet"))
