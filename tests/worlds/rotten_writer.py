@@ -35,6 +35,7 @@ class RottenWriter:
         if unit.stage not in self._sound:
             files = sorted(attempt.written().items())
             changed = {path: spoil(file) for path, file in files if path not in SPARED}
+            attempt._digests.clear()  # those of what was there before
             found = [(path, text) for path, text in changed.items() if text is not None]
             if found:
                 self.done[f"{unit.stage}/{unit.name}"] = found
@@ -58,13 +59,13 @@ def other(value: Any) -> Any:
         return f"{value}x"
     if isinstance(value, dict):
         return value | {name: other(one) for name, one in value.items() if one is not None}
-    return value[:-1] if value else [0]
+    return value[:-1]
 
 
 def changed_table(table: pa.Table) -> tuple[pa.Table, str] | None:
     for name in reversed([name for name in table.column_names if name not in NAMES]):
         values = table.column(name).to_pylist()
-        row = next((at for at, value in enumerate(values) if value is not None), None)
+        row = next((at for at, value in enumerate(values) if value not in (None, [])), None)
         if row is not None:
             wanted, values[row] = values[row], other(values[row])
             field = table.schema.field(name)
