@@ -106,7 +106,9 @@ def seaweed(folder: Path) -> StoreServer:
         {"name": "admin", "credentials": [admin], "actions": ["Admin"]},
     ]
     (folder / "identities.json").write_text(json.dumps({"identities": identities}))
-    fixed = ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={folder}", "-filer", "-s3", "-s3.port.iceberg=0"]
+    fixed = ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={folder}", "-filer", "-s3"]
+    # Further services that would listen at ports of their own, which two servers cannot share.
+    fixed += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
     few = ["-master.volumeSizeLimitMB=64", "-volume.max=20", f"-s3.config={folder / 'identities.json'}"]
     return StoreServer([program, "server", *fixed, *few, *options], ports[3], folder)
 
