@@ -12,6 +12,7 @@ from pydantic import Field
 
 from curation.grouped import Grouped, group_column, needed_for
 from curation.kernels.hamming import components, read_hashes
+from curation.kernels.uid_names import hex_names
 from curation.measure import Block, Column, Columns
 from indexes.errors import PlanError
 from indexes.scanner import ScanOptions
@@ -75,7 +76,7 @@ class Copies(Grouped):
             hashes = read_hashes(group.columns[self.by].take(pa.array(known)), self.by)
             first = components(hashes, self.bits)
         best, size = self._best(group, known, first)
-        names = [f"{high:016x}{low:016x}" for high, low in group.uids[best].tolist()]
+        names = hex_names(group.uids[best])
         place = np.full(len(group), -1, np.int64)
         place[known] = np.arange(len(known))
         places = pa.array(place, mask=place < 0)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from curation.grouped import Grouped, group_column, needed_for
+from curation.kernels.uid_names import hex_names
 from curation.measure import Block, Column, Columns
 from indexes.errors import PlanError
 from indexes.greedy.earlier import nearest_earlier
@@ -83,7 +84,7 @@ class Duplicates(Grouped):
         found = nearest_earlier(group.vectors["image"], group.uids, order, options)
         place = np.empty(len(order), np.int64)
         place[order] = np.arange(len(order))
-        names = [f"{high:016x}{low:016x}" for high, low in uids[found.row].tolist()]
+        names = hex_names(uids[found.row])
         nearest = pa.array(names, pa.string(), mask=found.row < 0).take(pa.array(place))
         return {
             "similarity": np.maximum(found.similarity, 0.0)[place],

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from curation.grouped import Grouped, group_column, needed_for
 from curation.kernels.leaky_joins import joins
+from curation.kernels.uid_names import hex_names
 from curation.measure import Block, Column, Columns
 from indexes.scanner import ScanOptions
 
@@ -61,7 +62,7 @@ class LeakySplits(Grouped):
         across = gone[code[gone] != code[to[gone]]]
         leak = np.zeros(len(group), bool)
         leak[across] = leak[to[across]] = True
-        names = [f"{high:016x}{low:016x}" for high, low in group.uids[to].tolist()]
+        names = hex_names(group.uids[to])
         return {
             "joined": pa.array(names, pa.string(), mask=to < 0),
             "cosine": pa.array(cosine, mask=to < 0),

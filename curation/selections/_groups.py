@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pyarrow as pa
@@ -190,3 +192,10 @@ def class_order(groups: Iterable[str]) -> dict[str, int]:
 
 def _written(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def entry_draw(uid: NDArray[np.uint64], seed: int, value: str) -> int:
+    """Draw 64 bits for a `(2,)` uid and one of its values, as the SQL of the entry caps does; the oracle's way."""
+    high, low = (int(half) for half in uid)
+    named = f"{UUID(int=high << 64 | low)}:{seed}:{value}"
+    return int.from_bytes(hashlib.md5(named.encode(), usedforsecurity=False).digest()[8:], "little")

@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
-from uuid import UUID
 
 import numpy as np
 
@@ -73,16 +71,11 @@ class EntryCap(Selection):
         """Draw for each value of each sample."""
         chosen: set[int] = set()
         for value, members in _groups.members(columns, self.by, "0", highest=False).items():
-            draws = {row: self._draw(columns, row, value) for row in members}
+            draws = {row: _groups.entry_draw(columns.uids[row], self.seed, value) for row in members}
             chosen |= {row for row, draw in draws.items() if draw * len(members) < self.most * WHOLE}
             if self.floor:
                 chosen.add(min(members, key=lambda row: (draws[row], *columns.uids[row].tolist())))
         return keeping(len(columns.uids), np.array(sorted(chosen), np.int64))
-
-    def _draw(self, columns: InMemory, row: int, value: str) -> int:
-        high, low = (int(half) for half in columns.uids[row])
-        named = f"{UUID(int=high << 64 | low)}:{self.seed}:{value}"
-        return int.from_bytes(hashlib.md5(named.encode(), usedforsecurity=False).digest()[8:], "little")
 
     def words(self) -> str:
         """Say what the cap is."""

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from curation.kernels.uid_names import hex_names
 from curation.selection import Decision, InMemory, ReachingRows, Selection, Times, missing
 
 
@@ -46,7 +47,7 @@ class Members(Selection):
     def times(self, columns: InMemory) -> Times:
         """Look each name up in a Python set."""
         if self.by == "uid":
-            names = [f"{high:016x}{low:016x}" for high, low in columns.uids.tolist()]
+            names = hex_names(columns.uids)
             gone = np.zeros(len(names), bool)
         else:
             names = columns.of("key").to_pylist()

@@ -16,6 +16,7 @@ from pydantic import Field
 from curation.kernels.heads.precision_levels import needed, proven_level
 from curation.kernels.heads.softmax_head import PENALTY
 from curation.kernels.uid_hash import hashes
+from curation.kernels.uid_names import hex_names
 from curation.measure import DEFAULTS, Block, Column, Columns, Measure, Model, Running, Tables
 from curation.measures.of_domain._domain_labels import DomainLabels, labels_digest, read_labels
 from curation.measures.of_domain._domain_models import Way, learn, shares
@@ -118,7 +119,7 @@ class Domain(Measure):
 
     def _domains_of(self, uids: NDArray[np.uint64], keys: Any) -> list[str | None]:
         told = self.told()
-        names = keys.to_pylist() if told.by == "key" else _written(uids)
+        names = keys.to_pylist() if told.by == "key" else hex_names(uids)
         return [told.domain_of.get(name) for name in names]
 
     def learns(self) -> Self:
@@ -215,12 +216,8 @@ class _Telling(Running):
         return {"proof": pa.table(proof | {"samples": self._counts[:-1]})}
 
 
-def _written(uids: NDArray[np.uint64]) -> list[str]:
-    return [f"{high:016x}{low:016x}" for high, low in uids.tolist()]
-
-
 def _refuse_unknown(told: DomainLabels, uids: NDArray[np.uint64], keys: Any) -> None:
-    there = set(keys.to_pylist() if told.by == "key" else _written(uids))
+    there = set(keys.to_pylist() if told.by == "key" else hex_names(uids))
     unknown = sorted(name for name in told.domain_of if name not in there)
     if unknown:
         more = f" and {len(unknown) - _SHOWN:,} more" if len(unknown) > _SHOWN else ""

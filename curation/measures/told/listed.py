@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Self
 import pyarrow as pa
 from pydantic import Field
 
+from curation.kernels.uid_names import hex_names
 from curation.measure import Block, Column, Columns, Measure, Model
 from curation.measures.told._deny_lists import KINDS, Kind, deny_list, hit, list_digest
 from indexes.errors import PlanError
@@ -89,7 +90,7 @@ class Listed(Measure):
     def _answers(self, kind: Kind, path: str, block: Block) -> list[bool | None]:
         denied = deny_list(kind, path, self.digest or list_digest(path, kind), kind)
         if kind == "uid":
-            return [f"{high:016x}{low:016x}" in denied for high, low in block.uids.tolist()]
+            return [name in denied for name in hex_names(block.uids)]
         held: Any = block.columns[LOOKED_AT[kind]]
         return [hit(kind, value, denied) for value in held.cast(pa.string()).to_pylist()]
 

@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from itertools import accumulate
-from uuid import UUID
 
 import numpy as np
 
@@ -96,7 +94,11 @@ class EntryCapByLanguage(Selection):
         chosen = set[int]()
         for (language, value), rows in groups.items():
             cap = self._cap_of(language, sizes)
-            chosen |= {row for row in rows if self._draw(columns, row, value) * len(rows) < cap * WHOLE}
+            chosen |= {
+                row
+                for row in rows
+                if _groups.entry_draw(columns.uids[row], self.seed, value) * len(rows) < cap * WHOLE
+            }
         return keeping(len(columns.uids), np.array(sorted(chosen), np.int64))
 
     def _cap_of(self, language: str, sizes: dict[tuple[str, str], int]) -> int:
@@ -108,11 +110,6 @@ class EntryCapByLanguage(Selection):
         own = sorted(n for (of, _), n in sizes.items() if of == language)
         apart = [abs(running * whole - below * sum(own)) for running in accumulate(own)]
         return own[apart.index(min(apart))]
-
-    def _draw(self, columns: InMemory, row: int, value: str) -> int:
-        high, low = (int(half) for half in columns.uids[row])
-        named = f"{UUID(int=high << 64 | low)}:{self.seed}:{value}"
-        return int.from_bytes(hashlib.md5(named.encode(), usedforsecurity=False).digest()[8:], "little")
 
     def words(self) -> str:
         """Say what the caps are."""

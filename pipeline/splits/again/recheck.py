@@ -15,6 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from curation import rules
+from curation.kernels.uid_names import hex_names
 from curation.rule import Rule, Scope
 from curation.selection import Times
 from curation.selections.rewrite import Rewrite
@@ -109,7 +110,7 @@ def _wholly(memory: Memory, split: SplitRequest, placed: list[Placed], out: Path
     left = starting_rows(memory, split, out)
     outside = ~is_member(_as_names(left.uids), memory.uids)
     times, captions = np.ones(len(left), np.int64), ""
-    dropped = [(uid, OUTSIDE) for uid in _hex(memory.uids[outside])]
+    dropped = [(uid, OUTSIDE) for uid in hex_names(memory.uids[outside])]
     for place, (rule, scope) in enumerate(placed, 1):
         selection = rule.selection(scope)
         left = left.reaching(selection)
@@ -120,13 +121,13 @@ def _wholly(memory: Memory, split: SplitRequest, placed: list[Placed], out: Path
             return
         found.rules[_label(place, rule)] = len(left)
         times = np.pad(times, (0, len(left) - len(times)), constant_values=1) * again
-        dropped += [(uid, _label(place, rule)) for uid in _hex(left.uids[times == 0])]
+        dropped += [(uid, _label(place, rule)) for uid in hex_names(left.uids[times == 0])]
         left, times = left.where(times > 0), times[times > 0]
         captions = selection.text if isinstance(selection, Rewrite) else captions
     found.problems += _of_names(left, times, split, out)
     if not found.problems and set(left.sources()) <= {POOL} and not any(_brings(*each) for each in placed):
         texts = left.of(f"({captions})::VARCHAR").to_pylist() if captions else []
-        given = dict(zip(_hex(left.uids), texts, strict=True)) if captions else {}
+        given = dict(zip(hex_names(left.uids), texts, strict=True)) if captions else {}
         found.problems += other_reasons(dropped, split.name, out)
         found.problems += other_captions(given, split.name, out) if captions else []
 
@@ -141,10 +142,6 @@ def _as_names(uids: NDArray[np.uint64]) -> NDArray[Any]:
     names = np.empty(len(uids), [("f0", "u8"), ("f1", "u8")])
     names["f0"], names["f1"] = uids[order, 0], uids[order, 1]
     return names
-
-
-def _hex(uids: NDArray[np.uint64]) -> list[str]:
-    return [f"{high:016x}{low:016x}" for high, low in uids.tolist()]
 
 
 def _of_names(left: Memory, times: Times, split: SplitRequest, out: Path) -> list[str]:

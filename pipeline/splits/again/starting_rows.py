@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from curation.kernels.uid_names import hex_names
 from indexes.errors import OutputError
 from pipeline import layout
 from pipeline.files.parquet import read_parquet
@@ -70,7 +71,7 @@ def _from_set(memory: Memory, found: Mapping[str, tuple[str, str | None]], name:
 
 
 def _names(memory: Memory) -> list[str]:
-    return [f"{high:016x}{low:016x}" for high, low in memory.uids.tolist()]
+    return hex_names(memory.uids)
 
 
 def _told(split: UsedSplit) -> Told:
