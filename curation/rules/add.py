@@ -11,9 +11,11 @@ from pydantic import Field
 from curation import rules as rules_package
 from curation.classes import class_list, digest_of
 from curation.expressions import text
+from curation.measures.of_class._openai_templates import SLOT, openai_templates
 from curation.predicates import path_type
 from curation.rule import Rule, Scope, expression
 from curation.rules._options import Name, Seed
+from curation.rules.by_caption._fronts import OPENAI, check_front
 from curation.selection import Selection
 from curation.selections.addition import Addition
 from curation.selections.drop import Drop
@@ -21,7 +23,6 @@ from curation.selections.repeat import Repeat
 from curation.selections.rewrite import Rewrite
 from indexes.errors import PlanError
 
-SLOT = "{class}"
 NAMELESS = "class"
 """What a sample is counted under that has no class to name in its caption."""
 
@@ -35,8 +36,9 @@ class Add(Rule):
     measures are of the pool alone, so that a rule that reads one drops them.
 
     * `source`: the set. All of it comes in, or what the list `rules` leaves, which reads the set's own columns.
-    * `template`: captions for them, `"a photo of a {class}"`; of several templates each sample draws one, by hash. A
-      sample without a class is dropped. Without a template they have the set's own captions.
+    * `template`: captions for them, `"a photo of a {class}"`, or `openai` for OpenAI's 80 for ImageNet; of several
+      templates each sample draws one, by hash. A sample without a class is dropped. Without a template they have the
+      set's own captions.
     * `name`: what stands in the slot: a column of the set, by default its label.
     * `names`: where that is an id, what it is called: `imagenet-1k`, `imagenet-21k`, or a JSON file of names by id. The
       first name of a class is taken. `digest` is filled in, and holds a plan to the file that it had.
@@ -60,12 +62,9 @@ class Add(Rule):
     }
 
     def __post_init__(self) -> None:
-        for template in self._templates():
-            if template.count(SLOT) != 1:
-                raise ValueError(
-                    f"template is {template!r}, which has the slot {SLOT} {template.count(SLOT)} times; write it once: "
-                    f'"a photo of a {SLOT}"'
-                )
+        given = (self.template,) if isinstance(self.template, str) else self.template or ()
+        for template in given:
+            check_front(template, "template")
         if self.template is None and (self.names is not None or self.name != "label"):
             raise ValueError(
                 "name and names say what stands in the slot of a template; give one, or leave them out"
@@ -163,17 +162,16 @@ class Add(Rule):
         return f"list_extract([{first}], list_position([{ids}], {value}))"
 
     def _templates(self) -> tuple[str, ...]:
-        return (self.template,) if isinstance(self.template, str) else self.template or ()
+        given = (self.template,) if isinstance(self.template, str) else self.template or ()
+        return tuple(one for each in given for one in (openai_templates() if each == OPENAI else (each,)))
 
     def _caption(self, named: str) -> str:
-        whole = []
-        for template in self._templates():
-            before, _, after = template.partition(SLOT)
-            whole.append(f"{text(before)} || {named} || {text(after)}")
-        if len(whole) == 1:
-            return whole[0]
-        drawn = f"md5_number_lower(uid::VARCHAR || ':{self.seed:d}') % {len(whole)}"
-        return f"list_extract([{', '.join(whole)}], ({drawn})::BIGINT + 1)"
+        pieces = [template.split(SLOT) for template in self._templates()]
+        if len(pieces) == 1:
+            return f"{text(pieces[0][0])} || {named} || {text(pieces[0][1])}"
+        befores, afters = ("[" + ", ".join(text(piece[at]) for piece in pieces) + "]" for at in (0, 1))
+        place = f"(md5_number_lower(uid::VARCHAR || ':{self.seed:d}') % {len(pieces)})::BIGINT + 1"
+        return f"list_extract({befores}, {place}) || {named} || list_extract({afters}, {place})"
 
 
 def _plain(rule: Rule, sight: Scope) -> Rule:

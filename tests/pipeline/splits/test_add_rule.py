@@ -119,6 +119,28 @@ def test_captions_are_drawn_by_hash_and_name_the_class(pool: Pool, more: Offered
     assert all(row["caption"] == f"caption {int(row['uid'], 16)}" for row in own)
 
 
+def test_one_of_the_eighty_published_templates_is_drawn(pool: Pool, more: OfferedSet) -> None:
+    from open_clip.zero_shot_metadata import OPENAI_IMAGENET_TEMPLATES
+
+    eighty = [template("LABEL") for template in OPENAI_IMAGENET_TEMPLATES]
+    assert len(eighty) == 80
+    for given, choices in (("openai", eighty), (["openai", "{class}!"], [*eighty, "LABEL!"])):
+        found = cut(pool, more, ("add", {"source": "more", "template": given, "seed": 2}))
+        rows = [row for row in found.kept.to_pylist() if row["source"] == "more"]
+        assert len({row["caption"].replace(row["label"], "LABEL") for row in rows}) > 5
+        for row in rows:
+            choice = choices[md5(f"{UUID(hex=row['uid'])}:2") % len(choices)]
+            assert row["caption"] == choice.replace("LABEL", row["label"])
+
+
+@pytest.mark.parametrize("template", ["a photo", "{class} and {class}", ["a {class}", "openai!"]])
+def test_a_template_without_one_slot_is_refused(template: Any) -> None:
+    with pytest.raises(
+        PlanError, match=r"template is '.*', which has the slot \{class\} [02] times; write it once"
+    ):
+        curation.rules.parse("add", {"source": "more", "template": template}, "splits.a[0]")
+
+
 def test_no_value_becomes_another_one(pool: Pool, more: OfferedSet) -> None:
     found = cut(pool, more, ("add", "more"))
     assert {"width", "more_width", "year"} <= set(found.kept.column_names)
