@@ -47,12 +47,12 @@ class Instance:
 
     @property
     def target(self) -> str | None:
-        """The benchmark whose queries it takes whole, as a table."""
+        """The set whose vectors it takes whole, as a table."""
         return target_of(self.measure)
 
 
 def target_of(measure: Measure) -> str | None:
-    """Name the benchmark whose queries a measure takes whole; None where it takes none."""
+    """Name the set whose vectors a measure takes whole; None where it takes none."""
     prefix = f"{QUERIES}:"
     return next((need[len(prefix) :] for need in measure.requires() if need.startswith(prefix)), None)
 
@@ -158,17 +158,19 @@ def _encoder_of(plan: Plan, measure: Measure, place: str) -> str:
     """Name the encoder whose embeddings a measure looks at: that of its target, where it has one.
 
     Raises:
-        PlanError: If a benchmark that it looks at is not there, or they are of several encoders.
+        PlanError: If a set that it looks at is not there, or they are of several encoders.
     """
     target = target_of(measure)
-    looked_at = dict.fromkeys(measure.judges(), f"{place}.benchmarks")
-    looked_at |= {} if target is None else {target: f"{place}.to"}
+    looked_at = dict.fromkeys(measure.judges(), (f"{place}.benchmarks", tuple(plan.benchmarks)))
+    if target is not None:
+        option = next(key for key, value in measures.dump(measure).items() if value == target)
+        looked_at[target] = (f"{place}.{option}", (*plan.benchmarks, *plan.further_sets()))
     found: dict[str, str] = {}
-    for name, where in looked_at.items():
-        if name not in plan.benchmarks:
+    for name, (where, known) in looked_at.items():
+        if name not in known:
             raise PlanError(
-                f"{where}: benchmark '{name}' is not in this plan; it has: {', '.join(plan.benchmarks) or 'none'}. "
-                "Name one of these, or add it under benchmarks"
+                f"{where}: '{name}' is not in this plan; it has: {', '.join(known) or 'none'}. Name one of these, or "
+                "add it under benchmarks"
             )
         found.setdefault(encoder_name(plan, name), name)
     if len(found) > 1:

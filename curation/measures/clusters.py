@@ -48,8 +48,8 @@ class Clusters(Measure):
     * `levels: [500, 50]`: clusters of clusters, a k-means of the centroids, then one of theirs. The columns `level_2`,
       `level_3` say which of these a sample's cluster belongs to: `hierarchical: {by: [clusters.level_2,
       clusters.cluster]}` reads them.
-    * `target`: a benchmark, such as the training images of ImageNet. The column `target` then says how many of its
-      images take the sample's cluster, by the same assignment.
+    * `target`: a benchmark, the `reference` or one of the plan's `sources`, such as ImageNet's training images. The
+      column `target` then says how many of its images take the sample's cluster, by the same assignment.
 
     The table `sizes` says for each cluster that has samples: `size`, the sum of their `similarity` in a `coarse` and a
     `fine` part, each exact, and `apart`, the mean of 1 - similarity to the 20 nearest other centroids.

@@ -30,9 +30,9 @@ from indexes.search import open_scanner
 
 @dataclass(frozen=True, slots=True)
 class NormSim(Measure):
-    """Norm of a sample's products with the queries of one benchmark, the target (Wang et al. 2024, NormSim).
+    """Norm of a sample's products with the images of one set, the target (Wang et al. 2024, NormSim).
 
-    * `to`: the benchmark.
+    * `to`: a benchmark, the `reference`, or one of the plan's `sources`.
     * `norm: inf`: the largest *absolute* product, by the exact engine over the queries and their opposites.
     * `norm: 2`: ‖Q x‖₂ = √(xᵀ QᵀQ x), so that the cost does not grow with the queries.
 

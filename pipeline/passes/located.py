@@ -45,7 +45,15 @@ def _wanted_vectors(run: RunContext) -> dict[str, dict[str, set[str]]]:
             for name in ("reference", one.name, *offered_sets(run)):
                 if name in found:
                     found[name].setdefault(one.encoder, set()).add("image")
+        if one.target is not None:
+            found[one.target].setdefault(one.encoder, set()).add("image")
     return found
+
+
+def indexed_sets(run: RunContext) -> tuple[str, ...]:
+    """Name the sets that get an index: the benchmarks, and each further set that a measure takes whole."""
+    targets = {one.target for one in run.instances().values()}
+    return (*run.plan.benchmarks, *(name for name in run.plan.further_sets() if name in targets))
 
 
 def offered_sets(run: RunContext) -> tuple[str, ...]:

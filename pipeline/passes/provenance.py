@@ -13,7 +13,7 @@ from pipeline.commit import Record, fingerprint
 from pipeline.execution.context import RunContext
 from pipeline.execution.work import Json
 from pipeline.measuring import Instance, encoder_name
-from pipeline.passes.located import parts_of, unit_name, wanted_vectors
+from pipeline.passes.located import indexed_sets, parts_of, unit_name, wanted_vectors
 from pipeline.passes.looked_at import told_unit
 from pipeline.passes.looked_at import unit_name as measuring_unit
 from pipeline.passes.one_pass import SET_ASIDE
@@ -99,13 +99,13 @@ def _readers(run: RunContext, name: str) -> Iterator[Record]:
         yield from run.records("measure")
     elif name == "reference":
         yield from run.records("calibrate")
-    elif name in run.plan.benchmarks:
+    if name in indexed_sets(run):
         yield run.record("index", name)
 
 
 def normalised(run: RunContext, name: str) -> int:
     """Count a set's vectors that came unnormalised."""
-    if name in run.plan.benchmarks:
+    if name in indexed_sets(run) and not (name == "reference" and run.plan.benchmarks):
         return int(run.record("index", name).facts["normalised"])
     numbers = [part.number for part in parts_of(run, name)]
     records: list[Record] = []

@@ -1,4 +1,4 @@
-"""Benchmark vectors as indexes: a FAISS file that any FAISS user can open, and the images it is made of."""
+"""Vectors that others are compared with as indexes, and the images they are made of: any FAISS user can open them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,20 @@ from indexes.errors import DataError
 from pipeline import layout
 from pipeline.commit import Attempt
 from pipeline.execution.context import RunContext
-from pipeline.execution.costs import Cost, Rates, queries_of, width_of
+from pipeline.execution.costs import Cost, Rates, rows_of, width_of
 from pipeline.execution.work import Json, Work
 from pipeline.files.index_file import Description, save_index
 from pipeline.files.parquet import write_parquet
 from pipeline.measuring import encoder_name
-from pipeline.passes.located import committed_of, groups_of, inputs_of, parts_of, stored, stored_identity
+from pipeline.passes.located import (
+    committed_of,
+    groups_of,
+    indexed_sets,
+    inputs_of,
+    parts_of,
+    stored,
+    stored_identity,
+)
 from pipeline.passes.part_pass import QUARANTINED_SCHEMA, Pass, count_reasons, lane
 from pipeline.sets.parts import Part, Stored
 from pipeline.stages.catalog import check_encoders, encoder_of
@@ -28,7 +36,7 @@ COLUMNS = ("uid", "key", "label", "caption", "image_sha256")
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What decides a unit's bytes: the benchmark's rows and vectors, and who made them."""
+    """What decides a unit's bytes: the set's rows and vectors, and who made them."""
 
     benchmark: str
     rows: tuple[str, ...]
@@ -38,17 +46,17 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The parts with their vectors, and the benchmark's path for messages."""
+    """The parts with their vectors, and the set's path for messages."""
 
     parts: tuple[tuple[Part, Stored], ...]
     path: str
 
 
 def plan(run: RunContext) -> Iterator[list[Work[Identity, Settings]]]:
-    """List one unit per benchmark."""
+    """List one unit per benchmark, and per further set that is a measure's target."""
     check_encoders(run)
     works = []
-    for name, source in run.plan.benchmarks.items():
+    for name in indexed_sets(run):
         encoder = encoder_name(run.plan, name)
         shards = dict(groups_of(run, name))
         parts = tuple(
@@ -59,7 +67,7 @@ def plan(run: RunContext) -> Iterator[list[Work[Identity, Settings]]]:
         rows = tuple(part.digest for part, _ in parts)
         identity = Identity(name, rows, vectors, encoder_of(run, name, encoder))
         inputs = inputs_of(run, [found for _, found in parts])
-        settings = Settings(parts, source.path)
+        settings = Settings(parts, run.sets()[name].path)
         size = sum(part.rows for part, _ in parts)
         committed = tuple(one for part, found in parts for one in committed_of(run, part, [found]))
         works.append(Work("index", name, identity, settings, run.place, inputs, committed, rows=size))
@@ -68,17 +76,18 @@ def plan(run: RunContext) -> Iterator[list[Work[Identity, Settings]]]:
 
 def expect(run: RunContext, rates: Rates) -> Cost:
     """Every query's vector is written as float32, which FAISS takes."""
-    queries = queries_of(run)
-    return Cost(len(run.plan.benchmarks), writes=queries * width_of(run) * 4 if queries else 0, rows=queries)
+    names = indexed_sets(run)
+    queries = sum(rows_of(run, name) for name in names)
+    return Cost(len(names), writes=queries * width_of(run) * 4 if queries else 0, rows=queries)
 
 
 def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
-    """Gather a benchmark's healthy vectors, in the order of its rows, and save them with their images' rows."""
+    """Gather a set's healthy vectors, in the order of its rows, and save them with their images' rows."""
     name = work.identity.benchmark
     vectors, images, lost, normalised = _gather(work, into)
     if not len(vectors):
         raise DataError(
-            f"benchmark '{name}' ({work.settings.path}) has no usable vector; a comparison with nothing would call "
+            f"'{name}' ({work.settings.path}) has no usable vector; a comparison with nothing would call "
             "every sample far, so the run stops: check its files"
         )
     path = layout.index(name, "index.faiss")
@@ -115,7 +124,7 @@ def _gather(work: Work[Identity, Settings], into: Attempt) -> tuple[np.ndarray, 
             normalised += rows.lanes[key].normalised
         into.noted |= looking.contents()
     if not vectors:
-        raise DataError(f"benchmark '{work.identity.benchmark}' has no vectors at all; check its files")
+        raise DataError(f"'{work.identity.benchmark}' has no vectors at all; check its files")
     table = pa.concat_tables(images)
     table = table.add_column(0, "query", pa.array(np.arange(len(table), dtype=np.int32)))
     return np.concatenate(vectors), table, pa.concat_tables(lost), normalised

@@ -6,7 +6,7 @@ from curation.measures import dump
 from pipeline import layout
 from pipeline.execution.context import RunContext, paths
 from pipeline.measuring import Instance
-from pipeline.passes.located import offered_sets, parts_of, wanted_vectors
+from pipeline.passes.located import indexed_sets, offered_sets, parts_of, wanted_vectors
 from pipeline.passes.provenance import told_counts
 from pipeline.report import sections
 from pipeline.report.request import BenchmarkFiles, MeasureFiles, SetFiles, SplitFiles
@@ -33,10 +33,10 @@ def of_set(run: RunContext, name: str) -> SetFiles:
 
 def _quarantined(run: RunContext, name: str) -> tuple[tuple[str, ...], ...]:
     """List the files of rows without a comparable vector, those of a part together."""
-    if name in run.plan.benchmarks:
-        return ((layout.set_aside(name, "image", 0),),)
-    if name == "reference" or (name in offered_sets(run) and run.plan.benchmarks):
+    if run.plan.benchmarks and (name == "reference" or name in offered_sets(run)):
         return tuple(tuple(offer.without_vector(run, name, number)) for number in _numbers(run, name))
+    if name in indexed_sets(run):
+        return ((layout.set_aside(name, "image", 0),),)
     if name != "pool":
         return ()
     encoders = [encoder for encoder, kinds in wanted_vectors(run)[name].items() if "image" in kinds]

@@ -146,3 +146,48 @@ def test_a_pool_without_pictures_says_so(tmp_path: Path) -> None:
     run.measure("clusters", "", {"k": 1}, cluster=pa.array([0] * 4, pa.int32()), similarity=[0.5] * 4)
     strip = run.tell("cluster_sizes").panel.pieces[-1].strips[0]
     assert all(not picture.address and picture.reason for picture, _ in strip.pictures)
+
+
+def test_what_a_grouping_misses_of_what_any_finds(tmp_path: Path) -> None:
+    """0.95 is found by both, 0.9 by one alone, 0.89 by the other alone; a level itself is not above it."""
+    run = Sections(tmp_path, 6)
+    level = 0.876
+    run.measure(
+        "duplicates", "own", {"within": "clusters.cluster"}, similarity=[0, 0.95, 0.9, level, None, 0.0]
+    )
+    run.measure(
+        "duplicates", "border", {"within": "clusters.border"}, similarity=[0, 0.97, 0, 0, 0.89, np.nan]
+    )
+    hard = {"within": "clusters.border", "rule": "semdedup"}
+    run.measure("duplicates", "other_order", hard, similarity=[0.99] * 6)
+    run.split("once", [0], rules=[("dedup", {"epsilon": 0.02, "by": "border"})])
+    told = run.numbers("missed_duplicates")
+    assert told == {
+        "own + border": {
+            "0.02": {
+                "found_by_any": 0,
+                "by_measure": {"own": {"found": 0, "missed": 0}, "border": {"found": 0, "missed": 0}},
+            },
+            "0.05": {
+                "found_by_any": 1,
+                "by_measure": {"own": {"found": 0, "missed": 1}, "border": {"found": 1, "missed": 0}},
+            },
+            "0.124": {
+                "found_by_any": 3,
+                "by_measure": {"own": {"found": 2, "missed": 1}, "border": {"found": 2, "missed": 1}},
+            },
+        }
+    }
+    sheet = run.tell("missed_duplicates").panel.pieces[-1]
+    assert [row[0:4] for row in sheet.rows] == [
+        ("own", "clusters.cluster", "2", "1"),
+        ("border", "clusters.border", "2", "1"),
+    ]
+
+
+def test_one_grouping_alone_says_nothing_of_what_it_misses(tmp_path: Path) -> None:
+    run = Sections(tmp_path, 3)
+    run.measure("duplicates", similarity=[0.0, 0.9, 0.9])
+    told = run.tell("missed_duplicates")
+    assert told.panel is None
+    assert "add a second measure duplicates" in told.reason

@@ -187,9 +187,11 @@ def test_clusters_need_a_number_and_rows(sets: Path, cli: Run) -> None:
     assert "Lower k" in errors
 
 
-def test_a_target_is_a_benchmark_of_the_plan(sets: Path, cli: Run) -> None:
+def test_a_target_is_a_set_of_the_plan(sets: Path, cli: Run) -> None:
     plan = write_plan(sets, measures={"norm_sim": {"to": "three"}})
-    refuse(cli, plan, "measures.norm_sim.to: benchmark 'three' is not in this plan; it has: one, two")
+    refuse(
+        cli, plan, "measures.norm_sim.to: 'three' is not in this plan; it has: one, two, reference. Name one"
+    )
 
 
 def test_a_cap_by_cluster_keeps_so_many_of_each(sets: Path, cli: Run) -> None:
