@@ -57,6 +57,22 @@ def test_both_norms_are_those_of_the_products() -> None:
     assert (products.max(axis=1) < np.abs(products).max(axis=1)).any(), "an opposite must decide somewhere"
 
 
+@pytest.mark.parametrize("towards", [0.0, 1.0, 4.0])
+def test_opposites_are_looked_at_wherever_they_could_be_larger(towards: float) -> None:
+    """Rows share a direction, as those of a tower do; some are the opposite of a query, some of the direction."""
+    rng = np.random.default_rng(17)
+    direction = towards * rng.standard_normal(40)
+    targets, vectors = (
+        canonical((rng.standard_normal((rows, 40)) + direction).astype(np.float32)).vectors
+        for rows in (300, 90)
+    )
+    vectors[:5] = -targets[:5]
+    vectors[5:10] = canonical((rng.standard_normal((5, 40)) - direction).astype(np.float32)).vectors
+    products = vectors.astype(np.float64) @ targets.astype(np.float64).T
+    np.testing.assert_array_equal(norm_sims(vectors, targets, "inf"), np.abs(products).max(axis=1))
+    assert (products.max(axis=1) < np.abs(products).max(axis=1))[:5].all()
+
+
 def test_blocks_and_the_order_of_queries_change_no_bit() -> None:
     vectors, targets = unit(97, 130, 3), unit(600, 130, 4)
     moment = second_moment(targets)
