@@ -5,8 +5,8 @@
 The norm is the largest *absolute* product with a target's images, so it needs the search for the largest product, and
 one with the images' opposites wherever these could be larger. `engine` is that first search by itself; `measure` is
 `curation.measures.norm_sim` over the same rows, in turns with it. Rows come in two kinds: `shared` have a direction in
-common: a mean product of 0.4, below that of CLIP ViT-B/32 on Flickr8k (0.52) and a MobileNet on ImageNet (0.43). `apart`
-have none, so that every row has to be searched a second time. The norms of the first rows are checked against float64.
+common: a mean product of 0.4, below that of CLIP ViT-B/32 on Flickr8k (0.52) and a MobileNet on ImageNet (0.43);
+`apart` have none, so that every row has to be searched a second time. The first norms are checked against float64.
 
 `two_norm` is NormSim-2 over the same rows, through one square matrix: it does not grow with the queries.
 """
