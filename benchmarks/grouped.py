@@ -40,7 +40,10 @@ def write_set(folder: Path, rows: int, width: int, seed: int) -> None:
         count = min(PART, rows - start)
         np.save(folder / "img_emb" / f"img_emb_{number}.npy", embeddings(seed + number, count, width))
         columns = {"image_path": [f"{seed}-{n:09d}" for n in range(start, start + count)]}
-        columns |= {"caption": ["a picture"] * count, "url": [f"http://x.test/{seed}/{n}" for n in range(count)]}
+        columns |= {
+            "caption": ["a picture"] * count,
+            "url": [f"http://x.test/{seed}/{n}" for n in range(start, start + count)],
+        }
         pq.write_table(pa.table(columns), folder / "metadata" / f"metadata_{number}.parquet")
 
 
@@ -75,7 +78,11 @@ def watched(plan: Path) -> dict[str, Any]:
                 text = Path(f"/proc/{process.pid}/status").read_text()
             except OSError:
                 continue
-            held = {key: int(value.split()[0]) for key, _, value in map(parted, text.splitlines()) if "kB" in value}
+            held = {
+                key: int(value.split()[0])
+                for key, _, value in map(parted, text.splitlines())
+                if "kB" in value
+            }
             own = max(own, held.get("RssAnon", 0) + held.get("RssShmem", 0))
             resident = max(resident, held.get("VmHWM", 0))
             time.sleep(0.02)
@@ -92,7 +99,9 @@ def parted(line: str) -> tuple[str, str, str]:
 
 def main() -> None:
     """Run, and print the JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--rows", type=int, default=150_000)
     parser.add_argument("--times", type=int, default=4)

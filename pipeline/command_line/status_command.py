@@ -146,5 +146,7 @@ def _share(one: StageStatus) -> str:
         return f"{count(one.done):>8} units committed"
     if one.percent is None:
         return f"{'':>9}how many units is not known yet"
+    if not one.units:
+        return f"{'':>9}nothing to do"
     about = "" if one.exact else "about "
     return f"{count(one.done):>8} of {about}{count(one.units)} units{one.percent:>7.1f} %"

@@ -48,6 +48,10 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
+_LONGEST = 1.001
+"""What no product of two float16 vectors that were scaled to length 1 reaches."""
+
+
 def percent(share: float) -> str:
     """Write a share in percent; what is not zero never reads as zero, nor does what is not all read as all."""
     if 0 < share < 0.001:
@@ -58,8 +62,13 @@ def percent(share: float) -> str:
 
 
 def similarity(value: float | None) -> str:
-    """Write a similarity with four decimals, a dash where there is none."""
-    return "–" if value is None or value != value else _minus(f"{value:.4f}")
+    """Write a similarity with four decimals, a dash where there is none.
+
+    Vectors of float16 are not quite of length 1, so that two equal ones may come to 1.0001: that is written as 1.
+    """
+    if value is None or value != value:
+        return "–"
+    return _minus(f"{min(value, 1.0) if value < _LONGEST else value:.4f}")
 
 
 def number(value: float | None) -> str:

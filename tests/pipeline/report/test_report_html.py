@@ -311,6 +311,9 @@ def test_numbers_as_they_are_written() -> None:
         "100.0 %",
     ]
     assert [similarity(v) for v in (0.5, -0.25, None, float("nan"))] == ["0.5000", "\u22120.2500", "–", "–"]
+    assert [similarity(v) for v in (0.99994, 1.00012, 1.5)] == ["0.9999", "1.0000", "1.5000"], (
+        "equal vectors read as 1"
+    )
     assert [margin(v) for v in (0.0, 0.0123, -0.5, 2e-6)] == [
         "0.0000",
         "+0.0123",

@@ -47,6 +47,7 @@ def test_of_a_run_that_stopped(sets: Path, cli: Run, monkeypatch: pytest.MonkeyP
     )
     assert "  measure            6 of 9 units   66.7 %" in lines
     assert "  rescan               how many units is not known yet" in lines
+    assert "  embed                nothing to do" in lines
     assert cli("run", str(sets / "plan.yaml"))[0] == 0
     after = told(cli, out)
     units = {stage["stage"]: stage["units"] for stage in after["stages"]}
