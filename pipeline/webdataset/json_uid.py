@@ -30,15 +30,26 @@ def with_uid(content: bytes | None, uid: str) -> tuple[bytes, str]:
         return content, LEFT
     if "uid" in found and str(found["uid"]).lower() == uid:
         return content, SAME
-    if "uid" in found or json.detect_encoding(content) not in ("utf-8", "utf-8-sig"):
+    if "uid" in found or not _is_utf8(content):
         return json.dumps(found | {"uid": uid}).encode(), REPLACED
     inside = content.index(b"{") + 1
     return content[:inside] + own.encode() + (b", " if found else b"") + content[inside:], ADDED
 
 
 def _parsed(content: bytes) -> dict[str, object] | None:
+    if len(content) > MAX_JSON_BYTES:
+        return None
     try:
-        found = json.loads(content) if len(content) <= MAX_JSON_BYTES else None
+        found = json.loads(str(content, "utf-8", "surrogatepass") if _is_plain(content) else content)
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def _is_utf8(content: bytes) -> bool:
+    return _is_plain(content) or json.detect_encoding(content) in ("utf-8", "utf-8-sig")
+
+
+def _is_plain(content: bytes) -> bool:
+    """Tell by its beginning that a json is in UTF-8, as almost all are, without asking what else it could be."""
+    return content[:1] == b"{" and content[1:2] != b"\0"

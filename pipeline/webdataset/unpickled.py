@@ -38,6 +38,12 @@ def is_unpickled(kind: str, content: bytes | memoryview) -> bool:
     return unpickled if holds_numbers is None else not holds_numbers(io.BytesIO(content))
 
 
+def told_by_name(kind: str) -> bool | None:
+    """Say of a member by its name alone whether some loader would unpickle it; None if its content decides."""
+    unpickled, holds_numbers = _by_name(kind)
+    return unpickled if holds_numbers is None else None
+
+
 @lru_cache(maxsize=1024)
 def _by_name(kind: str) -> tuple[bool, Callable[[IO[bytes]], bool] | None]:
     """Say whether a name alone tells, and else which look at the content does."""

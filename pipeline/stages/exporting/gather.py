@@ -9,13 +9,9 @@ Member bytes are the source's, byte for byte, but for `json`, which gets the uid
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
-from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -29,15 +25,11 @@ from pipeline.sets.uids import as_pairs
 from pipeline.stages.surviving import sources_of
 from pipeline.webdataset.export_request import ExportRequest, stats_name, tar_name
 from pipeline.webdataset.hashed_writing import HashedWriter
-from pipeline.webdataset.json_uid import with_uid
 from pipeline.webdataset.located_rows import rows_between
 from pipeline.webdataset.sample_order import Slice, slices
 from pipeline.webdataset.source_tars import SourceTars
-from pipeline.webdataset.tar_writing import TarStream
-from pipeline.webdataset.unpickled import PICKLES, is_unpickled
-
-# Samples that the disk is asked for ahead of the one that is written; fewer than the tars that are held open.
-_AHEAD = 64
+from pipeline.webdataset.tar_filling import TarFilling
+from pipeline.webdataset.unpickled import PICKLES
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,27 +92,23 @@ def works(run: RunContext, request: ExportRequest) -> list[Work[Identity, Settin
 
 def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
     """Write the tar and its counts."""
-    identity = work.identity
+    identity, roots = work.identity, work.settings.roots
     rows = _rows(work)
+    tars = zip(rows.column("source").to_pylist(), rows.column("tar").to_pylist(), strict=True)
+    paths = [_tar_path(roots[source], tar) for source, tar in tars]
     relative = layout.exported(identity.split, tar_name(identity.number))
-    jsons: Counter[str] = Counter()
-    left: Counter[str] = Counter()
     path = into.file(relative)
-    with output_errors(path), HashedWriter(path) as stream, SourceTars() as tars:
-        tar = TarStream(stream)
-        for row in _expected(rows.to_pylist(), tars, work.settings.roots):
-            copy = f"-{row['copy']}" if row["copy"] else ""
-            for kind, content in _members(row, tars, work.settings.roots[row["source"]], (jsons, left)):
-                tar.add(f"{row['uid']}{copy}.{kind}", content)
-        tar.close()
+    with output_errors(path), HashedWriter(path) as stream, SourceTars() as sources:
+        filling = TarFilling(rows, paths, sources, stream)
+        filling.write()
     into.add(relative, rows=len(rows), sha256=stream.digest())
     relative = layout.exported(identity.split, stats_name(identity.number))
     into.file(relative).write_text(json.dumps({"successes": len(rows)}), encoding="utf-8")
     into.add(relative)
     return {
         "samples": len(rows),
-        "jsons": dict(sorted(jsons.items())),
-        "left_out": dict(sorted(left.items())),
+        "jsons": dict(sorted(filling.jsons.items())),
+        "left_out": dict(sorted(filling.left_out.items())),
     }
 
 
@@ -131,41 +119,6 @@ def _rows(work: Work[Identity, Settings]) -> pa.Table:
     halves = as_pairs(table.column("uid"))
     keys = (table.column("copy").to_numpy(), halves[:, 1], halves[:, 0], table.column("order").to_numpy())
     return table.take(pa.array(np.lexsort(keys)[of.skip : of.skip + of.take]))
-
-
-def _expected(
-    rows: list[dict[str, Any]], tars: SourceTars, roots: Mapping[str, str]
-) -> Iterator[dict[str, Any]]:
-    """Give the rows one after the other, those that come soon being on their way from the disk."""
-    coming = iter(rows)
-    for place in range(-_AHEAD, len(rows)):
-        for row in islice(coming, 1):
-            spans = list(zip(row["offsets"], row["sizes"], strict=True))
-            tars.expect(_tar_path(roots[row["source"]], row["tar"]), spans)
-        if place >= 0:
-            yield rows[place]
-
-
-def _members(
-    row: dict[str, Any], tars: SourceTars, root: str, counted: tuple[Counter[str], Counter[str]]
-) -> Iterator[tuple[str, bytes | memoryview]]:
-    """Give a sample's members in the source's order, then those that the source has not.
-
-    Counts how each json came about, and what stays behind, since a loader would unpickle it.
-    """
-    jsons, left = counted
-    spans = list(zip(row["offsets"], row["sizes"], strict=True))
-    contents = tars.read(_tar_path(root, row["tar"]), spans)
-    held: dict[str, bytes | memoryview] = dict(zip(row["kinds"], contents, strict=True))
-    for kind in [kind for kind, content in held.items() if is_unpickled(kind, content)]:
-        del held[kind]
-        left[kind] += 1
-    own = held.get("json")
-    held["json"], how = with_uid(None if own is None else bytes(own), row["uid"])
-    jsons[how] += 1
-    if row["caption"] is not None:
-        held["txt"] = row["caption"].encode("utf-8", "surrogatepass")
-    yield from held.items()
 
 
 @cache

@@ -1,0 +1,167 @@
+"""One tar of an export, put together some samples at a time.
+
+Few bytes go through Python: those of `json`, which gets the uid, of a caption that stands in place of the source's, and
+of arrays, which may hold a pickle. All others are read from the source right into their places in the new file's next
+piece, beside headers that are made for many members at once.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline.webdataset import hashed_writing
+from pipeline.webdataset.hashed_writing import HashedWriter
+from pipeline.webdataset.json_uid import LEFT, with_uid
+from pipeline.webdataset.member_columns import MADE, member_columns
+from pipeline.webdataset.source_tars import ReadInto, SourceTars
+from pipeline.webdataset.tar_writing import BLOCK, LARGEST, ending, header
+from pipeline.webdataset.uid_headers import UidHeaders
+from pipeline.webdataset.unpickled import is_unpickled
+
+Integers = NDArray[np.int64]
+# What a sample may take beside its members as the source has them: a block for the uid, and two for a json of its own.
+_BESIDE_A_SAMPLE = 3 * BLOCK
+_MOST_SAMPLES = 4096
+
+
+class TarFilling:
+    """Writes the samples of one tar.
+
+    Args:
+        rows: The samples in their order, as `LOCATED` describes them.
+        paths: Where the file of each lies.
+        sources: What reads them.
+        stream: Takes the tar.
+
+    Attributes:
+        jsons: How many jsons came about in which way; see `json_uid`.
+        left_out: How many members of each kind stay behind, since a loader would unpickle them.
+    """
+
+    def __init__(
+        self, rows: pa.Table, paths: Sequence[str], sources: SourceTars, stream: HashedWriter
+    ) -> None:
+        self._rows, self._paths, self._sources, self._stream = rows, paths, sources, stream
+        self._copies = rows.column("copy").to_numpy()
+        self._members = members = member_columns(rows)
+        self._headers = UidHeaders(members.kinds)
+        self._json = members.kinds.index("json")
+        too_large = int(np.count_nonzero((members.kind == self._json) & ~members.looked_at))
+        self.jsons = Counter({LEFT: too_large} if too_large else {})
+        self.left_out = members.left_out
+
+    def write(self) -> None:
+        """Write all samples, and the end of the tar."""
+        members = self._members
+        each = np.bincount(members.sample, BLOCK + padded(members.size), len(self._rows))
+        batches = _batches(each.astype(np.int64) + _BESIDE_A_SAMPLE, hashed_writing.PIECE)
+        self._stream.write(ending(sum(self._add(first, last) for first, last in batches)))
+
+    def _add(self, first: int, last: int) -> int:
+        """Write some samples; returns how many bytes they take."""
+        of = self._members
+        rows = self._rows.slice(first, last - first)
+        members = np.arange(of.begins[first], of.begins[last])
+        made = self._made(members[of.looked_at[members]].tolist(), first, rows)
+        gone = [member for member, content in made.items() if content is None]
+        members = np.setdiff1d(members, gone, assume_unique=True) if gone else members
+        looked, sizes = of.looked_at[members], of.size[members]
+        contents = [content for content in made.values() if content is not None]
+        sizes[looked] = [len(content) for content in contents]
+        room, places = self._laid_out(members, sizes, np.array(rows.column("uid").to_pylist(), "S32"), first)
+        for place, content in zip(places[looked].tolist(), contents, strict=True):
+            room[place : place + len(content)] = content
+        moved = members[~looked]
+        where = (of.sample[moved], of.offset[moved], places[~looked], sizes[~looked])
+        self._sources.read(
+            ReadInto(self._paths[sample], offset, room[place : place + size])
+            for sample, offset, place, size in zip(*(column.tolist() for column in where), strict=True)
+        )
+        return len(room)
+
+    def _made(self, members: list[int], first: int, rows: pa.Table) -> dict[int, bytes | None]:
+        """Make the bytes of members that are not simply moved; None for one that stays behind."""
+        uids, captions = (rows.column(name).to_pylist() for name in ("uid", "caption"))
+        of = self._members
+        found: dict[int, bytes | None] = {}
+        kinds, samples = of.kind[members].tolist(), (of.sample[members] - first).tolist()
+        for member, kind, sample, own in zip(members, kinds, samples, self._own(members), strict=True):
+            if kind == self._json:
+                found[member], how = with_uid(own, uids[sample])
+                self.jsons[how] += 1
+            elif of.kinds[kind] == "txt":
+                found[member] = captions[sample].encode("utf-8", "surrogatepass")
+            else:
+                found[member] = own
+                if own is None or is_unpickled(of.kinds[kind], own):
+                    found[member] = None
+                    self.left_out[of.kinds[kind]] += 1
+        return found
+
+    def _own(self, members: list[int]) -> list[bytes | None]:
+        """Read members as the source has them; None for what it has not."""
+        of = self._members
+        offsets, ends = of.offset[members].tolist(), np.cumsum(of.size[members]).tolist()
+        held = memoryview(bytearray(ends[-1] if ends else 0))
+        places = [held[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+        samples = of.sample[members].tolist()
+        self._sources.read(
+            ReadInto(self._paths[sample], offset, place)
+            for sample, offset, place in zip(samples, offsets, places, strict=True)
+            if offset != MADE
+        )
+        return [
+            None if offset == MADE else bytes(place) for offset, place in zip(offsets, places, strict=True)
+        ]
+
+    def _laid_out(
+        self, members: Integers, sizes: Integers, uids: NDArray[np.bytes_], first: int
+    ) -> tuple[memoryview, Integers]:
+        """Write headers, and zeros behind members; gives room for all, and where in it each member's bytes go."""
+        of = self._members
+        kinds, samples = of.kind[members], of.sample[members]
+        plain = self._headers.plain[kinds] & (self._copies[samples] == 0) & (sizes <= LARGEST)
+        other = {
+            place: self._header(int(members[place]), int(sizes[place]), uids[samples[place] - first])
+            for place in np.flatnonzero(~plain).tolist()
+        }
+        heads = np.full(len(members), BLOCK)
+        heads[list(other)] = [len(head) for head in other.values()]
+        whole = heads + padded(sizes)
+        starts = np.cumsum(whole) - whole
+        room = self._stream.room(int(whole.sum()))
+        blocks = np.frombuffer(room, np.uint8).reshape(-1, BLOCK)
+        digits = uids.view(np.uint8).reshape(-1, uids.itemsize)[samples - first]
+        blocks[starts[plain] // BLOCK] = self._headers.blocks(kinds[plain], digits[plain], sizes[plain])
+        for place, head in other.items():
+            room[starts[place] : starts[place] + len(head)] = head
+        ends = starts + heads + sizes
+        blocks[ends[ends % BLOCK > 0] // BLOCK] = 0
+        return room, starts + heads
+
+    def _header(self, member: int, size: int, uid: bytes) -> bytes:
+        of = self._members
+        copy = int(self._copies[of.sample[member]])
+        name = f"{uid.decode()}-{copy}" if copy else uid.decode()
+        return header(f"{name}.{of.kinds[of.kind[member]]}", size)
+
+
+def padded(sizes: Integers) -> Integers:
+    """Fill up to whole blocks."""
+    return sizes + -sizes % BLOCK
+
+
+def _batches(sizes: Integers, piece: int) -> Iterator[tuple[int, int]]:
+    """Cut samples of so many bytes into runs that fill a piece, or have one sample."""
+    ends = np.cumsum(sizes)
+    first = 0
+    while first < len(ends):
+        room = int(ends[first] - sizes[first]) + piece
+        last = min(first + _MOST_SAMPLES, int(np.searchsorted(ends, room, side="right")))
+        yield first, max(last, first + 1)
+        first = max(last, first + 1)
