@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from indexes.errors import BadInputError, OutputError
+from indexes.errors import OutputError
 from indexes.search import check_search
 from pipeline import layout
 from pipeline.commit import Record, find, remove_unowned, retire, sweep
@@ -29,7 +29,7 @@ from pipeline.execution.work import (
 )
 from pipeline.files.inputs import Ledger
 from pipeline.incoming.from_stores import with_brought
-from pipeline.incoming.lists import Hands, with_ingested
+from pipeline.incoming.lists import Hands, check_reach, with_ingested
 from pipeline.output import moved_sets, prepare_output
 from pipeline.passes.fitting import check_measures
 from pipeline.passes.located import groups_of
@@ -46,7 +46,6 @@ from pipeline.plan import (
 )
 from pipeline.purging.purge import finish_purge
 from pipeline.stages import performing_names, stage_names
-from pipeline.stores.store_addresses import is_address
 from pipeline.webdataset.exportable import check_exportable
 
 # DuckDB's share of memory: enough for sorts, which go to disk beyond it.
@@ -81,11 +80,7 @@ def open_run(plan: Plan, options: RunOptions) -> RunContext:
         BadInputError: If the device is not there.
         PlanError: If the parts of the plan do not go together.
     """
-    if options.scheduler is not None and is_address(plan.output):
-        raise BadInputError(
-            f"the output is '{plan.output}', and a --scheduler's workers may be on machines that have no working copy "
-            "of it; use --workers on this machine, or name a folder that all of them see as the output"
-        )
+    check_reach(plan.output, options.scheduler)
     if options.scheduler is None:  # the machine that starts remote workers may have another device
         check_search(plan.engine.backend, options.device, plan.engine.options)
     plan = with_brought(plan)

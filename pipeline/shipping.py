@@ -21,6 +21,7 @@ from pipeline.execution.progress import Progress
 from pipeline.execution.work import Json, Work, content_fingerprint
 from pipeline.files.inputs import Input, content_of, stamp_of
 from pipeline.files.storage import free_bytes
+from pipeline.incoming.from_stores import with_brought
 from pipeline.output import finished, lock_of
 from pipeline.plan import sets_in
 from pipeline.run import RunOptions, do_wave, open_run, waves
@@ -100,7 +101,7 @@ def _opened(out: Path, request: ExportRequest, options: RunOptions) -> RunContex
         raise OutputError(
             f"{out} holds a run that has not finished; run its plan again, which goes on where it stopped, then export"
         )
-    plan = lock.plan.model_copy(update={"output": place_of(out)})
+    plan = with_brought(lock.plan.model_copy(update={"output": place_of(out)}))
     if not Path(plan.pool.path).exists():
         raise DataError(
             f"the pool is not at '{plan.pool.path}' any more; put it back, or run the plan again with "

@@ -29,8 +29,6 @@ ELSEWHERE = {
     "Look at the network and the store, and run again": f"{_STORES}test_a_body_that_never_arrives_whole_is_said",
     "Look at the network, and run again to resume": f"{_STORES}test_a_body_that_never_arrives_whole_is_said",
     "use --workers on this machine, or name a folder": f"{_STORES}test_what_cannot_be_on_a_store_is_refused",
-    "not onto '{}'; name a folder": f"{_STORES}test_what_cannot_be_on_a_store_is_refused",
-    "not onto a store; name a folder": f"{_STORES}test_what_cannot_be_on_a_store_is_refused",
     "name a CSV file with a header": "report/test_user_tables.py::test_bad_accuracies_are_refused_in_words",
     **dict.fromkeys(
         (

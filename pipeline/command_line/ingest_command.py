@@ -10,17 +10,17 @@ import typer
 
 from indexes.errors import BadInputError
 from pipeline import layout
-from pipeline.command_line.option_types import AsJson, Scheduler, Workers
-from pipeline.stores.store_addresses import is_address
+from pipeline.command_line.option_types import AsJson, FetchedInto, Scheduler, Workers
+from pipeline.stores.working_copies import place_of
 
 _REASONS = 10
 
 
 def ingest(
     urls: Annotated[
-        Path, typer.Argument(help="The list: Parquet, CSV, TSV, JSON lines or text.", metavar="URLS")
+        str, typer.Argument(help="The list: Parquet, CSV, TSV, JSON lines or text.", metavar="URLS")
     ],
-    out: Annotated[Path, typer.Argument(help="Folder for the pool; its tars are in shards/.", metavar="OUT")],
+    out: FetchedInto,
     image_size: Annotated[
         int | None, typer.Option(min=16, max=4096, help="Longest larger side in pixels; else files are kept.")
     ] = None,
@@ -46,10 +46,6 @@ def ingest(
     as_json: AsJson = False,
 ) -> None:
     """Fetch the images of a list of URLs into a pool."""
-    if is_address(str(out).replace(":/", "://", 1)):
-        raise BadInputError(
-            "images are fetched into a folder of this machine, not onto a store; name a folder"
-        )
     from pipeline.ending.last_object import Ingested, say_last
     from pipeline.execution.progress import Progress
     from pipeline.incoming.lists import Again, Hands
@@ -57,7 +53,7 @@ def ingest(
     from pipeline.sets.ingest_request import IngestRequest
 
     request = IngestRequest(
-        urls=str(urls),
+        urls=urls,
         image_size=image_size,
         shard_rows=shard_rows,
         connections=connections,
@@ -69,7 +65,7 @@ def ingest(
             request, out, Again(retry_failed, overwrite), Hands(workers, scheduler), progress
         )
     if as_json:
-        say_last("ingest", Ingested(f"{out}/shards", f"{out}/{layout.hosts()}", **counts))
+        say_last("ingest", Ingested(f"{place_of(out)}/shards", f"{out}/{layout.hosts()}", **counts))
     else:
         _say(out, counts)
 
@@ -107,4 +103,4 @@ def _say(out: Path, counts: dict[str, Any]) -> None:
             f"{counts['passing']:,} of these may pass: the same command with --retry-failed tries them again"
         )
     print(f"by host: {out}/{layout.hosts()}")
-    print(f"pool: {out}/shards")
+    print(f"pool: {place_of(out)}/shards")

@@ -31,6 +31,14 @@ Outputs = Annotated[
         help="The output of a run: a folder, or s3://BUCKET/FOLDER.", metavar="OUT", parser=_output
     ),
 ]
+FetchedInto = Annotated[
+    Path,
+    typer.Argument(
+        help="Where the pool is to lie, its tars in shards/: a folder, or s3://BUCKET/FOLDER.",
+        metavar="OUT",
+        parser=_output,
+    ),
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Replace a value of the plan: --set pool.path=/data/x."),

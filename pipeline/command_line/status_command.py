@@ -79,7 +79,7 @@ def _of_fetch(out: Path) -> Status:
     counts = totals(fetched) | {"urls": rows}
     left = (("cut", files - len(cut), 0), ("fetch", pieces - len(fetched), rows - counts["count"]))
     wave = next((WaveLeft(*one) for one in (*left, ("hosts", 1 - len(hosts), 0)) if one[1] > 0), None)
-    return Status(out.absolute().name, wave is None, stages, wave, counts=counts)
+    return Status(Path(place_of(out.absolute())).name, wave is None, stages, wave, counts=counts)
 
 
 def _at_work(out: Path, found: Status, running: Holder) -> AtWork:

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from indexes.errors import DataError, OutputError
 from pipeline.commit import Attempt, Output, Record, attempt, check_sound, find, forget
+from pipeline.execution.failpoints import failpoint
 from pipeline.execution.work import Json, Work, content_fingerprint, stage_module, work_of
 from pipeline.files.inputs import Input, Read, Stamp, content_of, stamp_of
 
@@ -62,6 +63,7 @@ def _perform(todo: list[Work[Any, Any]], reads: dict[str, Read]) -> None:
         for work, into, found in zip(todo, attempts, carried_out(todo, attempts), strict=True):
             _take_contents(work, into, before, reads)
             more = {"inputs": _content(work, reads)} if work.inputs else {}
+            failpoint(f"unit.{work.stage}")  # its files are written, and nothing of it counts yet
             into.commit(found | more | ({"part": work.part} if work.part else {}))
 
 

@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-from indexes.errors import BadInputError
+from pipeline.incoming.fetched_pools import brought_pool
 from pipeline.plan import Plan
 from pipeline.sets.source import Source
 from pipeline.stores.brought_sets import brought
-from pipeline.stores.store_addresses import is_address
 
 
 def with_brought(plan: Plan) -> Plan:
     """Bring the sets of a plan that are named by an address, and give the plan that reads them here.
 
+    Of a set that is still to be fetched, the list of URLs is brought; where it is fetched to stays as it is.
+
     Raises:
-        BadInputError: If an address is none of a store that is known, or a list of URLs is to be fetched onto a store.
+        BadInputError: If an address is none of a store that is known.
         DataError: If nothing lies at an address.
         OutputError: If a store cannot be read, or there is no room for a set.
     """
-    sets = {place: _brought(place, source) for place, source in plan.sources_by_place().items()}
-    return plan.with_sets(sets)
+    return plan.with_sets({place: _brought(source) for place, source in plan.sources_by_place().items()})
 
 
-def _brought(place: str, source: Source) -> Source:
-    if source.ingest is not None and is_address(source.path):
-        raise BadInputError(
-            f"{place}.path: images of a list are fetched into a folder of this machine, not onto '{source.path}'; "
-            "name a folder"
-        )
-    images = source.images
-    told = {"path": brought(source.path), "images": None if images is None else brought(images)}
-    return source if told == {"path": source.path, "images": images} else source.model_copy(update=told)
+def _brought(source: Source) -> Source:
+    images, ingest = source.images, source.ingest
+    told = {
+        "path": source.path if ingest is not None else _here(source.path),
+        "images": None if images is None else _here(images),
+        "ingest": None if ingest is None else ingest.model_copy(update={"urls": brought(ingest.urls)}),
+    }
+    return (
+        source if told == {name: getattr(source, name) for name in told} else source.model_copy(update=told)
+    )
+
+
+def _here(text: str) -> str:
+    return brought_pool(text) or brought(text)

@@ -10,21 +10,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from indexes.errors import DataError, OutputError
+from indexes.errors import BadInputError, DataError, OutputError
 from pipeline import layout
 from pipeline.commit import Record, find, records, remove_unowned, retire, sweep
-from pipeline.commit.holding import hold_output
+from pipeline.commit.holding import hold_output, open_output
+from pipeline.commit.on_stores import bring_missing
 from pipeline.execution.executors import open_executor, run_tasks
 from pipeline.execution.progress import Progress
 from pipeline.execution.work import Json, Place, Work, content_fingerprint, task_of
 from pipeline.fetching.denied import digests_of, read_denied
 from pipeline.fetching.url_lists import list_files
 from pipeline.files.inputs import Ledger
+from pipeline.incoming.fetched_pools import POOL
 from pipeline.incoming.from_stores import with_brought
 from pipeline.plan import Plan
 from pipeline.sets.ingest_request import IngestRequest
 from pipeline.sets.source import Source
 from pipeline.stages.ingesting import cut, fetch, hosts
+from pipeline.stores.brought_sets import brought
+from pipeline.stores.store_addresses import is_address
+from pipeline.stores.working_copies import make_copy, place_of
 
 STAGES = ("cut", "fetch", "hosts")
 
@@ -51,12 +56,25 @@ class Hands:
     threads: int | None = None
 
 
+def check_reach(output: str, scheduler: str | None) -> None:
+    """Refuse to write to a store from a cluster.
+
+    Raises:
+        BadInputError: If both are given.
+    """
+    if scheduler is not None and is_address(output):
+        raise BadInputError(
+            f"the output is '{output}', and a --scheduler's workers may be on machines that have no working copy "
+            "of it; use --workers on this machine, or name a folder that all of them see as the output"
+        )
+
+
 def ingest(request: IngestRequest, out: Path, again: Again, hands: Hands, progress: Progress) -> Json:
     """Do what is not yet done of a list.
 
     Args:
         request: The list, and how to fetch.
-        out: Folder for the pool and all that belongs to it.
+        out: Folder for the pool and all that belongs to it, or the working copy of one on a store.
         again: What may be fetched again.
         hands: Who fetches.
         progress: Where to say how it goes.
@@ -70,8 +88,9 @@ def ingest(request: IngestRequest, out: Path, again: Again, hands: Hands, progre
         PlanError: If a deny list cannot be read.
         OutputError: If the folder holds what another list or other limits gave, and `again` does not let it go.
     """
+    check_reach(place_of(out), hands.scheduler)
     read_denied(request.deny)  # what is wrong with a list is said before anything is asked for
-    files = list_files(Path(request.urls).absolute())
+    files = list_files(Path(brought(request.urls)).absolute())
     driver = _Driver(out.absolute(), hands, progress)
     with hold_output(driver.out):
         sweep(driver.out)
@@ -82,6 +101,9 @@ def ingest(request: IngestRequest, out: Path, again: Again, hands: Hands, progre
                 remove_unowned(driver.out, STAGES)
         finally:
             driver.ledger.save()
+        bring_missing(
+            driver.out, (output for record in records(driver.out, "hosts") for output in record.outputs)
+        )
     return totals(fetched)
 
 
@@ -94,17 +116,19 @@ def with_ingested(plan: Plan, hands: Hands, progress: Progress) -> Plan:
     asked = _to_fetch(plan)
     for source in asked.values():
         if source.ingest is not None:
-            ingest(source.ingest, Path(source.path), Again(replaced=None), hands, progress)
-    return _read_from_folders(plan) if asked else plan
+            ingest(source.ingest, make_copy(source.path), Again(replaced=None), hands, progress)
+    return with_brought(_read_from_folders(plan)) if asked else plan
 
 
 def if_ingested(plan: Plan) -> tuple[Plan, dict[str, str]]:
     """Give the plan that reads what was fetched, and the folders, by place, of sets that are still to be fetched."""
     plan = with_brought(plan)
     waiting = {
-        place: source.path for place, source in _to_fetch(plan).items() if not ingested(Path(source.path))
+        place: source.path
+        for place, source in _to_fetch(plan).items()
+        if not ingested(open_output(source.path))
     }
-    return (plan if waiting else _read_from_folders(plan)), waiting
+    return (plan if waiting else with_brought(_read_from_folders(plan))), waiting
 
 
 def _to_fetch(plan: Plan) -> dict[str, Source]:
@@ -115,7 +139,7 @@ def _read_from_folders(plan: Plan) -> Plan:
     return plan.with_sets(
         {
             place: source.model_copy(
-                update={"path": f"{source.path}/shards", "format": "img2dataset", "ingest": None}
+                update={"path": f"{source.path}/{POOL}", "format": "img2dataset", "ingest": None}
             )
             for place, source in _to_fetch(plan).items()
         }

@@ -16,7 +16,7 @@ from pipeline.files.storage import free_bytes, relative_parts, remove_file, writ
 from pipeline.stores.at_once import at_once
 from pipeline.stores.objects import Objects, SeenObject
 from pipeline.stores.store_addresses import Address, is_address, parse_address
-from pipeline.stores.working_copies import connected, copies_folder, folder_name
+from pipeline.stores.working_copies import connected, copies_folder, folder_name, place_of, store_of
 
 _FILES = "files"
 _STATE = ".brought.json"
@@ -43,12 +43,26 @@ def brought(text: str) -> str:
 
 
 def set_place(path: str) -> str:
-    """Say how a plan names a set that was brought: by its address; any other is where it is."""
+    """Say how a plan names a set that was brought or fetched onto a store: by its address; any other is where it is."""
     for root in (Path(path).parent, Path(path).parent.parent):
         state = _state(root) if root.name.startswith("set-") else {}
         if state and Path(path).is_relative_to(root / _FILES):
             return str(state["address"])
-    return path
+    above = Path(path).parent
+    return path if store_of(above) is None else f"{place_of(above)}/{Path(path).name}"
+
+
+def check_room(root: Path, address: str, size: int) -> None:
+    """Refuse to begin to bring what does not fit; `size` is in bytes.
+
+    Raises:
+        OutputError: If there is no room.
+    """
+    if size > free_bytes(root):
+        raise OutputError(
+            f"'{address}' has {size:,} bytes that are not here yet, and {free_bytes(root):,} are free at {root}; "
+            "set NEARFAR_COPIES to a folder with more room"
+        )
 
 
 def _files(objects: Objects) -> list[SeenObject]:
@@ -87,11 +101,7 @@ def _bring(objects: Objects, root: Path, seen: list[SeenObject], address: Addres
         one for one in seen if one.name not in there or not one.version or known.get(one.name) != _mark(one)
     ]
     size = sum(one.bytes for one in wanted)
-    if size > free_bytes(root):
-        raise OutputError(
-            f"'{address}' has {size:,} bytes that are not here yet, and {free_bytes(root):,} are free at {root}; "
-            "set NEARFAR_COPIES to a folder with more room"
-        )
+    check_room(root, str(address), size)
     if wanted:
         print(f"bringing {len(wanted):,} objects ({size:,} bytes) of {address}", file=sys.stderr)
     # Until all are here, none that is about to change is known.

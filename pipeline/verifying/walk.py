@@ -16,7 +16,7 @@ from pipeline.commit.on_stores import bring
 from pipeline.execution.context import RunContext
 from pipeline.execution.work import Work, content_fingerprint
 from pipeline.files.digests import sha256_of
-from pipeline.files.inputs import content_of
+from pipeline.files.inputs import content_of, stamp_of
 from pipeline.plan import load_lock
 from pipeline.run import RunOptions, open_run, waves
 from pipeline.shipping import command_of, export_waves, exports_of
@@ -91,6 +91,9 @@ def _walk_export(run: RunContext, request: ExportRequest, result: Verification) 
                 )
                 return
             run.finish(record)
+        # Another machine knows nothing of the inputs yet; the next wave wants to know that they stand still.
+        inputs = {one.key: one.path for work in wave for one in work.inputs}
+        run.ledger.note([key, *stamp_of(path), result.contents[key]] for key, path in inputs.items())
         result.waves.append(wave)
 
 

@@ -84,6 +84,8 @@ class Handler(BaseHTTPRequestHandler):
                 self.send_error(503)
             else:
                 self._send(picture(int(self.path[7:].split(".")[0])))
+        elif self.path in self.server.own:
+            self._send(self.server.own[self.path])
         elif self.path in self.bodies:
             self._send(self.bodies[self.path])
         elif self.path in self.headers_of:
@@ -157,6 +159,8 @@ class Server(ThreadingHTTPServer):
         self.asked: Counter[str] = Counter()
         self.lock = threading.Lock()
         self.failures = 1
+        self.own: dict[str, bytes] = {}
+        """What a test serves itself, by path."""
 
     def url(self, path: str) -> str:
         """Name what lies at a path."""

@@ -1,0 +1,78 @@
+"""`nearfar ingest` onto a store: what was fetched is there for any machine, and a plan reads it by its address."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import whole_runs
+from hostile_server import hostile_server
+from last_objects import last_object
+from store_servers import StoreServer
+from whole_runs import Run
+
+from indexes.errors import OutputError
+from pipeline.incoming.fetched_pools import brought_pool
+from pipeline.stores.brought_sets import set_place
+from pipeline.stores.objects import Objects
+from pipeline.stores.store_addresses import parse_address
+from pipeline.stores.working_copies import folder_of
+
+
+def test_a_list_on_a_store_is_fetched_onto_it(
+    direct: StoreServer, cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = f"s3://bucket/{secrets.token_hex(4)}"
+    with hostile_server() as server:
+        urls = "".join(f"{server.url(f'/pictures/{number}.jpg')}\n" for number in range(6))
+        Objects(parse_address(place)).write("list.txt", f"{urls}{server.url('/nowhere.jpg')}\n".encode())
+        command = ("ingest", f"{place}/list.txt", f"{place}/pool", "--loopback", "--shard-rows", "4")
+        code, said, wrong = cli(*command, "--json")
+        assert code == 0, wrong
+        answer = last_object(said)
+        assert (answer["successes"], answer["pool"]) == (6, f"{place}/pool/shards")
+        assert Path(answer["hosts"]).is_file()
+        made, asked = whole_runs.committed(folder_of(f"{place}/pool")), Counter(server.asked)
+
+        # Another machine goes on from there: nothing is asked for again.
+        monkeypatch.setenv("NEARFAR_COPIES", str(tmp_path / "another machine"))
+        code, said, wrong = cli(*command)
+        assert (code, f"pool: {place}/pool/shards" in said) == (0, True), wrong
+        assert server.asked == asked
+    assert whole_runs.committed(folder_of(f"{place}/pool")) == made
+    found = json.loads(cli("status", f"{place}/pool", "--json")[1])
+    assert (found["plan"], found["finished"], found["fetched"]["successes"]) == ("pool", True, 6)
+
+
+def test_a_fetched_pool_is_read_by_its_records(
+    direct: StoreServer, cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its files have their plain names here, each hashed once; one that rotted is brought again."""
+    place = f"s3://bucket/{secrets.token_hex(4)}"
+    with hostile_server() as server:
+        (tmp_path / "list.txt").write_text(f"{server.url('/pictures/1.jpg')}\n")
+        assert cli("ingest", str(tmp_path / "list.txt"), place, "--loopback")[0] == 0
+    made = whole_runs.committed(folder_of(place))
+    monkeypatch.setenv("NEARFAR_COPIES", str(tmp_path / "another machine"))
+    with monkeypatch.context() as full:
+        full.setattr("pipeline.stores.brought_sets.free_bytes", lambda path: 99)
+        with pytest.raises(OutputError, match="set NEARFAR_COPIES to a folder with more room"):
+            brought_pool(f"{place}/shards")
+    here = brought_pool(f"{place}/shards/")
+    assert here is not None
+    assert set_place(here) == f"{place}/shards"
+    names = ("00000.tar", "00000.parquet", "00000_stats.json")
+    before = {name: (Path(here) / name).stat() for name in names}
+    assert brought_pool(f"{place}/shards") == here
+    assert {name: (Path(here) / name).stat() for name in names} == before
+    (Path(here) / "00000.tar").write_bytes(b"r" * before["00000.tar"].st_size)
+    brought_pool(f"{place}/shards")
+    assert (Path(here) / "00000.tar").stat().st_size == before["00000.tar"].st_size
+    assert whole_runs.committed(folder_of(place)) == made
+    code, said, wrong = cli("verify", place)
+    assert (code, "all well" in said) == (0, True), said + wrong
+    assert brought_pool("/data/pool/shards") is None
+    assert brought_pool(place) is None
