@@ -54,6 +54,26 @@ def parse_options(
         raise PlanError("\n".join(_messages(error, place, kind, what))) from None
 
 
+def pinned(said: str | None, found: str, what: str, where: str) -> str:
+    """Give the digest of what an option names, as it is now.
+
+    Args:
+        said: The digest that the plan gives; None where it gives none.
+        found: The digest of what is there.
+        what: What messages call it.
+        where: Place of the piece in the plan.
+
+    Raises:
+        PlanError: If the plan gives another one.
+    """
+    if said not in (None, found):
+        raise PlanError(
+            f"{what} is not what it was: its digest is {found}, {where}.digest says {said}. Bring the former file "
+            f"back, or leave {where}.digest out"
+        )
+    return found
+
+
 def _takes(kind: type[Any]) -> str:
     return ", ".join(sorted(field.name for field in fields(cast(Any, kind)))) or "none"
 

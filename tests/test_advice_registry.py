@@ -30,13 +30,8 @@ ELSEWHERE = {
     "Look at the network, and run again to resume": f"{_STORES}test_a_body_that_never_arrives_whole_is_said",
     "use --workers on this machine, or name a folder": f"{_STORES}test_what_cannot_be_on_a_store_is_refused",
     "name a CSV file with a header": "report/test_user_tables.py::test_bad_accuracies_are_refused_in_words",
-    **dict.fromkeys(
-        (
-            "which WordNet tells; write measures: {{}: {parts_of_speech: true}}",
-            "Bring the former files back, or leave {}.digest out",
-        ),
-        "runs/test_caption_detail.py::test_kinds_of_words_go_and_the_class_stays",
-    ),
+    "which WordNet tells; write measures: {{}: {parts_of_speech: true}}": "runs/test_caption_detail.py::"
+    "test_kinds_of_words_go_and_the_class_stays",
     **dict.fromkeys(
         (
             "name the output folder of one",

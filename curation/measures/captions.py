@@ -16,6 +16,7 @@ from curation.measure import CAPTION, Block, Column, Columns, Measure, Model
 from curation.measures._content_words import FUNCTION_WORDS, PICTURE_WORDS, says, shown, tokens
 from curation.measures._languages import language
 from curation.measures.of_caption._attribute_words import attributes_of
+from curation.plugin_options import pinned
 from indexes.errors import PlanError
 
 
@@ -60,12 +61,8 @@ class Captions(Measure):
                     f"{where}.names beside it"
                 )
             return self
-        digest = digest_of(self.names, f"{where}.names")
-        if self.digest not in (None, digest):
-            raise PlanError(
-                f"{where}.names: {self.names} is not what it was: its digest is {digest}, {where}.digest says "
-                f"{self.digest}. Bring the former file back, or leave {where}.digest out"
-            )
+        found = digest_of(self.names, f"{where}.names")
+        digest = pinned(self.digest, found, f"{where}.names: {self.names}", where)
         _labels(self.names, digest)
         return replace(self, digest=digest)
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from curation.classes import IMAGENET_1K, Matcher, class_list, digest_of, kind_of_matcher, wordnet_digest
 from curation.measure import CAPTION, Block, Column, Columns, Measure, Model
-from indexes.errors import PlanError
+from curation.plugin_options import pinned
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +38,8 @@ class Classes(Measure):
         Raises:
             PlanError: If the class list is wrong, does not suit the matcher, or is not the one of the digest.
         """
-        digest = _digest(self.matcher, self.names, where)
-        if self.digest not in (None, digest):
-            raise PlanError(
-                f"{where}.names: {self.names} (or WordNet) is not what it was: its digest is {digest}, {where}.digest "
-                f"says {self.digest}. Bring the former file back, or leave {where}.digest out"
-            )
+        what = f"{where}.names: {self.names} (or WordNet)"
+        digest = pinned(self.digest, _digest(self.matcher, self.names, where), what, where)
         _made(self.matcher, self.names, digest, where)
         return replace(self, digest=digest)
 

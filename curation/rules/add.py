@@ -12,6 +12,7 @@ from curation import rules as rules_package
 from curation.classes import class_list, digest_of
 from curation.expressions import text
 from curation.measures.of_class._openai_templates import SLOT, openai_templates
+from curation.plugin_options import pinned
 from curation.predicates import path_type
 from curation.rule import Rule, Scope, expression
 from curation.rules._options import Name, Seed
@@ -128,12 +129,7 @@ class Add(Rule):
     def _digest(self, names: str, where: str) -> str:
         digest = digest_of(names, f"{where}.names")
         class_list(names, digest, f"{where}.names")
-        if self.digest not in (None, digest):
-            raise PlanError(
-                f"{where}.names: {names} is not what it was: its digest is {digest}, {where}.digest says "
-                f"{self.digest}. Bring the former file back, or leave {where}.digest out"
-            )
-        return digest
+        return pinned(self.digest, digest, f"{where}.names: {names}", where)
 
     def selection(self, scope: Scope) -> Selection:
         """Drop by the set's rules, then what has no caption."""

@@ -20,6 +20,7 @@ from curation.kernels.uid_names import hex_names
 from curation.measure import DEFAULTS, Block, Column, Columns, Measure, Model, Running, Tables
 from curation.measures.of_domain._domain_labels import DomainLabels, labels_digest, read_labels
 from curation.measures.of_domain._domain_models import Way, learn, shares
+from curation.plugin_options import pinned
 from indexes.errors import DataError, PlanError
 from indexes.scanner import ScanOptions
 
@@ -75,12 +76,8 @@ class Domain(Measure):
         """
         if not Path(self.labels).exists():
             return self
-        digest = labels_digest(self.labels, f"{where}.labels")
-        if self.digest not in (None, digest):
-            raise PlanError(
-                f"{where}.labels is not what it was: the digest is {digest}, {where}.digest says {self.digest}. Bring "
-                f"the former file back, or leave {where}.digest out"
-            )
+        found = labels_digest(self.labels, f"{where}.labels")
+        digest = pinned(self.digest, found, f"{where}.labels: {self.labels}", where)
         filled = replace(self, digest=digest)
         domains = filled.told(where).domains()
         if len(domains) < 2:

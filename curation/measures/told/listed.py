@@ -13,6 +13,7 @@ from pydantic import Field
 from curation.kernels.uid_names import hex_names
 from curation.measure import Block, Column, Columns, Measure, Model
 from curation.measures.told._deny_lists import KINDS, Kind, deny_list, hit, list_digest
+from curation.plugin_options import pinned
 from indexes.errors import PlanError
 
 File = Annotated[str, Field(strict=True, min_length=1)]
@@ -58,12 +59,8 @@ class Listed(Measure):
         if not self._files():
             raise PlanError(f"{where} names no list; give at least one of: {', '.join(KINDS)}")
         digests = [f"{kind} {list_digest(path, f'{where}.{kind}')}" for kind, path in self._files().items()]
-        digest = sha256(" ".join(digests).encode()).hexdigest()
-        if self.digest not in (None, digest):
-            raise PlanError(
-                f"{where}: a list is not what it was: the digest is {digest}, {where}.digest says {self.digest}. Bring "
-                f"the former file back, or leave {where}.digest out"
-            )
+        found = sha256(" ".join(digests).encode()).hexdigest()
+        digest = pinned(self.digest, found, f"{where}: a list", where)
         for kind, path in self._files().items():
             deny_list(kind, path, digest, f"{where}.{kind}")
         return replace(self, digest=digest)

@@ -15,6 +15,7 @@ from pydantic import Field
 from curation.classes import class_list, digest_of
 from curation.measure import Block, Column, Columns, Measure, Model
 from curation.measures.told._told import PROBABILITIES, TAGS, NameOf, ToldMeasure, ToldTable
+from curation.plugin_options import pinned
 from indexes.errors import PlanError
 
 Text = Annotated[str, Field(strict=True, min_length=1)]
@@ -77,12 +78,8 @@ class Tags(ToldMeasure):
                     "the list of that measure"
                 )
             return self
-        digest = digest_of(self.names, f"{where}.names")
-        if self.digest not in (None, digest):
-            raise PlanError(
-                f"{where}.names: {self.names} is not what it was: its digest is {digest}, {where}.digest says "
-                f"{self.digest}. Bring the former file back, or leave {where}.digest out"
-            )
+        found = digest_of(self.names, f"{where}.names")
+        digest = pinned(self.digest, found, f"{where}.names: {self.names}", where)
         _places(self.names, digest)
         return replace(self, digest=digest)
 

@@ -56,7 +56,7 @@ def test_kinds_of_words_go_and_the_class_stays(
     plan_of(tmp_path, splits, measures={"word_kinds": {"parts_of_speech": True, "digest": "0" * 64}})
     code, _, said = cli("run", str(plan))
     assert code == 2
-    assert "Bring the former files back, or leave measures.word_kinds.digest out" in said
+    assert "Bring the former file back, or leave measures.word_kinds.digest out" in said
     plan_of(tmp_path, splits, measures={"word_kinds": {"parts_of_speech": True}})
     code, _, said = cli("run", str(plan))
     assert code == 0, said
