@@ -116,6 +116,14 @@ class Rule(ABC):
         """Name the further sets whose samples this rule brings in."""
         return ()
 
+    def counts_of(self) -> tuple[str, ...]:
+        """Name the further sets whose samples it counts and does not bring in."""
+        return ()
+
+    def texts_of_sets(self) -> tuple[tuple[str, str], ...]:
+        """List the options that are SQL over a further set's columns, each with the set: they may name a measure."""
+        return ()
+
     def inside(self, scope: Scope) -> tuple[tuple[Rule, Scope], ...]:
         """List the rules that this one holds, resolved, each with what it can see."""
         return ()

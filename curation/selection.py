@@ -23,6 +23,10 @@ SOURCE = '"(source)"'
 """SQL of the set that a sample comes from, `pool` or the name of a further set, once a selection has brought one in."""
 
 
+COUNTED = "all of "
+"""Stands before the name of a further set of which a selection counts all samples that could be read."""
+
+
 class Listing(NamedTuple):
     """A user's table of names, in the database.
 
@@ -122,6 +126,11 @@ class Decision:
     decided: str | None = None
     times: str | None = None
     caption: str | None = None
+
+
+def counted(name: str) -> str:
+    """Name the samples of a further set that is counted and not brought in; no set is called so."""
+    return f"{COUNTED}{name}"
 
 
 class Selection(ABC):

@@ -55,7 +55,7 @@ class Balance(Selection):
         groups = _groups.grouped(rows, self.by, hashed(self.seed))
         held = groups.held()
         wanted = self._wanted(held, rows.sizes)
-        facts = self._facts(held, wanted)
+        facts = shortage_facts(held, wanted, self.said or self.by, self.strict)
         drawn = groups.drawn_by_count(wanted)
         return Decision(f"NOT (uid IN (SELECT uid FROM {drawn}))", facts, f"({self.by})::VARCHAR")
 
@@ -63,20 +63,6 @@ class Balance(Selection):
         if isinstance(self.counts, Amount):
             return {group: self.counts.of(held[group], sizes) for group in sorted(held)}
         return {group: amount.of(held.get(group, 0), sizes) for group, amount in self.counts}
-
-    def _facts(self, held: Mapping[str, int], wanted: Mapping[str, int]) -> dict[str, Any]:
-        short = {group: n - held.get(group, 0) for group, n in wanted.items() if n > held.get(group, 0)}
-        facts: dict[str, Any] = {"wanted": sum(wanted.values())}
-        if not short:
-            return facts
-        largest = sorted(short.items(), key=lambda each: (-each[1], each[0]))[:SHOWN]
-        if self.strict:
-            shown = ", ".join(f"{group!r} lacks {n:,}" for group, n in largest[:5])
-            raise DataError(
-                f"{len(short):,} values of {self.said or self.by} have fewer samples than were asked for, and the "
-                f"rule is strict: {shown}. Ask for fewer, or let it take what there is"
-            )
-        return facts | {"short": sum(short.values()), "shortages": dict(largest)}
 
     def times(self, columns: InMemory) -> Times:
         """Sort each group."""
@@ -90,6 +76,34 @@ class Balance(Selection):
         if isinstance(self.counts, Amount):
             return f"draws {self.counts.words()} for each value of {by}"
         return f"draws a stated number for each of {len(self.counts):,} values of {by}"
+
+
+def shortage_facts(
+    held: Mapping[str, int], wanted: Mapping[str, int], by: str, strict: bool
+) -> dict[str, Any]:
+    """Say how many samples were wanted, and by value how many of them are not there.
+
+    Args:
+        held: Samples of each value.
+        wanted: How many of each are to stay.
+        by: What the values are of, in words.
+        strict: Whether a shortage is an error.
+
+    Raises:
+        DataError: If it is, and a value has too few.
+    """
+    short = {group: n - held.get(group, 0) for group, n in wanted.items() if n > held.get(group, 0)}
+    facts: dict[str, Any] = {"wanted": sum(wanted.values())}
+    if not short:
+        return facts
+    largest = sorted(short.items(), key=lambda each: (-each[1], each[0]))[:SHOWN]
+    if strict:
+        shown = ", ".join(f"{group!r} lacks {n:,}" for group, n in largest[:5])
+        raise DataError(
+            f"{len(short):,} values of {by} have fewer samples than were asked for, and the "
+            f"rule is strict: {shown}. Ask for fewer, or let it take what there is"
+        )
+    return facts | {"short": sum(short.values()), "shortages": dict(largest)}
 
 
 EXAMPLES = (

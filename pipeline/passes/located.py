@@ -62,6 +62,12 @@ def offered_sets(run: RunContext) -> tuple[str, ...]:
     return tuple(name for name in run.plan.further_sets() if name in added)
 
 
+def sets_of_rules(run: RunContext) -> tuple[str, ...]:
+    """Name the further sets that some split adds, or counts."""
+    found = {*offered_sets(run), *(name for split in run.plan.splits.values() for name in split.counts_of())}
+    return tuple(name for name in run.plan.further_sets() if name in found)
+
+
 def named_arrays(run: RunContext) -> set[str]:
     """List the arrays that the pool brings under names of their own."""
     return {key for shard in run.shards("pool")[:1] for key in shard.vectors} - set(VECTORS)

@@ -10,6 +10,7 @@ from curation.rule import Scope
 from pipeline.execution.context import RunContext
 from pipeline.execution.work import Json
 from pipeline.files.database import parse_predicate
+from pipeline.passes.located import sets_of_rules
 from pipeline.plan import Split
 from pipeline.sets.unify import values_of
 from pipeline.splits.binding import check
@@ -25,8 +26,8 @@ def measures_of(run: RunContext, split: Split) -> list[str]:
 
 def _scope(run: RunContext, where: str, columns: Json | None = None, looked: bool = False) -> Scope:
     benchmarks, reference = tuple(run.plan.benchmarks), run.plan.reference is not None
-    added = {name for split in run.plan.splits.values() for _, name in split.adds()} if looked else set()
-    sets = {name: _columns_of(run, name) if name in added else None for name in run.plan.further_sets()}
+    known = sets_of_rules(run) if looked else ()
+    sets = {name: _columns_of(run, name) if name in known else None for name in run.plan.further_sets()}
     return Scope(benchmarks, reference, where, parse_predicate, columns, sets)
 
 

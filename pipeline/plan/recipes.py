@@ -54,6 +54,10 @@ class Split:
             for name in rule.adds():
                 yield place, name
 
+    def counts_of(self) -> tuple[str, ...]:
+        """Name the further sets that its own rules count and do not bring in."""
+        return tuple(dict.fromkeys(name for _, rule in self.placed_rules() for name in rule.counts_of()))
+
     def starts(self) -> tuple[str, ...]:
         """Name the splits that it starts from."""
         if self.from_ is None:

@@ -42,6 +42,9 @@ def check(rule: Rule, scope: Scope) -> Rule:
     _require(resolved, full)
     for expression in resolved.selection(full).expressions():
         bind(expression, scope.columns, scope.where)
+    for name, text in resolved.texts_of_sets():
+        if (columns := scope.sets.get(name)) is not None:
+            bind(text, columns, scope.where)
     for inner, sight in resolved.inside(full):
         check(inner, sight)
     return resolved

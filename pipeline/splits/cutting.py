@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from curation import rules
 from curation.rule import Rule, Scope
-from curation.selection import Selection
+from curation.selection import COUNTED, Selection
 from indexes.errors import PlanError
 from pipeline.commit import Attempt
 from pipeline.files.database import connect, parse_predicate
@@ -100,7 +100,7 @@ def read_rules(request: CutRequest, split: SplitRequest, types: Mapping[str, Any
         PlanError: If a rule names what is not there.
     """
     placed = []
-    sets = {name: look(offered.parts).types() for name, offered in request.sets.items()}
+    sets = {name.removeprefix(COUNTED): look(offered.parts).types() for name, offered in request.sets.items()}
     for place, (name, options) in enumerate(split.rules):
         where = f"splits.{split.name}[{place}]"
         scope = Scope(request.benchmarks, request.reference, f"{where}.{name}", parse_predicate, types, sets)

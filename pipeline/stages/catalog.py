@@ -17,7 +17,7 @@ from pipeline.execution.work import Json, Work
 from pipeline.files.database import connect, files
 from pipeline.files.parquet import parquet_schema, write_parquet
 from pipeline.measuring import encoder_name
-from pipeline.passes.located import groups_of, offered_sets, own_key, unit_name, wanted_vectors
+from pipeline.passes.located import groups_of, own_key, sets_of_rules, unit_name, wanted_vectors
 from pipeline.sets.expected import problems_of
 from pipeline.sets.repeats import REPEATS_SCHEMA, Starts, repeated_rows, repeats_message
 from pipeline.sets.source import Expect
@@ -63,7 +63,7 @@ def plan(run: RunContext) -> Iterator[list[Work[Identity, Settings]]]:
         identity = Identity(
             name,
             tuple(digests(records, under)),
-            source.duplicates if name in ("pool", *offered_sets(run)) else "keep_all",
+            source.duplicates if name in ("pool", *sets_of_rules(run)) else "keep_all",
             _expected(source.expect),
             encoder_name(run.plan, name),
             _one_encoder(name, records),

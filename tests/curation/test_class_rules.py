@@ -205,7 +205,7 @@ def test_a_floor_leaves_no_class_empty(tmp_path: Path) -> None:
         ("class-balance", {"counts": {}}, "counts"),
         ("class-balance", {"counts": {"a": -1}}, "greater than or equal to 0"),
         ("class-balance", {"per_class": 1, "floor": True}, "floor goes with cap"),
-        ("class-balance", {"cap": 1, "strict": True}, "strict goes with per_class or counts"),
+        ("class-balance", {"cap": 1, "strict": True}, "strict goes with per_class, counts or like"),
         ("class-balance", {"per_class": 1, "language": "label"}, "language goes with cap alone"),
         ("class-balance", {"cap": 1, "highest": "score"}, "highest goes with per_class alone"),
     ],

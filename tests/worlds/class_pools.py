@@ -8,14 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from selection_pools import SCHEMA, Opened, desk, opened
+from selection_pools import MORE, SCHEMA, Opened, desk, opened
 
 from curation import rules
 from curation.rule import Scope
 from pipeline.files.database import parse_predicate
 
 COLUMNS = {field.name: field.type for field in SCHEMA if field.name not in ("uid", "row")}
-SCOPE = Scope(where="splits.x[0]", parse=parse_predicate, columns=COLUMNS)
+SCOPE = Scope(where="splits.x[0]", parse=parse_predicate, columns=COLUMNS, sets={"more": COLUMNS})
 BLANK = dict.fromkeys(COLUMNS)
 
 
@@ -39,7 +39,8 @@ class Kept:
 
     def facts(self, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
         """What `split.json` would say of it."""
-        return selected(name, options).decide(self.pool.rows).facts
+        selection = selected(name, options)
+        return selection.decide(self.pool.rows.reaching(selection)).facts
 
 
 def selected(name: str, options: Mapping[str, Any]) -> Any:
@@ -49,8 +50,10 @@ def selected(name: str, options: Mapping[str, Any]) -> Any:
 
 
 @contextmanager
-def pool_of(folder: Path, rows: Sequence[dict[str, Any]]) -> Iterator[Kept]:
-    """Load a pool."""
+def pool_of(
+    folder: Path, rows: Sequence[dict[str, Any]], more: Sequence[dict[str, Any]] = MORE
+) -> Iterator[Kept]:
+    """Load a pool, and a further set beside it."""
     folder.mkdir(parents=True, exist_ok=True)
-    with desk(folder) as at, opened(at, [rows]) as pool:
+    with desk(folder) as at, opened(at, [rows], more) as pool:
         yield Kept(pool)

@@ -138,19 +138,23 @@ def desk(folder: Path) -> Iterator[Desk]:
 
 
 @contextmanager
-def opened(at: Desk, parts: Sequence[Sequence[dict[str, Any]]]) -> Iterator[Opened]:
-    """Write rows as parts of a pool and load them."""
+def opened(
+    at: Desk, parts: Sequence[Sequence[dict[str, Any]]], further: Sequence[dict[str, Any]] = MORE
+) -> Iterator[Opened]:
+    """Write rows as parts of a pool, and those of a further set, and load them."""
     with tempfile.TemporaryDirectory(dir=at.folder) as name:
         files = [
             _written(Path(name) / f"part-{number:04d}.parquet", rows) for number, rows in enumerate(parts)
         ]
         pool = Pool(at.db, look(files))
         pool.load(files)
-        more = _written(Path(name) / "more.parquet", MORE)
+        more = _written(Path(name) / "more.parquet", further)
         pool.sets["more"] = Pool(at.db, look([more]), 1)
         pool.sets["more"].load([more])
         tables = [at.db.sql(f"SELECT * FROM {view} ORDER BY uid").to_arrow_table() for view in VIEWS]
-        sets = {"more": Memory(tables[1], {}, at.plain, pool.sets["more"].columns)}
+        pool.sets["all of more"] = pool.sets["more"]
+        more_rows = Memory(tables[1], {}, at.plain, pool.sets["more"].columns)
+        sets = {"more": more_rows, "all of more": more_rows}
         try:
             yield Opened(PoolRows(pool), Memory(tables[0], {}, at.plain, pool.columns, sets))
         finally:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Self
 
-import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from curation.classes import class_list, digest_of
+from curation.classes import digest_of
+from curation.classes.by_name._called import places_by_name, plain_name
 from curation.measure import Block, Column, Columns, Measure, Model
 from curation.measures.told._told import PROBABILITIES, TAGS, NameOf, ToldMeasure, ToldTable
 from curation.plugin_options import pinned
@@ -80,7 +78,7 @@ class Tags(ToldMeasure):
             return self
         found = digest_of(self.names, f"{where}.names")
         digest = pinned(self.digest, found, f"{where}.names: {self.names}", where)
-        _places(self.names, digest)
+        places_by_name(self.names, digest)
         return replace(self, digest=digest)
 
     def check_beside(self, others: Mapping[str, Measure], where: str) -> None:
@@ -130,7 +128,7 @@ class Tags(ToldMeasure):
             "probabilities": [None if row is None else [p for _, p in row] for row in rows],
         }
         if self.names is not None:
-            of = _places(self.names, self.digest or digest_of(self.names, "names"))
+            of = places_by_name(self.names, self.digest or digest_of(self.names, "names"))
             told["found"] = found = [None if tags is None else _classes(tags, of) for tags in told["tags"]]
             told["single"] = [row[0] if row and len(row) == 1 else None for row in found]
             if self.both is not None:
@@ -139,27 +137,10 @@ class Tags(ToldMeasure):
         return {column.name: pa.array(told[column.name], column.type) for column in self.columns()}
 
 
-def plain_tag(name: str) -> str:
-    """Bring a tag or a class's name into one form: either case, `_` or any white space for a blank."""
-    return " ".join(name.replace("_", " ").casefold().split())
-
-
 def _classes(tags: list[str], of: Mapping[str, tuple[int, ...]]) -> list[int]:
-    return sorted({place for tag in tags for place in of.get(tag, of.get(plain_tag(tag), ()))})
+    return sorted({place for tag in tags for place in of.get(tag, of.get(plain_name(tag), ()))})
 
 
 def _common(seen: list[int] | None, named: list[int] | None) -> list[int] | None:
     """Intersect; where one of both is not known, so is this."""
     return None if seen is None or named is None else sorted(set(seen) & set(named))
-
-
-@lru_cache(maxsize=4)
-def _places(names: str, digest: str) -> dict[str, tuple[int, ...]]:
-    """List the classes of each name and of each id; an id that is a name of other classes too goes before it."""
-    classes = class_list(names, digest, "names")
-    found = defaultdict[str, set[int]](set)
-    for at, each in enumerate(classes.names):
-        for name in each:
-            found[plain_tag(name)].add(at)
-    ids = {each: (at,) for at, each in enumerate(classes.ids) if each not in classes.names[at]}
-    return {name: tuple(np.sort(list(at)).tolist()) for name, at in found.items()} | ids

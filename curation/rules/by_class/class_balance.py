@@ -11,13 +11,17 @@ from pydantic import Field
 from curation.rule import Amount, Rule, Scope, expression
 from curation.rules._classes import FOUND
 from curation.rules._options import Count, Name, Seed, exactly_one
+from curation.rules.by_class._targets import LABEL, column_of, files_digest, histogram, places_in
 from curation.selection import Selection
 from curation.selections.balance import Balance
 from curation.selections.cap import Cap
 from curation.selections.entry_cap import EntryCap
+from curation.selections.shares._one_list import SetClasses
 from curation.selections.shares.entry_cap_by_language import EntryCapByLanguage
-from indexes.errors import PlanError
+from curation.selections.shares.filled import Filled
 
+NEAREST = "class_similarity.similarity"
+"""What says how near a caption of a set that fills is to its class, where a plan names no column."""
 Histogram = Annotated[dict[Name, Annotated[int, Field(strict=True, ge=0)]], Field(min_length=1)]
 
 
@@ -35,15 +39,29 @@ class ClassBalance(Rule):
     * `language: COLUMN`, with `cap`: MetaCLIP 2's caps by language (METHODS section 7): entries are counted in each
       language apart, `cap` is that of `anchor`, and that of every other language leaves as large a share of its counts
       to rarer entries. A sample without a language drops. (Its one caption an image is what a pool has anyway.)
-    * `counts: {'151': n}`: a target for each class, which YAML has in quotes; a class without one drops.
+    * `counts: {'151': n}`: a target for each class, which YAML has in quotes; or a file of them, JSON or TSV. A class
+      without one drops. `like: SET`: as many of each class as one of the plan's further sets has, by its column
+      `like_by` (arXiv 2405.21070, `create_laionet_match_freq.py`).
+    * `names: imagenet-1k`, with these: a class is the same by id, by position and by a name that no other class has, in
+      the pool, in sets and in the counts.
+    * `fill: SET`, with these: samples of a further set where the pool has too few of a class, by its column `fill_by`;
+      those with the highest `nearest` first, by default the cosine of the caption's and the class's text embedding.
+      (The published code draws them, from captions that were the nearest to some of ImageNet-Captions.)
     * `floor: true`, with `cap`: the sample with the lowest draw of each class stays whatever t is; none vanishes.
-    * `strict: true`, with `per_class` or `counts`: too few samples are an error, not a shortage in `split.json`.
+    * `strict: true`, with `per_class`, `counts` or `like`: too few samples are an error, not a mere shortage.
     """
 
     by: Name = FOUND
     per_class: Count | None = None
     cap: Count | None = None
-    counts: Histogram | None = None
+    counts: Histogram | Name | None = None
+    like: Name | None = None
+    like_by: Name | None = None
+    names: Name | None = None
+    digest: Name | None = None
+    fill: Name | None = None
+    fill_by: Name | None = None
+    nearest: Name | None = None
     highest: Name | None = None
     language: Name | None = None
     anchor: Name = "en"
@@ -53,36 +71,68 @@ class ClassBalance(Rule):
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"per_class": 2}
 
     def __post_init__(self) -> None:
-        exactly_one(per_class=self.per_class, cap=self.cap, counts=self.counts)
+        exactly_one(per_class=self.per_class, cap=self.cap, counts=self.counts, like=self.like)
+        targets = self.counts is not None or self.like is not None
+        for option, value, goes in (
+            ("names", self.names, targets),
+            ("fill", self.fill, targets),
+            ("like_by", self.like_by, self.like is not None),
+            ("fill_by", self.fill_by, self.fill is not None),
+            ("nearest", self.nearest, self.fill is not None),
+        ):
+            if value is not None and not goes:
+                other = {"like_by": "like", "fill_by": "fill", "nearest": "fill"}.get(
+                    option, "counts or like"
+                )
+                raise ValueError(f"{option} goes with {other}; give that too, or leave {option} out")
         if self.highest is not None and (self.per_class is None or self.strict):
             raise ValueError("highest goes with per_class alone, without strict")
         if self.floor and self.cap is None:
-            raise ValueError(
-                "floor goes with cap; per_class and counts draw whole numbers of each class as it is"
-            )
+            raise ValueError("floor goes with cap; the others draw whole numbers of each class as it is")
         if self.language is not None and (self.cap is None or self.floor):
             raise ValueError("language goes with cap alone, without floor")
         if self.strict and self.cap is not None:
-            raise ValueError("strict goes with per_class or counts; a cap is never short of samples")
+            raise ValueError("strict goes with per_class, counts or like; a cap is never short of samples")
+
+    def adds(self) -> tuple[str, ...]:
+        """The set that fills."""
+        return () if self.fill is None else (self.fill,)
+
+    def counts_of(self) -> tuple[str, ...]:
+        """The set whose classes are counted."""
+        return () if self.like is None else (self.like,)
 
     def texts(self) -> tuple[str, ...]:
         """The columns, each of which may be an expression."""
         return (self.by, *(each for each in (self.highest, self.language) if each is not None))
 
+    def texts_of_sets(self) -> tuple[tuple[str, str], ...]:
+        """The classes of both sets, and what says which sample is near."""
+        counted = () if self.like is None else ((self.like, self.like_by or LABEL),)
+        if self.fill is None:
+            return counted
+        return (*counted, (self.fill, self.fill_by or LABEL), (self.fill, self.nearest or NEAREST))
+
     def resolved(self, scope: Scope) -> Self:
-        """Check the columns, where the parser is at hand.
+        """Check the columns, where the parser is at hand, the sets and the files.
 
         Raises:
-            PlanError: If no class of a histogram is to keep anything.
+            PlanError: If there is no such set or class, a file is not what it was, or no class is to keep anything.
         """
-        if self.counts is not None and not any(self.counts.values()):
-            raise PlanError(
-                f"{scope.where}.counts asks for 0 samples of every class, which keeps nothing; ask for 1 or more of one"
-            )
-        read = replace(self, by=expression(self.by, scope))
-        if self.language is not None:
-            read = replace(read, language=expression(self.language, scope))
-        return read if self.highest is None else replace(read, highest=expression(self.highest, scope))
+        read: dict[str, Any] = {"by": expression(self.by, scope)}
+        read |= {"digest": files_digest(self.names, self.counts, self.digest, scope.where)}
+        if self.counts is not None:
+            histogram(self.counts, self.names, scope.where)
+        places_in(self.names, scope.where)
+        if self.like is not None:
+            read["like_by"] = column_of(self.like, self.like_by or LABEL, scope, "like", "like_by")
+        if self.fill is not None:
+            read["fill_by"] = column_of(self.fill, self.fill_by or LABEL, scope, "fill", "fill_by")
+            read["nearest"] = column_of(self.fill, self.nearest or NEAREST, scope, "fill", "nearest")
+        for option in ("language", "highest"):
+            if (given := getattr(self, option)) is not None:
+                read[option] = expression(given, scope)
+        return replace(self, **read)
 
     def selection(self, scope: Scope) -> Selection:
         """Draw from each class, keep its highest, or cap it."""
@@ -91,9 +141,20 @@ class ClassBalance(Rule):
         if self.cap is not None:
             return EntryCap(self.by, self.cap, self.seed, self.floor)
         if self.highest is not None and self.per_class is not None:
-            key = f"nullif(({self.highest})::DOUBLE, 'nan'::DOUBLE)"
-            return Cap(self.by, self.per_class, key, highest=True)
-        if self.counts is not None:
-            wanted = tuple((value, Amount(keep=n)) for value, n in sorted(self.counts.items()))
+            return Cap(self.by, self.per_class, _number(self.highest), highest=True)
+        if self.per_class is not None:
+            return Balance(self.by, Amount(keep=self.per_class), self.seed, self.strict)
+        found = histogram(self.counts, self.names, scope.where) if self.counts is not None else {}
+        wanted = tuple((value, Amount(keep=n)) for value, n in sorted(found.items()))
+        if self.like is None and self.fill is None and self.names is None:
             return Balance(self.by, wanted, self.seed, self.strict)
-        return Balance(self.by, Amount(keep=self.per_class), self.seed, self.strict)
+        like = None if self.like is None else SetClasses(self.like, self.like_by or LABEL)
+        fill = None
+        if self.fill is not None:
+            fill = SetClasses(self.fill, self.fill_by or LABEL, _number(self.nearest or NEAREST))
+        places = places_in(self.names, scope.where)
+        return Filled(self.by, wanted, like, fill, places, self.seed, self.strict)
+
+
+def _number(column: str) -> str:
+    return f"nullif(({column})::DOUBLE, 'nan'::DOUBLE)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from pipeline.run import RunOptions, execute
 from pipeline.shipping import export
 from pipeline.verify import verify
 from pipeline.webdataset.export_request import ExportRequest
+from pipeline.world.scene import LABELS
 
 SPLITS: dict[str, Any] = {
     "near": [{"near": {"to": "all"}}],
@@ -47,7 +49,17 @@ SPLITS: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def out(small_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("added")
-    plan = load_plan(write_measured_plan(folder, small_world, splits=SPLITS, measures={}, audit={}), [])
+    names = folder / "labels.json"
+    names.write_text(json.dumps(LABELS), encoding="utf-8")
+    one = {"by": "classes.single", "names": str(names)}
+    splits = SPLITS | {
+        "filled": [
+            {"class-balance": one | {"like": "reference", "fill": "renditions", "nearest": "length(key)"}},
+        ],
+        "matched": [{"match-frequency": one | {"to": "reference"}}],
+    }
+    measures = {"classes": {"matcher": "whole_word", "names": str(names)}}
+    plan = load_plan(write_measured_plan(folder, small_world, splits=splits, measures=measures, audit={}), [])
     with Progress(folder / "out") as progress:
         execute(plan, RunOptions(), progress)
     return folder / "out"
@@ -188,6 +200,28 @@ def test_captions_are_composed_of_the_class_and_follow_the_sample(out: Path) -> 
     again = [row for row in joined if row["source"] == "renditions"]
     assert again
     assert all(row["caption"] == shared[row["uid"]]["caption"] for row in again)
+
+
+def test_a_set_fills_what_the_pool_lacks_of_a_histogram_and_the_sides_match(out: Path) -> None:
+    reference, more = (
+        Counter(rows(out, f"samples/{name}")["label"].to_pylist()) for name in ("reference", "renditions")
+    )
+    pool = Counter(LABELS[at] for at in rows(out, "measures/classes")["single"].to_pylist() if at is not None)
+    kept = {"filled": Counter[tuple[str, str]](), "matched": Counter[tuple[str, str]]()}
+    for name, counts in kept.items():
+        for row in rows(out, f"splits/{name}").to_pylist():
+            own = row["source"] == "pool"
+            counts[row["source"], LABELS[row["classes"]["single"]] if own else row["label"]] += 1
+    for label, n in reference.items():
+        filled = min(max(n - pool[label], 0), more[label])
+        assert kept["filled"]["pool", label] == min(n, pool[label])
+        assert kept["filled"]["renditions", label] == filled
+        assert kept["matched"]["pool", label] == kept["matched"]["reference", label] == min(n, pool[label])
+    assert any(kept["filled"]["renditions", label] for label in reference)
+    step = facts(out, "filled")["waterfall"]["dropped"][0]
+    lacks = sum(max(n - pool[label] - more[label], 0) for label, n in reference.items())
+    assert step.get("short", 0) == lacks
+    assert facts(out, "filled")["sources"][1]["name"] == "renditions"
 
 
 def test_a_control_takes_as_many_of_the_pool(out: Path) -> None:

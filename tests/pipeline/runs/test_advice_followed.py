@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import advice_class_cases
 import advice_measure_cases
 import advice_plan_cases
 import advice_set_cases
@@ -12,9 +13,9 @@ import pytest
 from advice_cases import CASES, World
 from whole_runs import Run
 
-assert all(one.__doc__ for one in (advice_plan_cases, advice_measure_cases, advice_set_cases)), (
-    "their cases are among CASES"
-)
+assert all(
+    one.__doc__ for one in (advice_class_cases, advice_plan_cases, advice_measure_cases, advice_set_cases)
+), "their cases are among CASES"
 
 
 @pytest.mark.parametrize("name", CASES)
