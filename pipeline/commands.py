@@ -64,7 +64,10 @@ def run(path: Path, overrides: Sequence[str], chosen: RunOptions, as_json: bool)
     out = folder_of(plan.output)
     with Progress(out, as_json=as_json) as progress:
         done = execute(plan, chosen, progress)
-        wanted = [ExportRequest(split, of.samples_per_shard, of.seed) for split, of in plan.export.items()]
+        wanted = [
+            ExportRequest(split, of.samples_per_shard, of.seed, of.license)
+            for split, of in plan.export.items()
+        ]
         exported = [exported_by(out, export(out, request, chosen, progress)) for request in wanted]
     _say("run", found_by(done, exported), as_json)
 

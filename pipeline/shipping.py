@@ -25,13 +25,13 @@ from pipeline.incoming.from_stores import with_brought
 from pipeline.output import finished, lock_of
 from pipeline.plan import sets_in
 from pipeline.run import RunOptions, do_wave, open_run, waves
+from pipeline.stages.exporting import card, gather, locate
 from pipeline.stages.exporting import export as listing
-from pipeline.stages.exporting import gather, locate
 from pipeline.stores.working_copies import place_of
 from pipeline.webdataset.export_request import ExportRequest
 from pipeline.webdataset.exportable import check_exportable
 
-STAGES = ("locate", "gather", "export")
+STAGES = ("locate", "gather", "export", "card")
 # A header, and the zeros behind a member's last block.
 _BESIDE_A_MEMBER = 1024
 _NAMED = 3
@@ -79,6 +79,7 @@ def export_waves(run: RunContext, request: ExportRequest) -> Iterator[list[Work[
     yield list(gather.works(run, request))
     _check_unchanged(run, located)
     yield list(listing.works(run, request))
+    yield list(card.works(run, request))
 
 
 def exports_of(out: Path) -> list[ExportRequest]:
@@ -90,6 +91,7 @@ def exports_of(out: Path) -> list[ExportRequest]:
 def command_of(out: Path, request: ExportRequest) -> str:
     """Write the command that makes an export."""
     options = ["--samples-per-shard", str(request.samples_per_shard), "--seed", str(request.seed)]
+    options += ["--license", request.license] if request.license else []
     return shlex.join(["nearfar", "export", str(out), request.split, *options])
 
 
@@ -188,11 +190,12 @@ def _make_room(run: RunContext, request: ExportRequest, wave: list[Work[Any, Any
         mine = record.name.partition(" ")[0] == request.split
         return mine and units.get(record.name) != record.fingerprint
 
-    if stage == "export":
+    if stage in ("export", "card"):
         return
     retire(run.out, stage, gone)
     if stage == "gather" and any(find(run.out, work.unit()) is None for work in wave):
-        retire(run.out, "export", lambda record: record.name == request.split)
+        for after in ("export", "card"):
+            retire(run.out, after, lambda record: record.name == request.split)
         _refuse_without_room(run, request)
 
 

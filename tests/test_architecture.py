@@ -36,6 +36,7 @@ ROOMS = (
     "report",
     "passes",
     "webdataset",
+    "dataset_cards",
     "stages",
     "output",
     "purging",

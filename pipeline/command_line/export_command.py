@@ -16,11 +16,20 @@ def export(
         int, typer.Option(min=1, max=1_000_000, help="Samples of a tar; the last may have fewer.")
     ] = 10_000,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of their order.")] = 0,
+    samples_license: Annotated[
+        str,
+        typer.Option(
+            "--license",
+            metavar="LICENSE",
+            help="License of the samples, for the dataset card: an identifier, such as cc-by-4.0, or a link.",
+        ),
+    ] = "",
     workers: Workers = None,
     scheduler: Scheduler = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a split of a finished run as webdataset tars, for training."""
+    from pipeline.documents.licenses import checked_license
     from pipeline.ending.exported_lines import exported_by, say_exported
     from pipeline.ending.last_object import say_last
     from pipeline.execution.progress import Progress
@@ -30,7 +39,7 @@ def export(
     from pipeline.webdataset.export_request import ExportRequest
 
     lock_of(out)
-    request = ExportRequest(split, samples_per_shard, seed)
+    request = ExportRequest(split, samples_per_shard, seed, checked_license(samples_license))
     with Progress(out, as_json=as_json) as progress:
         facts = export_split(out, request, RunOptions(workers=workers, scheduler=scheduler), progress)
     found = exported_by(out, facts)

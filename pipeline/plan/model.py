@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from curation.measure import Measure
+from pipeline.documents.licenses import LicenseText
 from pipeline.documents.strict import Strict
 from pipeline.embedding.framing import Decoder
 from pipeline.embedding.weights import EncoderSpec, Precision
@@ -138,6 +139,9 @@ class PlannedExport(Strict):
         default=10_000, ge=1, le=1_000_000, description="Samples of a tar; the last may have fewer."
     )
     seed: int = Field(default=0, ge=0, le=2**32 - 1, description="Seed of their order.")
+    license: LicenseText = Field(
+        default="", description="License of the samples, for the dataset card: an identifier, or a link."
+    )
 
 
 class Plan(Strict):

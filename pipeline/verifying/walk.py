@@ -85,16 +85,19 @@ def _walk_export(run: RunContext, request: ExportRequest, result: Verification) 
         for work in wave:
             record = standing(run.out, work, result)
             if record is None:
-                result.problems.append(
-                    f"the shards of {request.split} are not of the split as it is now; to write them again: "
-                    f"{command_of(run.out, request)}"
-                )
+                result.problems.append(f"{_stale(work, request)}: {command_of(run.out, request)}")
                 return
             run.finish(record)
         # Another machine knows nothing of the inputs yet; the next wave wants to know that they stand still.
         inputs = {one.key: one.path for work in wave for one in work.inputs}
         run.ledger.note([key, *stamp_of(path), result.contents[key]] for key, path in inputs.items())
         result.waves.append(wave)
+
+
+def _stale(work: Work[Any, Any], request: ExportRequest) -> str:
+    if work.stage == "card":
+        return f"the card of {request.split} says what was so in an earlier run; to write it again"
+    return f"the shards of {request.split} are not of the split as it is now; to write them again"
 
 
 def standing(out: Path, work: Work[Any, Any], result: Verification) -> Record | None:

@@ -15,11 +15,14 @@ class ExportRequest:
         split: Its name.
         samples_per_shard: Samples of a tar; the last may have fewer.
         seed: Of their order; below 2**32.
+        license: Under which the samples may be used, for the dataset card: an identifier or a link; empty where
+            nothing is said.
     """
 
     split: str
     samples_per_shard: int = SAMPLES_PER_SHARD
     seed: int = 0
+    license: str = ""
 
 
 def tar_name(number: int) -> str:
@@ -30,3 +33,8 @@ def tar_name(number: int) -> str:
 def stats_name(number: int) -> str:
     """Name the counts beside it."""
     return f"{number:08d}_stats.json"
+
+
+def listing_name(number: int) -> str:
+    """Name the table of its samples, as img2dataset does."""
+    return f"{number:08d}.parquet"

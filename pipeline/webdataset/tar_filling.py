@@ -8,7 +8,8 @@ piece, beside headers that are made for many members at once.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +30,45 @@ _BESIDE_A_SAMPLE = 3 * BLOCK
 _MOST_SAMPLES = 4096
 
 
+@dataclass(frozen=True, slots=True)
+class FilledSamples:
+    """Samples as they stand in the tar; their bytes are there only until more are written.
+
+    Attributes:
+        uids: Their uids.
+        copies: `(n,)` which copy each is: 0 for the first.
+        kinds: What members are.
+        kind: `(m,)` position in `kinds`.
+        sample: `(m,)` number of its sample.
+        place: `(m,)` where its bytes begin in `room`.
+        size: `(m,)` how many they are.
+        room: What was written.
+    """
+
+    uids: list[str]
+    copies: Integers
+    kinds: list[str]
+    kind: Integers
+    sample: Integers
+    place: Integers
+    size: Integers
+    room: memoryview
+
+    @property
+    def keys(self) -> list[str]:
+        """What the members of each are called."""
+        return [key_of(uid, copy) for uid, copy in zip(self.uids, self.copies.tolist(), strict=True)]
+
+    def of(self, kind: str, most: int) -> Iterator[tuple[int, bytes]]:
+        """Give the members of one kind that have at most so many bytes, each with the number of its sample."""
+        if kind not in self.kinds:
+            return
+        mine = np.flatnonzero((self.kind == self.kinds.index(kind)) & (self.size <= most))
+        columns = (column[mine].tolist() for column in (self.sample, self.place, self.size))
+        for sample, place, size in zip(*columns, strict=True):
+            yield sample, bytes(self.room[place : place + size])
+
+
 class TarFilling:
     """Writes the samples of one tar.
 
@@ -37,6 +77,7 @@ class TarFilling:
         paths: Where the file of each lies.
         sources: What reads them.
         stream: Takes the tar.
+        told: Is told what was written, some samples at a time.
 
     Attributes:
         jsons: How many jsons came about in which way; see `json_uid`.
@@ -44,9 +85,14 @@ class TarFilling:
     """
 
     def __init__(
-        self, rows: pa.Table, paths: Sequence[str], sources: SourceTars, stream: HashedWriter
+        self,
+        rows: pa.Table,
+        paths: Sequence[str],
+        sources: SourceTars,
+        stream: HashedWriter,
+        told: Callable[[FilledSamples], None] | None = None,
     ) -> None:
-        self._rows, self._paths, self._sources, self._stream = rows, paths, sources, stream
+        self._rows, self._paths, self._sources, self._stream, self._told = rows, paths, sources, stream, told
         self._copies = rows.column("copy").to_numpy()
         self._members = members = member_columns(rows)
         self._headers = UidHeaders(members.kinds)
@@ -82,6 +128,10 @@ class TarFilling:
             ReadInto(self._paths[sample], offset, room[place : place + size])
             for sample, offset, place, size in zip(*(column.tolist() for column in where), strict=True)
         )
+        if self._told is not None:
+            uids, copies = rows.column("uid").to_pylist(), self._copies[first:last]
+            sample = of.sample[members] - first
+            self._told(FilledSamples(uids, copies, of.kinds, of.kind[members], sample, places, sizes, room))
         return len(room)
 
     def _made(self, members: list[int], first: int, rows: pa.Table) -> dict[int, bytes | None]:
@@ -147,8 +197,12 @@ class TarFilling:
     def _header(self, member: int, size: int, uid: bytes) -> bytes:
         of = self._members
         copy = int(self._copies[of.sample[member]])
-        name = f"{uid.decode()}-{copy}" if copy else uid.decode()
-        return header(f"{name}.{of.kinds[of.kind[member]]}", size)
+        return header(f"{key_of(uid.decode(), copy)}.{of.kinds[of.kind[member]]}", size)
+
+
+def key_of(uid: str, copy: int) -> str:
+    """Name the members of a sample: by its uid, and further copies of a repeated one by their number too."""
+    return f"{uid}-{copy}" if copy else uid
 
 
 def padded(sizes: Integers) -> Integers:

@@ -21,14 +21,16 @@ class Identity:
         split: The split.
         samples_per_shard: Samples of a tar.
         seed: Of the order.
+        license: What is said of the samples' license.
         sizes: Samples of each tar.
-        tars: Their digests, and those of their counts.
+        tars: Their digests, and those of what lies beside each.
         left_out: How many members of each kind they have not, since a loader would unpickle them.
     """
 
     split: str
     samples_per_shard: int
     seed: int
+    license: str
     sizes: tuple[int, ...]
     tars: tuple[str, ...]
     left_out: tuple[tuple[str, int], ...]
@@ -47,6 +49,7 @@ def works(run: RunContext, request: ExportRequest) -> list[Work[Identity, Settin
         request.split,
         request.samples_per_shard,
         request.seed,
+        request.license,
         tuple(int(record.facts["samples"]) for record in records),
         tuple(digests(records)),
         tuple(sorted(left.items())),
@@ -65,6 +68,7 @@ def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
         "split": identity.split,
         "samples_per_shard": identity.samples_per_shard,
         "seed": identity.seed,
+        "license": identity.license,
         "shards": len(sizes),
         "samples": sum(identity.sizes),
         "left_out": dict(identity.left_out),

@@ -1,5 +1,7 @@
 """One tar of an export: the members of its samples, each read once from the pool's tars and written once.
 
+Beside it lie the number of its samples, and a table of them (`pipeline.dataset_cards.sample_listing`).
+
 Member bytes are the source's, byte for byte, but for `json`, which gets the uid (`pipeline.webdataset.json_uid`), and
 `txt`, which is the split's caption where a rule rewrote it or the source has none. A member's name is the uid, `-1`,
 `-2`, … behind it for further copies of a repeated sample, a dot, and the source's suffix in lower case. Planned by
@@ -18,12 +20,13 @@ import pyarrow as pa
 
 from pipeline import layout
 from pipeline.commit import Attempt, output_of
+from pipeline.dataset_cards.sample_listing import LISTED, open_listing
 from pipeline.execution.context import RunContext
 from pipeline.execution.work import Json, Work
 from pipeline.files.storage import output_errors
 from pipeline.sets.uids import as_pairs
 from pipeline.stages.surviving import sources_of
-from pipeline.webdataset.export_request import ExportRequest, stats_name, tar_name
+from pipeline.webdataset.export_request import ExportRequest, listing_name, stats_name, tar_name
 from pipeline.webdataset.hashed_writing import HashedWriter
 from pipeline.webdataset.located_rows import rows_between
 from pipeline.webdataset.sample_order import Slice, slices
@@ -43,6 +46,7 @@ class Identity:
         buckets: Ranges that the order is cut into.
         located: Content of the files that say where members lie, and of the tars that these lie in.
         left_out: Suffixes of members that do not come along.
+        listed: Columns of the table beside it.
     """
 
     split: str
@@ -51,6 +55,7 @@ class Identity:
     buckets: int
     located: tuple[tuple[str, str], ...]
     left_out: tuple[str, ...]
+    listed: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +81,12 @@ def works(run: RunContext, request: ExportRequest) -> list[Work[Identity, Settin
     roots = {name: run.sets()[name].path for name in sources_of(run, request.split)}
     settings = Settings(tuple(run.path(path) for path in tables), roots)
     committed, held = run.outputs(tables), np.atleast_1d(counts)
+    kinds, listed = tuple(sorted(PICKLES)), tuple(LISTED.names)
     return [
         Work(
             "gather",
             f"{request.split} {number:08d}",
-            Identity(request.split, number, asdict(of), len(held), located, tuple(sorted(PICKLES))),
+            Identity(request.split, number, asdict(of), len(held), located, kinds, listed),
             settings,
             run.place,
             committed=committed,
@@ -91,22 +97,31 @@ def works(run: RunContext, request: ExportRequest) -> list[Work[Identity, Settin
 
 
 def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
-    """Write the tar and its counts."""
+    """Write the tar, the table of its samples and their number."""
     identity, roots = work.identity, work.settings.roots
     rows = _rows(work)
     tars = zip(rows.column("source").to_pylist(), rows.column("tar").to_pylist(), strict=True)
     paths = [_tar_path(roots[source], tar) for source, tar in tars]
-    relative = layout.exported(identity.split, tar_name(identity.number))
+    relative, beside = (
+        layout.exported(identity.split, name(identity.number)) for name in (tar_name, listing_name)
+    )
     path = into.file(relative)
-    with output_errors(path), HashedWriter(path) as stream, SourceTars() as sources:
-        filling = TarFilling(rows, paths, sources, stream)
+    with (
+        output_errors(path),
+        HashedWriter(path) as stream,
+        SourceTars() as sources,
+        open_listing(into.file(beside)) as listing,
+    ):
+        filling = TarFilling(rows, paths, sources, stream, listing.add)
         filling.write()
     into.add(relative, rows=len(rows), sha256=stream.digest())
+    into.add(beside, rows=listing.rows)
     relative = layout.exported(identity.split, stats_name(identity.number))
     into.file(relative).write_text(json.dumps({"successes": len(rows)}), encoding="utf-8")
     into.add(relative)
     return {
         "samples": len(rows),
+        "kinds": dict(sorted(listing.kinds.items())),
         "jsons": dict(sorted(filling.jsons.items())),
         "left_out": dict(sorted(filling.left_out.items())),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import tarfile
 from collections.abc import Iterator
@@ -122,7 +123,37 @@ def test_sizes_and_counts_are_those_of_the_tars(exported: Path) -> None:
     assert 0 < list(sizes.values())[-1] <= 20
     for tar, count in sizes.items():
         assert json.loads((folder / tar.replace(".tar", "_stats.json")).read_text()) == {"successes": count}
-    assert len(content(folder)) == 2 * len(sizes) + 1
+    assert len(content(folder)) == 3 * len(sizes) + 3
+
+
+def test_the_card_says_what_the_report_says(exported: Path, small_world: Path) -> None:
+    audit = json.loads((exported / "report/audit.json").read_text())
+    card = (exported / "shards" / SPLIT / "README.md").read_text()
+    rows = {
+        cells[0]: cells[1:]
+        for line in card.splitlines()
+        if (cells := re.findall(r"(?<=\| )[^|]*(?= \|)", line))
+    }
+    pool, split = audit["rows"]["pool"], audit["splits"][SPLIT]
+    assert rows["failed"][1:] == [f"-{sum(pool['failed'].values())}", f"{pool['measured']}"]
+    assert rows["`1:near`"] == [
+        split["steps"][-1]["words"],
+        f"-{split['steps'][-1]['dropped']}",
+        f"{split['kept']}",
+    ]
+    for name, found in audit["benchmarks"].items():
+        of, quantiles = found["splits"][SPLIT], found["splits"][SPLIT]["quantiles"]
+        above = [of["queries_above"][level] for level in ("0.95", "0.99")]
+        assert rows[f"`{name}`"] == [
+            *(f"{found['queries']}", f"{quantiles['0.5']:.3f}", f"{quantiles['1.0']:.3f}"),
+            *map(str, above),
+            f"{of['queries_above_reference']}",
+            f"{found['leakage'][0]['identical_left'][SPLIT]}",
+        ]
+        assert rows[f"`benchmark {name}`"][0] == f"{audit['rows'][f'benchmark {name}']['listed']}"
+    assert audit["provenance"]["encoder"]["weights_sha256"] in rows["`clip`"][0]
+    for said in (str(small_world), str(exported), str(whole_runs.ROOT), "/"):
+        assert said not in re.sub(r"https?://\S+|~/.cache/croissant", "", card)
 
 
 def test_members_say_nothing_of_who_wrote_them_and_when(exported: Path) -> None:
@@ -191,7 +222,7 @@ def test_another_size_leaves_nothing_of_the_former_and_the_same_does_nothing(poo
         code, _, errors = cli("export", str(pool / "out"), "some", "--samples-per-shard", size)
         assert code == 0, errors
         assert list(json.loads((folder / "sizes.json").read_text()).values()) == counts
-        assert len(list(folder.iterdir())) == 2 * len(counts) + 1
+        assert len(list(folder.iterdir())) == 3 * len(counts) + 3
         assert len(grouped(folder)) == 12
     written = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
     code, said, _ = cli("export", str(pool / "out"), "some", "--samples-per-shard", "50", "--json")
@@ -210,7 +241,8 @@ def test_another_size_leaves_nothing_of_the_former_and_the_same_does_nothing(poo
 def test_an_empty_split_has_no_tars(pool: Path, cli: Run) -> None:
     code, _, errors = cli("export", str(pool / "out"), "none")
     assert code == 0, errors
-    assert [path.name for path in (pool / "out/shards/none").iterdir()] == ["sizes.json"]
+    there = sorted(path.name for path in (pool / "out/shards/none").iterdir())
+    assert there == ["README.md", "croissant.json", "sizes.json"]
     assert json.loads((pool / "out/shards/none/sizes.json").read_text()) == {}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +40,34 @@ def test_a_run_writes_what_its_plan_asks_for(tmp_path: Path, cli: Run) -> None:
     assert sorted(first) == sorted(key for _, key, _ in grouped(folder)) != first
 
 
+def test_another_license_or_name_writes_the_card_again_and_no_tar(tmp_path: Path, cli: Run) -> None:
+    write_pool(tmp_path / "pool")
+    plan = asking(write_export_plan(tmp_path), some={"license": "cc-by-4.0"})
+    out, folder = str(tmp_path / "out"), tmp_path / "out/shards/some"
+    assert cli("run", plan)[0] == 0
+    card, tar = folder / "README.md", (folder / "00000000.tar").stat()
+    assert "\nlicense: cc-by-4.0\n" in card.read_text()
+    assert cli("export", out, "some", "--license", "my terms")[0] == 2
+    code, _, errors = cli("export", out, "some", "--license", "https://terms.test")
+    assert code == 0, errors
+    assert "\nlicense_link: https://terms.test\n" in card.read_text()
+    assert cli("verify", out)[0] == 0
+    bare = str(write_export_plan(tmp_path))
+    assert cli("run", bare, "--set", "name=other")[0] == 0
+    code, said, _ = cli("verify", out)
+    assert (code, "the card of some says what was so in an earlier run" in said) == (1, True)
+    again = said.partition("to write it again: nearfar ")[2].splitlines()[0]
+    assert cli(*shlex.split(again))[0] == 0
+    assert "plan `other`" in card.read_text()
+    assert "\nlicense_link: https://terms.test\n" in card.read_text()
+    assert cli("verify", out)[0] == 0
+    assert (folder / "00000000.tar").stat() == tar
+
+
 @pytest.mark.parametrize(
     ("export", "problem"),
     [
+        ({"some": {"license": "my terms"}}, "got 'my terms', which names no license; give an identifier"),
         ({"sume": {}}, "split 'sume' is not in this plan; it has: none, some, whole. Did you mean 'some'"),
         ({"some": {"samples_per_shard": 0}}, "export.some.samples_per_shard: got 0"),
         ({"some": {"seeds": 1}}, "seeds"),
