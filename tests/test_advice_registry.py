@@ -28,6 +28,8 @@ ELSEWHERE = {
     "set NEARFAR_COPIES to a folder with more room": f"{_STORES}test_there_must_be_room_for_a_set",
     "Look at the network and the store, and run again": f"{_STORES}test_a_body_that_never_arrives_whole_is_said",
     "Look at the network, and run again to resume": f"{_STORES}test_a_body_that_never_arrives_whole_is_said",
+    "is changed by others all the time; run again": "stores/test_purges_on_stores.py::"
+    "test_a_file_that_others_change_all_the_time",
     "use --workers on this machine, or name a folder": f"{_STORES}test_what_cannot_be_on_a_store_is_refused",
     "name a CSV file with a header": "report/test_user_tables.py::test_bad_accuracies_are_refused_in_words",
     "which WordNet tells; write measures: {{}: {parts_of_speech: true}}": "runs/test_caption_detail.py::"

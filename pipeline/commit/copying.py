@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from indexes.errors import OutputError
 from pipeline import layout
 from pipeline.commit.on_stores import fence, is_own, is_whole, object_name, opened
 from pipeline.commit.records import Record, dump_record, parse_record, record_path
@@ -17,10 +19,11 @@ from pipeline.stores.at_once import at_once
 from pipeline.stores.objects import Objects, SeenObject
 from pipeline.stores.working_copies import store_of
 
-KEPT = (layout.LOCK_FILE,)
-"""Files that a store has under their own names, beside the records: the plan that an output was made by."""
+KEPT = (layout.LOCK_FILE, layout.TOMBSTONES, layout.PURGE)
+"""Files that a store has under their own names: the plan of an output, what was purged of it, what is to be purged."""
 _RECORD = re.compile(rf"{layout.COMMITS}/[^/.][^/]*/[^/.][^/]*\.json")
 _PULLED = ".pulled.json"
+_TRIES = 20
 
 
 def keep(out: Path, relative: str, content: bytes) -> None:
@@ -30,6 +33,36 @@ def keep(out: Path, relative: str, content: bytes) -> None:
         fence(objects, epoch(out))
         objects.write(relative, content)
     write_atomic(out, relative, content)
+
+
+def keep_joined(out: Path, relative: str, join: Callable[[bytes | None], bytes]) -> None:
+    """Put a file of `KEPT` into an output that is made of the one that stands there: nothing that is added is lost.
+
+    Args:
+        out: The output folder.
+        relative: The file.
+        join: Given what stands there (None for nothing), what is to stand there.
+
+    Raises:
+        RunFailedError: If another run has taken the output over.
+        OutputError: If the store refuses, or others change the file all the time.
+    """
+    objects, path = store_of(out), out / relative
+    if objects is None:
+        write_atomic(out, relative, join(path.read_bytes() if path.is_file() else None))
+        return
+    for _ in range(_TRIES):
+        fence(objects, epoch(out))
+        held = objects.read(relative)
+        content = join(None if held is None else held.content)
+        if held is None:
+            written = objects.write_new(relative, content)
+        else:
+            written = objects.replace(relative, content, held.version)
+        if written is not None:
+            write_atomic(out, relative, content)
+            return
+    raise OutputError(f"'{relative}' in '{objects.address}' is changed by others all the time; run again")
 
 
 def sweep_objects(out: Path) -> None:
@@ -47,13 +80,16 @@ def sweep_objects(out: Path) -> None:
 
 
 def clear(out: Path) -> None:
-    """Remove everything from the store that nearfar wrote there, records first; the working copy is the caller's."""
+    """Remove what nearfar wrote from the store, records first, but for what says which samples were purged.
+
+    The working copy is the caller's.
+    """
     objects = store_of(out)
     if objects is None:
         return
     fence(objects, epoch(out))
     names = [seen.name for seen in objects.listing()]
-    objects.remove(name for name in names if _RECORD.fullmatch(name) or name in KEPT)
+    objects.remove(name for name in names if _RECORD.fullmatch(name) or name == layout.LOCK_FILE)
     objects.remove(name for name in names if is_own(name))
 
 
@@ -89,6 +125,7 @@ def _pull(objects: Objects, out: Path) -> None:
 
     found = dict(zip(there, at_once(counting, there), strict=True))
     counts = {name: content for name, content in found.items() if content is not None}
+    _drop_stale_files(out, counts)
     for name in sorted(_in_copy(out) - counts.keys()):
         remove_file(out, name)
     for name, content in counts.items():
@@ -96,6 +133,22 @@ def _pull(objects: Objects, out: Path) -> None:
             write_atomic(out, name, content)
     tags = {name: _tag(seen[name]) for name in counts}
     write_atomic(out, _PULLED, json.dumps(tags, sort_keys=True).encode())
+
+
+def _drop_stale_files(out: Path, counts: Mapping[str, bytes]) -> None:
+    """Remove the files of records that the store no longer has so: what was purged elsewhere is among them."""
+    mine = _in_copy(out) - set(KEPT)
+    changed = _outputs((out / name).read_bytes() for name in mine if not _holds(out / name, counts.get(name)))
+    named = _outputs(content for name, content in counts.items() if name not in KEPT) if changed else set()
+    for path, _ in changed - named:
+        with contextlib.suppress(FileNotFoundError):
+            remove_file(out, path)
+
+
+def _outputs(contents: Iterable[bytes]) -> set[tuple[str, str]]:
+    """List the files that records name, with their digests."""
+    found = (parse_record(content) for content in contents)
+    return {(one.path, one.sha256) for record in found if record for one in record.outputs}
 
 
 def _read(objects: Objects, name: str) -> bytes | None:
@@ -125,7 +178,7 @@ def _tag(seen: SeenObject) -> str:
     return " ".join(seen.version.values())
 
 
-def _holds(path: Path, content: bytes) -> bool:
+def _holds(path: Path, content: bytes | None) -> bool:
     return path.is_file() and path.read_bytes() == content
 
 

@@ -2,7 +2,8 @@
 
 What is to go is written down first, as hashes. Then goes all that was computed from the rows of sets: the next run
 makes it again of what is left. Then each part that has such a row is cut: its samples, its lost rows, its embeddings,
-row by row, under records of their own. A purge that was killed is finished by the next one, or by the next run.
+row by row, under records of their own. A purge that was killed is finished by the next one, or by the next run. On a
+store all of that is done to its objects: what is to go, and what was, are joined with what others wrote there.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pipeline.commit import (
     Record,
     Unit,
     attempt,
+    check_sound,
     forget,
     output_of,
     records,
@@ -29,12 +31,14 @@ from pipeline.commit import (
     retire,
     sweep,
 )
-from pipeline.commit.run_lock import hold
+from pipeline.commit.copying import keep_joined, sweep_objects
+from pipeline.commit.holding import hold_output
+from pipeline.commit.on_stores import bring_missing
 from pipeline.execution.failpoints import failpoint
 from pipeline.execution.work import Json
 from pipeline.files.digests import sha256_of
 from pipeline.files.parquet import read_batches
-from pipeline.files.storage import output_errors, remove_file, write_atomic
+from pipeline.files.storage import output_errors, remove_file
 from pipeline.purging.cut_embeddings import (
     PartName,
     cut_embedding,
@@ -43,7 +47,7 @@ from pipeline.purging.cut_embeddings import (
     unowned_embeddings,
 )
 from pipeline.purging.named_rows import NamedRows, look
-from pipeline.sets.tombstones import PartFiles, Stones, cut, holds_purged, stays, tombstones, write_tombstones
+from pipeline.sets.tombstones import PartFiles, Stones, add_tombstones, cut, holds_purged, stays, tombstones
 from pipeline.stages import performing_names
 from pipeline.stores.working_copies import place_of, store_of
 
@@ -72,18 +76,18 @@ def purge(out: Path, lists: Mapping[Kind, frozenset[str]]) -> Purged:
         lists: Entries by kind, as `read_lists` gives them.
 
     Raises:
-        OutputError: If there is no run, or one on a store, another process is at work on it, or the disk refuses.
+        OutputError: If there is no run, another process is at work on it, or the disk or the store refuses.
     """
     if not (out / layout.LOCK_FILE).is_file():
-        raise OutputError(f"{out} holds no run; name the output folder of one")
-    if store_of(out) is not None:  # its list of what was purged would be on this machine alone
-        raise OutputError(f"'{place_of(out)}' is on an object store, and only runs in folders can be purged")
-    with hold(out):
+        raise OutputError(f"{place_of(out)} holds no run; name the output folder of one")
+    with hold_output(out):
         sweep(out)
         parts = finish_purge(out)
-        named = look(out, records(out, "read"), lists)
+        read = records(out, "read")
+        _bring(out, read)
+        named = look(out, read, lists)
         if named.stones:
-            write_atomic(out, layout.PURGE, _pending(named.stones))
+            keep_joined(out, layout.PURGE, lambda before: _pending(_stones(out, before).union(named.stones)))
             failpoint("purge.pending")
             parts += finish_purge(out)
         return Purged(named, parts)
@@ -92,15 +96,18 @@ def purge(out: Path, lists: Mapping[Kind, frozenset[str]]) -> Purged:
 def finish_purge(out: Path) -> int:
     """Carry out a purge that was written down and not finished; return how many parts it cut.
 
-    The caller holds the lock of the output folder.
+    The caller holds the output.
     """
-    path, stones = out / layout.PURGE, tombstones(out)
-    if not path.is_file():
+    tombstones(out)  # where they are damaged, nothing runs: what they kept out would come in again
+    path = out / layout.PURGE
+    pending = _stones(out, path.read_bytes() if path.is_file() else None)
+    if not pending:
         return 0
-    stones |= _stones(path)
-    write_tombstones(out, stones)
+    stones = add_tombstones(out, pending)
     failpoint("purge.tombstones")
-    hit = [record for record in records(out, "read") if holds_purged(_files(out, record), stones)]
+    read = records(out, "read")
+    _bring(out, read)
+    hit = [record for record in read if holds_purged(_files(out, record), stones)]
     if hit:
         _remove_computed(out)
         failpoint("purge.retired")
@@ -109,22 +116,39 @@ def finish_purge(out: Path) -> int:
         failpoint("purge.part")
     _remove_leftovers(out, stones, {part_of(record) for record in hit})
     failpoint("purge.cut")
-    with output_errors(out):
-        remove_file(out, layout.PURGE)
+    _finished(out, pending)
     return len(hit)
+
+
+def _bring(out: Path, parts: Iterable[Record]) -> None:
+    """Have the rows of parts at hand, of an output on a store."""
+    if store_of(out) is not None:
+        check_sound(out, (one for record in parts for one in record.outputs if one.path.endswith(".parquet")))
 
 
 def _pending(stones: Iterable[bytes]) -> bytes:
     return json.dumps({"tombstones": sorted(each.hex() for each in stones)}).encode()
 
 
-def _stones(path: Path) -> Stones:
+def _stones(out: Path, content: bytes | None) -> Stones:
+    if content is None:
+        return frozenset()
     try:
-        return frozenset(bytes.fromhex(each) for each in json.loads(path.read_bytes())["tombstones"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return frozenset(bytes.fromhex(each) for each in json.loads(content)["tombstones"])
+    except (ValueError, KeyError, TypeError) as error:
         raise OutputError(
-            f"'{path}' says what is being purged, and is damaged; remove the file and purge again"
+            f"'{place_of(out)}/{layout.PURGE}' says what is being purged, and is damaged; remove the file and purge "
+            "again"
         ) from error
+
+
+def _finished(out: Path, done: Stones) -> None:
+    """Take out of what is to be purged what was; what another wrote down meanwhile is still to do."""
+    if store_of(out) is not None:
+        keep_joined(out, layout.PURGE, lambda before: _pending(_stones(out, before) - done))
+        return
+    with output_errors(out):
+        remove_file(out, layout.PURGE)
 
 
 def _remove_computed(out: Path) -> None:
@@ -165,11 +189,14 @@ def _cut_part(out: Path, record: Record, stones: Stones) -> None:
             *(stays(batch.column("uid"), stones) for batch in read_batches(out / samples, ["uid"])),
         ]
     )
+    if store_of(out) is not None:
+        check_sound(out, record.outputs)
     with attempt(out, unit) as into:
         files = _files(out, record, into)
         facts: Json = record.facts | cut(_files(out, record), files, stones)
         before, after = output_of(record, samples).sha256, sha256_of(files.samples)
         for embedded in embeddings_of(out, record):
+            bring_missing(out, embedded.outputs)
             cut_embedding(out, embedded, record, mask, (before, after))
             failpoint("purge.embedded")
         for output in record.outputs:
@@ -190,6 +217,7 @@ def _rows(path: str, facts: Json, record: Record) -> int:
 def _remove_leftovers(out: Path, stones: Stones, parts: set[PartName]) -> None:
     """Remove files that no record names: those of a part whose cut was interrupted, embeddings of a purged sample."""
     remove_unowned(out, performing_names())
+    sweep_objects(out)
     with output_errors(out):
         for path in unowned_embeddings(out, stones, parts):
             remove_file(out, path)

@@ -21,9 +21,11 @@ from numpy.typing import NDArray
 from curation.measures.told._deny_lists import normal_url
 from indexes.errors import OutputError
 from pipeline import layout
+from pipeline.commit.copying import keep_joined
 from pipeline.files.parquet import parquet_schema, read_batches, read_parquet, write_parquet
-from pipeline.files.storage import output_errors, write_atomic
+from pipeline.files.storage import output_errors
 from pipeline.sets.samples import LOST_SCHEMA
+from pipeline.stores.working_copies import place_of
 
 OUTCOME, REASON = "quarantined", "purged"
 """What is said of a purged sample where lost rows are counted; its row names nothing."""
@@ -55,30 +57,43 @@ def tombstones(out: Path) -> Stones:
         OutputError: If the file is damaged: what it kept out would come in again.
     """
     path = out / layout.TOMBSTONES
-    if not path.is_file():
+    return _held(out, path.read_bytes() if path.is_file() else None)
+
+
+def add_tombstones(out: Path, stones: Iterable[bytes]) -> Stones:
+    """Write hashes down, in order, beside those that are there; return all.
+
+    Raises:
+        OutputError: If what is there is damaged, or the output cannot be written.
+    """
+    keep_joined(out, layout.TOMBSTONES, lambda before: _written(_held(out, before).union(stones)))
+    return tombstones(out)
+
+
+def _held(out: Path, content: bytes | None) -> Stones:
+    if content is None:
         return frozenset()
     try:
-        held = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise _damaged(path) from error
+        held = np.load(io.BytesIO(content), allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise _damaged(out) from error
     if held.dtype != np.uint8 or held.ndim != 2 or held.shape[1] != hashlib.sha256().digest_size:
-        raise _damaged(path)
+        raise _damaged(out)
     return frozenset(row.tobytes() for row in held)
 
 
-def _damaged(path: Path) -> OutputError:
-    return OutputError(
-        f"'{path}' says which samples were purged, and is damaged; remove it, purge again what its list named, then "
-        "run again"
-    )
-
-
-def write_tombstones(out: Path, stones: Iterable[bytes]) -> None:
-    """Write hashes down, in order, in place of those that are there."""
-    held = b"".join(sorted(stones))
+def _written(stones: Stones) -> bytes:
     stream = io.BytesIO()
-    np.save(stream, np.frombuffer(held, np.uint8).reshape(-1, hashlib.sha256().digest_size))
-    write_atomic(out, layout.TOMBSTONES, stream.getvalue())
+    held = np.frombuffer(b"".join(sorted(stones)), np.uint8)
+    np.save(stream, held.reshape(-1, hashlib.sha256().digest_size))
+    return stream.getvalue()
+
+
+def _damaged(out: Path) -> OutputError:
+    return OutputError(
+        f"'{place_of(out)}/{layout.TOMBSTONES}' says which samples were purged, and is damaged; remove it, purge again "
+        "what its list named, then run again"
+    )
 
 
 def stays(uids: Any, stones: Stones) -> NDArray[np.bool_]:

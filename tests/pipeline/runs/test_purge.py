@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import shutil
@@ -17,15 +16,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import whole_runs
-import yaml
-from export_pool import write_tar
-from PIL import Image
+from purge_pool import BROKEN, said_of, write_purgeable
 from whole_runs import ROOT, Run
 
 from pipeline.cli import main
 from pipeline.sets.tombstones import stone, tombstones
 
-TINY = ROOT / "data_manifests" / "encoders" / "tiny"
 SCRIPT = Path(whole_runs.__file__).parent / "purge_script.py"
 VICTIMS = (3, 8, 21)
 """Samples that are purged: two of one shard, one of the other."""
@@ -60,16 +56,6 @@ class Purgeable:
         return path
 
 
-def picture(seed: int) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(np.random.default_rng(seed).integers(0, 255, (24, 24, 3), np.uint8)).save(stream, "JPEG")
-    return stream.getvalue()
-
-
-def caption_of(number: int) -> str:
-    return f"unheard-of caption {number:03d} of a dog"
-
-
 def run_cli(*arguments: str) -> int:
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
@@ -80,62 +66,13 @@ def run_cli(*arguments: str) -> int:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Purgeable:
     """Images are embedded while they are read, captions afterwards; a broken image is a lost row."""
     folder = tmp_path_factory.mktemp("purge")
-    (folder / "pool").mkdir()
-    for shard in range(2):
-        members: list[tuple[str, bytes | None]] = []
-        for row in range(12):
-            number, key = 12 * shard + row, f"{shard:05d}{row:04d}"
-            told = {"url": f"http://x.test/{number}", "caption": caption_of(number)}
-            image = b"no image" if number == 10 else picture(number)
-            members += [(f"{key}.jpg", image), (f"{key}.json", json.dumps(told).encode())]
-            members += [(f"{key}.txt", told["caption"].encode())]
-        write_tar(folder / "pool" / f"{shard:05d}.tar", members)
-    for name in ("reference", "sketch"):
-        (folder / name).mkdir()
-        for number in range(4):
-            (folder / name / f"{number}.jpg").write_bytes(
-                picture(100 + number if name == "sketch" else 200 + number)
-            )
-    shutil.copy(folder / "sketch" / "0.jpg", folder / "sketch" / "copy.jpg")
-    plan = {
-        "name": "purge",
-        "pool": {"path": str(folder / "pool"), "format": "img2dataset"},
-        "reference": {"path": str(folder / "reference"), "format": "image-folder"},
-        "encoder": {"model": str(TINY), "pretrained": str(TINY / "open_clip_model.safetensors")},
-        "benchmarks": {"sketch": {"path": str(folder / "sketch"), "format": "image-folder"}},
-        "measures": {"captions": None, "clip_score": None},
-        "splits": {"whole": [{"where": "true"}], "pruned": [{"near": {"to": "all"}}]},
-        "engine": {"unit_rows": 1},
-        "output": str(folder / "out"),
-    }
-    path = folder / "plan.yaml"
-    path.write_text(yaml.safe_dump(plan, sort_keys=False))
+    path = write_purgeable(folder, str(folder / "out"))
     assert run_cli("run", str(path)) == 0
     assert run_cli("export", str(folder / "out"), "whole") == 0
     parts = sorted((folder / "out" / "samples" / "pool").iterdir())
     assert len(parts) == 2
     rows = [row for part in parts for row in pq.read_table(part).to_pylist()]
     return Purgeable(folder, path, {int(row["url"].rpartition("/")[2]): row for row in rows})
-
-
-def texts_of(path: Path) -> bytes:
-    """Everything that a file says, decoded where it is Parquet."""
-    if path.suffix == ".parquet":
-        return repr(pq.read_table(path).to_pylist()).encode() + path.read_bytes()
-    return path.read_bytes()
-
-
-def said_of(out: Path, number: int, sample: dict[str, Any]) -> list[str]:
-    """The files that hold a sample's uid, url or caption; in `uids.npy` a uid is two numbers."""
-    high, low = (int(sample["uid"][at : at + 16], 16) for at in (0, 16))
-    pair = np.array([high, low], np.uint64).tobytes()
-    names = [sample["uid"].encode(), f'http://x.test/{number}"'.encode(), caption_of(number).encode(), pair]
-    names.append(f"'http://x.test/{number}'".encode())
-    found = []
-    for path in sorted(path for path in out.rglob("*") if path.is_file()):
-        content = texts_of(path)
-        found += [str(path.relative_to(out))] * any(name in content for name in names)
-    return found
 
 
 def files_of(out: Path) -> dict[str, str]:
@@ -174,7 +111,7 @@ def test_nothing_says_a_purged_sample_any_more(finished: Purgeable, tmp_path: Pa
     """By uid, by url and by digest of its image; then the plan runs on what is left."""
     out = finished.copy(tmp_path / "out")
     gone = {n: finished.samples[n] for n in VICTIMS}
-    assert all(len(said_of(out, n, sample)) > 8 for n, sample in gone.items()), (
+    assert all(len(said_of(out, n, sample["uid"])) > 8 for n, sample in gone.items()), (
         "the search finds what is there"
     )
     lists = {"uid": gone[3]["uid"], "url": "HTTPS://x.test:443/8", "sha256": gone[21]["image_sha256"]}
@@ -187,11 +124,11 @@ def test_nothing_says_a_purged_sample_any_more(finished: Purgeable, tmp_path: Pa
     assert "samples named: 3 of pool; lost rows named: none" in said
     assert "2 parts were cut" in said
     assert not any(entry in said + errors for entry in lists.values())
-    assert {n: said_of(out, n, sample) for n, sample in gone.items()} == NOWHERE
+    assert {n: said_of(out, n, sample["uid"]) for n, sample in gone.items()} == NOWHERE
     code, said, errors = cli("run", str(finished.plan), "--set", f"output={out}")
     assert code == 0, errors
-    assert {n: said_of(out, n, sample) for n, sample in gone.items()} == NOWHERE
-    assert said_of(out, 4, finished.samples[4]), "the others are there"
+    assert {n: said_of(out, n, sample["uid"]) for n, sample in gone.items()} == NOWHERE
+    assert said_of(out, 4, finished.samples[4]["uid"]), "the others are there"
     facts = json.loads((out / "splits" / "whole" / "split.json").read_text())["waterfall"]
     assert (facts["kept"], facts["quarantined"]) == (20, {"purged": 3} | facts["quarantined"])
     assert sum(facts["quarantined"].values()) == 4, "the broken image is among the lost ones still"
@@ -268,7 +205,7 @@ def test_the_next_run_finishes_a_purge_that_was_killed(finished: Purgeable, tmp_
     code, _, errors = cli("run", str(finished.plan), "--set", f"output={out}")
     assert code == 0, errors
     assert not (out / "purge.json").exists()
-    assert {n: said_of(out, n, finished.samples[n]) for n in VICTIMS} == NOWHERE
+    assert {n: said_of(out, n, finished.samples[n]["uid"]) for n in VICTIMS} == NOWHERE
 
 
 def test_a_lost_row_loses_its_names_and_keeps_its_reason(
@@ -289,7 +226,7 @@ def test_a_lost_row_loses_its_names_and_keeps_its_reason(
     [row] = pq.read_table(out / "lost/read/pool/part-0000.parquet").to_pylist()
     assert (row["key"], row["uid"], row["url"], row["caption"]) == (None, None, None, None)
     assert (row["outcome"], row["reason"]) == (lost[0]["outcome"], lost[0]["reason"])
-    assert said_of(out, 10, {"uid": "0" * 32} | lost[0]) == []
+    assert said_of(out, BROKEN, lost[0]["uid"] or "0" * 32) == []
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ from whole_runs import Run
 
 from indexes.errors import BadInputError, DataError, OutputError
 from pipeline.execution.display.redaction import redact
-from pipeline.purging.purge import purge
 from pipeline.stores import objects as objects_module
 from pipeline.stores.brought_sets import brought, set_place
 from pipeline.stores.objects import Objects
@@ -153,10 +152,6 @@ def test_what_cannot_be_on_a_store_is_refused(direct: StoreServer, cli: Run, set
         "ingest", str(sets / "urls.txt"), "s3://bucket/pool", "--scheduler", "tcp://127.0.0.1:1"
     )
     assert (code, "use --workers on this machine" in wrong) == (2, True)
-    copy = make_copy(ADDRESS)
-    (copy / "plan.lock.yaml").write_text("")
-    with pytest.raises(OutputError, match=f"'{ADDRESS}' is on an object store, and only runs in folders"):
-        purge(copy, {})
 
 
 def test_a_set_is_brought_once_and_again_where_it_changed(
