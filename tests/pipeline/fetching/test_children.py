@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import os
+import platform
 import time
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from pipeline.files.children import ChildFailedError, Children
 
 MODULE = """
-import os, time
+import os, resource, time
 
 def act(request, content):
     if request.get("do") == "die":
@@ -21,7 +22,11 @@ def act(request, content):
         time.sleep(60)
     if request.get("do") == "eat":
         bytearray(8 << 30)
-    return {"pid": os.getpid(), "size": len(content)}, content[::-1]
+    if request.get("do") == "draw":
+        for side in range(40):
+            bytearray(3_000_000 + side)
+    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    return {"pid": os.getpid(), "faults": faults, "size": len(content)}, content[::-1]
 """
 
 
@@ -52,6 +57,14 @@ def test_a_bad_piece_harms_no_other(acting: str, what: str, said: str) -> None:
     assert content == b"dc"
     assert answer["pid"] != first
     children.close()
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library takes its memory otherwise")
+def test_what_a_piece_frees_stays_for_the_next(acting: str) -> None:
+    children = Children(acting, 1)
+    faults = [children.call({"do": "draw"}, b"")[0]["faults"] for _ in range(3)]
+    children.close()
+    assert faults[2] - faults[1] < 2000, "40 pieces of 3 MB have 29,000 pages"
 
 
 def test_threads_share_them(acting: str) -> None:
