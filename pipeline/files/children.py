@@ -29,8 +29,8 @@ _CODE = (
 _LENGTH = struct.Struct("<Q")
 _READ = 1 << 20
 _HEAP = {"MALLOC_MMAP_THRESHOLD_": str(1 << 28), "MALLOC_TRIM_THRESHOLD_": str(1 << 29)}
-"""What glibc is told, so that a process keeps what it has freed: to take an image's pages anew each time is a quarter of
-the work of decoding it. Other systems do not look at it."""
+"""What glibc is told, so that a process keeps what it has freed: to take an image's pages anew each time is a quarter
+of the work of decoding it. Other systems do not look at it."""
 
 Json = dict[str, Any]
 
