@@ -7,7 +7,7 @@ from typing import Any
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba.core import cgutils
 
-from indexes.cpu.processor import BFLOAT16, INT16, LANES
+from indexes.cpu.processor import BFLOAT16, INT8, INT16, LANES
 
 _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 _FLOAT, _DOUBLE = ir.FloatType(), ir.DoubleType()
@@ -63,8 +63,13 @@ class Emitter:  # pragma: no cover
         return self.builder.call(function, operands, fastmath=flags)
 
     def multiply_add(self, total: ir.Value, left: ir.Value, right: ir.Value, form: int) -> ir.Value:
-        """Add products of one unit per lane: a float32, or two bfloat16 or int16."""
+        """Add products of one unit per lane: a float32, two bfloat16 or int16, or four int8.
+
+        Of int8, those on the left are without sign: the numbers plus 128.
+        """
         cast_to = self.builder.bitcast
+        if form == INT8:
+            return self.call("llvm.x86.avx512.vpdpbusd.512", INTS, [total, left, right])
         if form == INT16:
             pairs = self.call("llvm.x86.avx2.pmadd.wd", INTS, [cast_to(left, _VS), cast_to(right, _VS)])
             return self.builder.add(total, pairs)

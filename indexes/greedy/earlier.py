@@ -1,8 +1,8 @@
 """Each row's most similar earlier row, exactly: what a greedy choice over an order of rows looks at.
 
-Half of all pairs are screened in the engine's fast arithmetic (`indexes.cpu.triangle`), and the answers are exact;
-memory holds chunks of earlier rows and blocks of later ones, however many rows there are. On a GPU rows are halved
-first: the later half is searched among the earlier one there, then each half by itself, down to what is quicker here.
+Half of all pairs are screened as rows of whole numbers (`indexes.lattice`), and the answers are exact; memory holds a
+chunk of earlier rows and one of later ones, however many rows there are. On a GPU rows are halved first: the later half
+is searched among the earlier one there, then each half by itself, down to what is quicker here.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _FEW = 4096
 """Rows that a GPU does not halve any more."""
 _SMALL = 1 << 22
 """Pairs of rows that one thread compares: to start and join others takes longer."""
-_EARLIER, _LATER = 1 << 15, 1 << 14
+_CHUNK = 1 << 15
 """Earlier and later rows that are compared at a time."""
 
 
@@ -30,8 +30,9 @@ class Earlier:
     """For each row of an order, the most similar row before it.
 
     Attributes:
-        similarity: `(n,)` float64, exact inner product, higher is closer; -inf for the first row.
-        row: `(n,)` int64, position of that row in the order; ties go to the lower uid; -1 for the first row.
+        similarity: `(n,)` float64, exact inner product, higher is closer; -inf for the first row, and where none is as
+            similar as was asked.
+        row: `(n,)` int64, position of that row in the order; ties go to the lower uid; -1 where there is none.
     """
 
     similarity: NDArray[np.float64]
@@ -50,6 +51,7 @@ def nearest_earlier(
     uids: NDArray[np.uint64],
     order: NDArray[np.int64],
     options: ScanOptions,
+    at_least: float = -np.inf,
 ) -> Earlier:
     """Find for each row the most similar of the rows before it.
 
@@ -58,8 +60,13 @@ def nearest_earlier(
         uids: `(n, 2)` uint64 of these rows; they break ties.
         order: `(n,)` rows of `vectors`, each once, the first one first. The answer is in this order.
         options: Device, threads and memory; they change no result.
+        at_least: The lowest similarity that is looked for. Pairs below it are ruled out by some of their columns, which
+            spares most products where it is high.
+
+    Raises:
+        DataError: If a row is not finite or too long.
     """
-    held = _Held(vectors, uid_ranks(uids)[order], order, replace(options, k=1))
+    held = _Held(vectors, uid_ranks(uids)[order], order, replace(options, k=1), at_least)
     few = _FEW if _on_card(options.device) else len(vectors)
     pending = [(0, len(vectors))]
     while pending:
@@ -88,43 +95,62 @@ class _Held:
         ranks: NDArray[np.int64],
         order: NDArray[np.int64],
         options: ScanOptions,
+        at_least: float,
     ) -> None:
         self._vectors, self._ranks, self._order, self._options = vectors, ranks, order, options
+        self._at_least = at_least
         self.similarity = np.full(len(vectors), -np.inf)
         self.row = np.full(len(vectors), -1, np.int64)
 
     def within(self, first: int, last: int) -> None:
-        """Compare rows with one another, a chunk of earlier ones with blocks of later ones."""
+        """Compare rows with one another, a chunk of earlier ones with chunks of later ones."""
         # Here, since numba takes half a second to load, and a plan's check needs none of it.
-        from indexes.cpu.triangle import Triangle, look_back, packed_chunk
+        from indexes.lattice.choosing import lattice_of
+        from indexes.lattice.nearest_columns import best_of, compared
+        from indexes.lattice.points import place
 
         threads = 1 if (last - first) ** 2 // 2 <= _SMALL else self._options.workers
-        for start in range(first, last, _EARLIER):
-            earlier = np.arange(start, min(start + _EARLIER, last))
-            by_uid = np.argsort(self._ranks[earlier])
-            ranks = np.empty(len(earlier), np.int64)
-            ranks[by_uid] = np.arange(len(earlier))
-            chunk = packed_chunk(self._taken(earlier), ranks, self._options.bfloat16)
-            for begin in range(start, last, _LATER):
-                rows = np.arange(begin, min(begin + _LATER, last))
-                found = Triangle(self.similarity[rows], np.empty(len(rows), np.int32))
-                look_back(chunk, self._taken(rows), begin - start, found, threads)
-                better = np.flatnonzero(found.similarity > -np.inf)
-                self._offer(rows[better], found.similarity[better], earlier[by_uid[found.rank[better]]])
+        lattice = lattice_of(
+            *self._bits(np.arange(first, last)[:: -(-(last - first) // _CHUNK)]), self._options.bfloat16
+        )
+        for start in range(first, last, _CHUNK):
+            earlier = np.arange(start, min(start + _CHUNK, last))
+            points = place(*self._bits(earlier), lattice, "earlier")
+            columns = compared(points, lattice, self._ranks[earlier])
+            for begin in range(start, last, _CHUNK):
+                rows = np.arange(begin, min(begin + _CHUNK, last))
+                later = points if begin == start else place(*self._bits(rows), lattice, "later")
+                least = np.maximum(self.similarity[rows], self._at_least)
+                found = best_of(columns, later, begin - start, least, threads)
+                better = np.flatnonzero(found.column >= 0)
+                self._offer(rows[better], found.score[better], earlier[found.column[better]])
 
     def across(self, first: int, middle: int, last: int) -> None:
         """Search the rows from `middle` on among those before it."""
-        for start in range(first, middle, _EARLIER):
-            earlier = np.arange(start, min(start + _EARLIER, middle))
+        for start in range(first, middle, _CHUNK):
+            earlier = np.arange(start, min(start + _CHUNK, middle))
             # The search gives ties to the lower position, so positions are in the order of the uids.
             earlier = earlier[np.argsort(self._ranks[earlier])]
             starts = np.array([0, len(earlier)], np.int64)
             packed = Queries(self._taken(earlier), ("earlier",), starts, None)
             scanner = open_scanner(packed, "exact", self._options)
-            for begin in range(middle, last, _LATER):
-                rows = np.arange(begin, min(begin + _LATER, last))
+            for begin in range(middle, last, _CHUNK):
+                rows = np.arange(begin, min(begin + _CHUNK, last))
                 found = scanner.scan(self._taken(rows))
-                self._offer(rows, found.similarity[:, 0], earlier[found.nearest[:, 0]])
+                near = np.flatnonzero(found.similarity[:, 0] >= self._at_least)
+                self._offer(rows[near], found.similarity[near, 0], earlier[found.nearest[near, 0]])
+
+    def _bits(self, places: NDArray[np.int64]) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
+        """Give float16 rows as bits, padded to whole chunks of columns, and where some of the order lie among them.
+
+        Rows that need no padding stay where they are.
+        """
+        from indexes.cpu.packing import padded_bits, padded_width
+
+        width = self._vectors.shape[1]
+        if width == padded_width(width) and self._vectors.flags.c_contiguous:
+            return self._vectors.view(np.uint16), self._order[places]
+        return padded_bits(self._taken(places)), np.arange(len(places))
 
     def _taken(self, places: NDArray[np.int64]) -> NDArray[np.float16]:
         return np.asarray(self._vectors[self._order[places]])

@@ -59,8 +59,7 @@ def test_block_sizes_and_memory_change_nothing(monkeypatch: pytest.MonkeyPatch) 
     order = np.random.default_rng(0).permutation(400)
     whole = nearest_earlier(vectors, uids, order, OPTIONS)
     for block in (7, 31, 400):
-        monkeypatch.setattr(earlier_module, "_EARLIER", block)
-        monkeypatch.setattr(earlier_module, "_LATER", block + 3)
+        monkeypatch.setattr(earlier_module, "_CHUNK", block)
         monkeypatch.setattr(earlier_module, "_SMALL", 100)
         for threads, narrow in ((1, True), (3, True), (2, False)):
             options = replace(OPTIONS, threads=threads, bfloat16=narrow, memory_limit=1 << 22)
@@ -153,8 +152,7 @@ def test_the_window_keeps_to_its_memory() -> None:
 
 def test_memory_does_not_grow_with_the_group(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Vectors lie in a file, as those of a group that memory cannot hold; a row costs its place and its answer."""
-    monkeypatch.setattr(earlier_module, "_EARLIER", 1024)
-    monkeypatch.setattr(earlier_module, "_LATER", 1024)
+    monkeypatch.setattr(earlier_module, "_CHUNK", 1024)
     peaks = []
     for rows in (4096, 4096, 16384):
         np.save(tmp_path / "group.npy", clustered(1, rows, 64))

@@ -166,10 +166,11 @@ OLDER = """
 import numpy as np
 from vector_worlds import clustered, packed, truth, uids_of
 from indexes.cpu.engine import ExactScanner
-from indexes.cpu.processor import HAS_BFLOAT16, LANES
+from indexes.cpu.processor import HAS_BFLOAT16, INT16, LANES, WHOLE
+from indexes.greedy.earlier import nearest_earlier
 from indexes.scanner import ScanOptions
 
-assert (HAS_BFLOAT16, LANES) == (False, 8)
+assert (HAS_BFLOAT16, LANES, WHOLE) == (False, 8, INT16)
 queries, samples, uids = packed((90, 5), clustered(1, 95, 77), True), clustered(2, 800, 77), uids_of(1, 800)
 scanner = ExactScanner(queries, ScanOptions(k=4, threads=2))
 scores, right = scanner.scan(samples, uids), truth(queries, samples, uids, 4)
@@ -177,6 +178,12 @@ for name in ("similarity", "nearest", "margin", "margin_query"):
     np.testing.assert_array_equal(getattr(scores, name), getattr(right, name))
 expected = [[-s for s, _, _ in ranked] for ranked in right.neighbours]
 np.testing.assert_array_equal(scanner.neighbours().similarity, expected)
+products = samples.astype(np.float64) @ samples.astype(np.float64).T
+products[~np.tri(800, k=-1, dtype=bool)] = -np.inf
+for level in (-np.inf, 0.8):
+    earlier = nearest_earlier(samples, uids, np.arange(800), ScanOptions(device="cpu", threads=2), level)
+    there = products.max(axis=1) >= level
+    np.testing.assert_array_equal(earlier.similarity, np.where(there, products.max(axis=1), -np.inf))
 print("equal")
 """
 
