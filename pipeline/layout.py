@@ -17,7 +17,7 @@ PURGE = "purge.json"
 COMMITS, ATTEMPTS, EMBEDDINGS = "commits", "attempts", "embeddings"
 FOLDERS = (
     *("alike", "attempts", "commits", "embeddings", "hosts", "indexes", "internal", "lost"),
-    *("measures", "neighbours", "queries", "report", "samples", "shards", "spectra", "splits"),
+    *("measures", "measures_of", "neighbours", "queries", "report", "samples", "shards", "spectra", "splits"),
 )
 """Folders that nearfar writes to; anything else in an output folder is the user's."""
 FILES = (LOCK_FILE, LEDGER, SHARDS)
@@ -96,12 +96,12 @@ def calibration(benchmark: str, number: int) -> str:
     return f"internal/calibrate/{benchmark}/{part_file(number)}"
 
 
-def measure(kind: str, name: str, number: int | None = None) -> str:
-    """Locate a measure's columns: its folder, or the part of that number.
-
-    A measure that goes by its own name has no folder below that.
-    """
-    folder = f"measures/{kind}" if name == kind else f"measures/{kind}/{name}"
+def measure(kind: str, name: str, number: int | None = None, of: str = "pool") -> str:
+    """Locate a measure's columns: its folder, or the part of that number; `of` may be a further set."""
+    folder = "measures/" if of == "pool" else f"measures_of/{of}/"
+    folder += (
+        kind if name == kind else f"{kind}/{name}"
+    )  # one that goes by its own name has no folder below that
     return folder if number is None else f"{folder}/{part_file(number)}"
 
 

@@ -33,10 +33,11 @@ class Add(Rule):
     """Bring in the samples of a further set: `reference`, or one of the plan's `sources`.
 
     The near-pruned splits of arXiv 2310.09562 hold ImageNet-Train itself, with "a photo of a {class}", so that the
-    similarity gap of such a split is the reference's for every query. Rules behind this one see the new samples too;
-    measures are of the pool alone, so that a rule that reads one drops them.
+    similarity gap of such a split is the reference's for every query. Rules behind this one see the new samples too,
+    but not their measures, so that a rule that reads one drops them.
 
-    * `source`: the set. All of it comes in, or what the list `rules` leaves, which reads the set's own columns.
+    * `source`: the set. All of it comes in, or what the list `rules` leaves, which reads the set's own columns, and
+      measures of it that look at samples one by one (`captions.words`, `classes.single`).
     * `template`: captions for them, `"a photo of a {class}"`, or `openai` for OpenAI's 80 for ImageNet; of several
       templates each sample draws one, by hash. A sample without a class is dropped. Without a template they have the
       set's own captions.
@@ -84,8 +85,12 @@ class Add(Rule):
         inner = tuple(text for rule, _ in self.inside(Scope()) for text in rule.texts())
         return inner if self.template is None else (*inner, self.name)
 
+    def texts_of_sets(self) -> tuple[tuple[str, str], ...]:
+        """All of these: they are over the set's columns and measures."""
+        return tuple((self.source, each) for each in self.texts())
+
     def reads_measures(self) -> tuple[str, ...]:
-        """None: measures are of the pool."""
+        """None of the pool."""
         return ()
 
     def inside(self, scope: Scope) -> tuple[tuple[Rule, Scope], ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from pipeline.execution.context import RunContext, digests, inside
 from pipeline.files.inputs import Input
 from pipeline.files.parquet import read_parquet
 from pipeline.files.vectors import VectorFile
-from pipeline.measuring import default_encoder, encoder_name
+from pipeline.measuring import Instance, default_encoder, encoder_name, of_sets
 from pipeline.readers import Shard
 from pipeline.sets.parts import Part, Stored
 
@@ -47,7 +48,15 @@ def _wanted_vectors(run: RunContext) -> dict[str, dict[str, set[str]]]:
                     found[name].setdefault(one.encoder, set()).add("image")
         if one.target is not None:
             found[one.target].setdefault(one.encoder, set()).add("image")
+    for name, one in ((name, one) for name, levels in measured_sets(run).items() for one in chain(*levels)):
+        if kinds := set(one.vectors()):
+            found[name].setdefault(one.encoder, set()).update(kinds)
     return found
+
+
+def measured_sets(run: RunContext) -> dict[str, list[list[Instance]]]:
+    """List the measures of further sets that rules read, by set and in waves."""
+    return run.once("measures of further sets", lambda: of_sets(run.plan))
 
 
 def indexed_sets(run: RunContext) -> tuple[str, ...]:

@@ -49,6 +49,7 @@ class Identity:
         searching: What it searches, if it does.
         model: Digest of what it learned, if it did.
         target: Digest of the benchmark's queries that it takes whole, if it does, or of what was made of them.
+        of: The set that the part is of.
     """
 
     kind: str
@@ -63,6 +64,7 @@ class Identity:
     searching: Searching | None = None
     model: str | None = None
     target: str | None = None
+    of: str = "pool"
 
     def measure(self) -> Measure:
         """Build the measure."""

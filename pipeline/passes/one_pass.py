@@ -92,7 +92,7 @@ class _Column:
         """Write what the measure leaves beside its columns, once its file is whole."""
         identity, settings = self.work.identity, self.work.settings
         kind, name, number = identity.kind, identity.name, settings.part.number
-        self.into.add(layout.measure(kind, name, number), rows=self.writing.rows)
+        self.into.add(layout.measure(kind, name, number, identity.of), rows=self.writing.rows)
         for table_name, table in self.running.finish().items():
             relative = layout.measure_table(kind, name, table_name, number)
             self.into.add(relative, rows=write_parquet(self.into.file(relative), table, table.schema))
@@ -167,7 +167,7 @@ def _open(
         return _Aside(work, into)
     measure = identity.measure()
     schema = schema_of(measure)
-    path = into.file(layout.measure(identity.kind, identity.name, settings.part.number))
+    path = into.file(layout.measure(identity.kind, identity.name, settings.part.number, identity.of))
     writing = stack.enter_context(open_parquet(path, schema))
     others: dict[str, Any] = {}
     tables: dict[str, pa.Table] = {}

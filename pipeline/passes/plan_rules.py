@@ -10,7 +10,7 @@ from curation.rule import Scope
 from pipeline.execution.context import RunContext
 from pipeline.execution.work import Json
 from pipeline.files.database import parse_predicate
-from pipeline.passes.located import sets_of_rules
+from pipeline.passes.located import measured_sets, sets_of_rules
 from pipeline.plan import Split
 from pipeline.sets.unify import values_of
 from pipeline.splits.binding import check
@@ -32,8 +32,10 @@ def _scope(run: RunContext, where: str, columns: Json | None = None, looked: boo
 
 
 def _columns_of(run: RunContext, name: str) -> Json:
-    own = own_columns([pa.schema(list(run.columns(name).items()))], (), values_of(()))
-    return {column.name: column.type for column in own}
+    measured = [one for level in measured_sets(run).get(name, ()) for one in level]
+    measures = {one.name: measure_column(one.name, schema_of(one.measure)) for one in measured}
+    own = own_columns([pa.schema(list(run.columns(name).items()))], measures, values_of(()))
+    return {column.name: column.type for column in (*own, *measures.values())}
 
 
 def check_rules(run: RunContext) -> None:

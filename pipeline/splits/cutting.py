@@ -81,7 +81,7 @@ def open_pool(
     pool = Pool(db, PoolColumns(everything.own, everything.named(paths).measures))
     losses = _filled(pool, request.parts, request.lost)
     for number, (name, offered) in enumerate(request.sets.items(), 1):
-        pool.sets[name] = Pool(db, look(offered.parts), number)
+        pool.sets[name] = Pool(db, look(offered.parts, offered.measures), number)
         _filled(pool.sets[name], offered.parts, offered.lost)
     return pool, losses
 
@@ -100,7 +100,10 @@ def read_rules(request: CutRequest, split: SplitRequest, types: Mapping[str, Any
         PlanError: If a rule names what is not there.
     """
     placed = []
-    sets = {name.removeprefix(COUNTED): look(offered.parts).types() for name, offered in request.sets.items()}
+    sets: dict[str, dict[str, Any]] = {}
+    for name, offered in request.sets.items():
+        of = look(offered.parts, offered.measures).types()
+        sets[name.removeprefix(COUNTED)] = sets.get(name.removeprefix(COUNTED), {}) | of
     for place, (name, options) in enumerate(split.rules):
         where = f"splits.{split.name}[{place}]"
         scope = Scope(request.benchmarks, request.reference, f"{where}.{name}", parse_predicate, types, sets)

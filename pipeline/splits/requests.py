@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -59,10 +59,22 @@ class UsedSplit:
 
 @dataclass(frozen=True, slots=True)
 class OfferedSet:
-    """A further set that rules bring in: its parts, without measures, and its rows that could not be read."""
+    """A further set that rules bring in or count.
+
+    Attributes:
+        parts: Its parts, with the measures of it that rules read.
+        lost: Parquet files of its rows that could not be read.
+        measures: Every measure of it in the plan: a column of its own that is called like one is `pool_<name>`.
+    """
 
     parts: tuple[PoolPart, ...]
     lost: tuple[str, ...] = ()
+    measures: tuple[str, ...] = ()
+
+    def with_measures(self, other: OfferedSet) -> OfferedSet:
+        """Return the same set with the measures that another split reads of it too."""
+        parts = zip(self.parts, other.parts, strict=True)
+        return replace(self, parts=tuple(replace(a, measures={**a.measures, **b.measures}) for a, b in parts))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from curation.selection import COUNTED, counted
 from pipeline import layout
 from pipeline.execution.context import RunContext, digests
-from pipeline.passes.located import parts_of
+from pipeline.measuring import Instance, measures_read_of
+from pipeline.passes.located import measured_sets, parts_of
 from pipeline.plan import sets_in
 from pipeline.splits.requests import OfferedSet, PoolPart
 from pipeline.stages import offer
+from pipeline.stages.further import assess
 
 
 def held_sets(run: RunContext, split: str) -> tuple[str, ...]:
@@ -20,14 +22,43 @@ def held_sets(run: RunContext, split: str) -> tuple[str, ...]:
     return (*held, *map(counted, run.plan.splits[split].counts_of()))
 
 
-def located_set(run: RunContext, held: str) -> OfferedSet:
+def located_set(run: RunContext, split: str, held: str) -> OfferedSet:
     """Locate the files of a further set, as `held_sets` names it."""
     name = held.removeprefix(COUNTED)
     parts = tuple(
-        PoolPart(part.samples, part.skip, tuple(map(run.path, _without_vector(run, held, part.number))))
+        PoolPart(
+            part.samples,
+            part.skip,
+            tuple(map(run.path, _without_vector(run, held, part.number))),
+            {
+                one.name: run.path(layout.measure(one.kind, one.name, part.number, name))
+                for one in _read(run, split, name)
+            },
+        )
         for part in parts_of(run, name)
     )
-    return OfferedSet(parts, tuple(run.path(layout.lost(name, part.number)) for part in parts_of(run, name)))
+    lost = tuple(run.path(layout.lost(name, part.number)) for part in parts_of(run, name))
+    return OfferedSet(parts, lost, tuple(_measured(run, name)))
+
+
+def together(sets: Iterable[Mapping[str, OfferedSet]]) -> dict[str, OfferedSet]:
+    """Put the sets of several splits together: one that several read has the measures that any of them reads."""
+    found: dict[str, OfferedSet] = {}
+    for held in sets:
+        for name, one in held.items():
+            found[name] = found[name].with_measures(one) if name in found else one
+    return found
+
+
+def _measured(run: RunContext, name: str) -> dict[str, Instance]:
+    return {one.name: one for level in measured_sets(run).get(name, ()) for one in level}
+
+
+def _read(run: RunContext, split: str, name: str) -> list[Instance]:
+    """List the measures of a further set that a split's rules read, in order."""
+    known = _measured(run, name)
+    named = {one for rule in run.plan.splits[split].rules for one in measures_read_of(rule, name, known)}
+    return [one for each, one in known.items() if each in named]
 
 
 def _without_vector(run: RunContext, name: str, number: int) -> list[str]:
@@ -36,14 +67,14 @@ def _without_vector(run: RunContext, name: str, number: int) -> list[str]:
     return offer.without_vector(run, name, number) if compared else []
 
 
-def files_of_set(run: RunContext, name: str) -> Iterator[str]:
+def files_of(located: OfferedSet) -> Iterator[str]:
     """List those files."""
-    for part in located_set(run, name).parts:
-        yield from (part.samples or "", *part.quarantined)
-    yield from located_set(run, name).lost
+    for part in located.parts:
+        yield from (part.samples or "", *part.quarantined, *part.measures.values())
+    yield from located.lost
 
 
-def digests_of_set(run: RunContext, held: str) -> dict[str, list[str]]:
+def digests_of_set(run: RunContext, split: str, held: str) -> dict[str, list[str]]:
     """Say what is in them, for a unit's identity."""
     name = held.removeprefix(COUNTED)
     read = run.part_records("read", name)
@@ -53,4 +84,8 @@ def digests_of_set(run: RunContext, held: str) -> dict[str, list[str]]:
         "lost": digests(read, layout.folder(layout.lost(name, 0))),
         "duplicates": digests([run.record("catalog", name)], layout.duplicates(name)),
         "set aside": [output.sha256 for output in run.outputs(aside)],
+        "renamed": [each for each in _measured(run, name) if each in run.columns(name)],
+    } | {
+        f"measure {one.name}": digests(run.part_records("assess", assess.unit_name(one.name, name)))
+        for one in _read(run, split, name)
     }

@@ -25,7 +25,7 @@ from pipeline.splits.cutting import cut_many
 from pipeline.splits.requests import CutRequest, OfferedSet, PoolPart, SplitRequest
 from pipeline.stages import _offered_files as of_sets
 
-AFTER = ("neighbours", "offer")
+AFTER = ("assess", "neighbours", "offer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def _work(run: RunContext, name: str, split: Split) -> Work[Identity, Settings]:
         {measure: _measured(run, measure) for measure in named},
         tuple(one for one in run.instances() if one.lower() in taken),
         {other: digests(parts[other], under[other]) for other in used},
-        {each: of_sets.digests_of_set(run, each) for each in sets},
+        {each: of_sets.digests_of_set(run, name, each) for each in sets},
     )
     settings = Settings(
         run.once(
@@ -112,7 +112,7 @@ def _work(run: RunContext, name: str, split: Split) -> Work[Identity, Settings]:
         {other: tuple(run.path(path) for path in paths(parts[other], under[other])) for other in used},
         tuple(run.plan.benchmarks),
         run.plan.reference is not None,
-        {each: of_sets.located_set(run, each) for each in sets},
+        {each: of_sets.located_set(run, name, each) for each in sets},
         {other: sets_in(run.plan.splits, other) for other in used},
     )
     rows = sum(part.counted for part in parts_of(run, "pool"))
@@ -148,7 +148,7 @@ def _committed(run: RunContext, settings: Settings, named: Sequence[str]) -> tup
     for name in named:
         found += measured(name)
     found += run.outputs(path for files in settings.splits.values() for path in files)
-    return found + run.outputs(path for name in settings.sets for path in of_sets.files_of_set(run, name))
+    return found + run.outputs(path for one in settings.sets.values() for path in of_sets.files_of(one))
 
 
 def _samples(run: RunContext) -> dict[str, list[str]]:
@@ -214,7 +214,7 @@ def _request(works: Sequence[Work[Identity, Settings]]) -> CutRequest:
         place.memory_limit,
         place.threads,
         tuple(first.settings.measures),
-        {name: one for work in works for name, one in work.settings.sets.items()},
+        of_sets.together(work.settings.sets for work in works),
     )
 
 

@@ -33,6 +33,15 @@ def a_rule_of_a_set_that_reads_a_measure(w: World) -> Iterator[str]:
 
 
 @case
+def a_measure_that_a_set_has_not(w: World) -> Iterator[str]:
+    w.plan["measures"] = {"clusters": {"k": 2}}
+    _with_set(w, rules=[{"where": "clusters.cluster = 0"}])
+    yield "Read a column of that set, or write the rule behind the add"
+    _with_set(w)
+    w.plan["splits"]["chosen"].append({"where": "clusters.cluster = 0"})
+
+
+@case
 def a_rule_of_a_set_that_repeats(w: World) -> Iterator[str]:
     _with_set(w, rules=[{"repeat": 2}])
     yield "Write it behind the add, where it sees all samples"

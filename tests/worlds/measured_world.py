@@ -46,6 +46,20 @@ SPLITS: dict[str, Any] = {
         {"far": {"keep": 20}},
         {"add": {"source": "renditions", "rules": [{"random": {"fraction": 0.5}}]}},
     ],
+    # What a set's rules read is measured of it; a set may be counted alone, and another fill what lacks.
+    "silent": [
+        {"add": {"source": "reference", "rules": [{"where": "captions.words IS NULL OR classes.single = 0"}]}}
+    ],
+    "filled": [
+        {
+            "class-balance": {
+                "by": "label",
+                "like": "reference",
+                "fill": "renditions",
+                "nearest": "length(key)",
+            }
+        }
+    ],
     "both": {"from": {"union": ["halved", "joined"]}, "rules": [{"random": {"fraction": 0.8}}]},
 }
 

@@ -1,0 +1,1 @@
+"""Measures of further sets, for rules that read them."""
