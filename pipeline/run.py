@@ -11,8 +11,9 @@ from indexes.errors import OutputError
 from indexes.search import check_search
 from pipeline import layout
 from pipeline.commit import Record, find, remove_unowned, retire, sweep
-from pipeline.commit.copying import keep
+from pipeline.commit.copying import adopt_all, keep
 from pipeline.commit.holding import hold_output, open_output
+from pipeline.commit.joining import invitation
 from pipeline.execution.context import RunContext
 from pipeline.execution.executors import open_executor, run_tasks
 from pipeline.execution.progress import Progress
@@ -29,7 +30,7 @@ from pipeline.execution.work import (
 )
 from pipeline.files.inputs import Ledger
 from pipeline.incoming.from_stores import with_brought
-from pipeline.incoming.lists import Hands, check_reach, with_ingested
+from pipeline.incoming.lists import Hands, with_ingested
 from pipeline.output import moved_sets, prepare_output
 from pipeline.passes.fitting import check_measures
 from pipeline.passes.located import groups_of
@@ -80,7 +81,6 @@ def open_run(plan: Plan, options: RunOptions) -> RunContext:
         BadInputError: If the device is not there.
         PlanError: If the parts of the plan do not go together.
     """
-    check_reach(plan.output, options.scheduler)
     if options.scheduler is None:  # the machine that starts remote workers may have another device
         check_search(plan.engine.backend, options.device, plan.engine.options)
     plan = with_brought(plan)
@@ -190,10 +190,13 @@ def do_wave(
     facts = {"planned_by": planned_by, "bytes": bytes_read(todo)}
     with progress.stage(stage, len(todo), rows, done_units=len(wave) - len(todo), facts=facts) as bar:
         groups = together(todo)
-        tasks = (task_of(group, known) for group in groups)
+        invited = None if options.scheduler is None else invitation(run.out)
+        tasks = (task_of(group, known, invited) for group in groups)
         for index, entries in run_tasks(tasks, options.workers, options.scheduler):
             run.ledger.note(entries)
             bar.advance(units=len(groups[index]), rows=sum(work.rows for work in groups[index]))
+    if invited is not None:
+        adopt_all(run.out, (work.unit() for work in todo))
     for work in wave:
         record = found[work.name] or find(run.out, work.unit())
         if record is None:

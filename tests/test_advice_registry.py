@@ -17,6 +17,7 @@ WORLDS = Path(advice_plan_cases.__file__).parent
 TESTS = ROOT / "tests"
 
 _STORES = "stores/test_stores_bad_input.py::"
+_CLUSTERS = "stores/test_clusters_on_stores.py::"
 _ADDRESS = f"{_STORES}test_what_is_no_address_is_refused_without_its_credentials"
 ELSEWHERE = {
     "name a place as one of {}, or a folder of this machine": _ADDRESS,
@@ -30,7 +31,9 @@ ELSEWHERE = {
     "Look at the network, and run again to resume": f"{_STORES}test_a_body_that_never_arrives_whole_is_said",
     "is changed by others all the time; run again": "stores/test_purges_on_stores.py::"
     "test_a_file_that_others_change_all_the_time",
-    "use --workers on this machine, or name a folder": f"{_STORES}test_what_cannot_be_on_a_store_is_refused",
+    "set NEARFAR_COPIES to one that every machine may write": f"{_CLUSTERS}test_a_worker_that_cannot_join_says_what_"
+    "it_needs",
+    "set NEARFAR_COPIES to a folder that all machines share": f"{_CLUSTERS}test_a_worker_that_lacks_a_file_says_which",
     "name a CSV file with a header": "report/test_user_tables.py::test_bad_accuracies_are_refused_in_words",
     "which WordNet tells; write measures: {{}: {parts_of_speech: true}}": "runs/test_caption_detail.py::"
     "test_kinds_of_words_go_and_the_class_stays",

@@ -172,13 +172,18 @@ def sweep(out: Path) -> None:
 
     The caller holds the lock of the output folder (pipeline/commit/run_lock.py).
     """
-    with contextlib.suppress(FileNotFoundError), open_folder(out, ATTEMPTS) as attempts:
-        for token in entries(attempts):
-            shutil.rmtree(out / ATTEMPTS / token)
+    sweep_attempts(out)
     for folder in (".", *_stage_folders(out)):
         _remove_temporaries(out, folder)
     finish_journals(out)
     sweep_objects(out)
+
+
+def sweep_attempts(out: Path) -> None:
+    """Remove the attempts of processes that are gone."""
+    with contextlib.suppress(FileNotFoundError), open_folder(out, ATTEMPTS) as attempts:
+        for token in entries(attempts):
+            shutil.rmtree(out / ATTEMPTS / token)
 
 
 def retire(out: Path, stage: str, gone: Callable[[Record], bool], kept: str = "") -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from indexes.errors import OutputError
 from pipeline import layout
 from pipeline.commit.on_stores import fence, is_own, is_whole, object_name, opened
-from pipeline.commit.records import Record, dump_record, parse_record, record_path
+from pipeline.commit.records import Record, Unit, dump_record, find, parse_record, record_path
 from pipeline.commit.run_lock import epoch
 from pipeline.commit.stage_lock import exclusive
 from pipeline.files.storage import open_folder, remove_file, write_atomic
@@ -201,3 +201,16 @@ def adopt(out: Path, record: Record) -> Record:
     """Note in a working copy that a unit is done by another's record; its files are brought when they are needed."""
     write_atomic(out, record_path(record.stage, record.name), dump_record(record))
     return record
+
+
+def adopt_all(out: Path, units: Iterable[Unit]) -> None:
+    """Note in a working copy which units workers of other machines have done; each record is asked for by its name."""
+    objects = store_of(out)
+
+    def one(unit: Unit) -> None:
+        held = None if objects is None else objects.read(record_path(unit.stage, unit.name))
+        record = None if held is None else opened(held.content)
+        if record is not None and record.fingerprint == unit.fingerprint:
+            adopt(out, record)
+
+    at_once(one, [unit for unit in units if find(out, unit) is None])

@@ -47,13 +47,22 @@ def hold(out: Path) -> Iterator[Holder]:
         if not _try_lock(descriptor, fcntl.LOCK_EX, out):
             raise OutputError(_in_use(out, _named(descriptor)))
         mine = Holder(os.getpid(), socket.gethostname(), secrets.token_hex(16))
-        with output_errors(out / LOCK_NAME):
-            content = json.dumps(asdict(mine)).encode()
-            os.pwrite(descriptor, content, 0)
-            os.ftruncate(descriptor, len(content))
-            os.fsync(descriptor)
+        _say(descriptor, mine, out)
         failpoint("lock.held")
         yield mine
+
+
+@contextlib.contextmanager
+def lend(out: Path, token: str) -> Iterator[bool]:
+    """Make a folder that no run of this machine holds one of the run `token`, which is at work on another machine.
+
+    True where that is so once the block has ended well: `epoch` gives the token then. False where a process has it.
+    """
+    with _opened(out, os.O_RDWR | os.O_CREAT) as descriptor:
+        free = _try_lock(descriptor, fcntl.LOCK_EX, out)
+        yield free
+        if free:
+            _say(descriptor, Holder(os.getpid(), socket.gethostname(), token), out)
 
 
 def holder(out: Path) -> Holder | None:
@@ -110,6 +119,14 @@ def _try_lock(descriptor: int, kind: int, out: Path) -> bool:
             "mount it with locks (Lustre: -o flock), or name an output on another file system"
         ) from error
     return True
+
+
+def _say(descriptor: int, mine: Holder, out: Path) -> None:
+    with output_errors(out / LOCK_NAME):
+        content = json.dumps(asdict(mine)).encode()
+        os.pwrite(descriptor, content, 0)
+        os.ftruncate(descriptor, len(content))
+        os.fsync(descriptor)
 
 
 def _named(descriptor: int) -> Holder | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any, cast
 
 from indexes.errors import DataError, OutputError
 from pipeline.commit import Attempt, Output, Record, attempt, check_sound, find, forget
+from pipeline.commit.joining import join
 from pipeline.execution.failpoints import failpoint
 from pipeline.execution.work import Json, Work, content_fingerprint, stage_module, work_of
 from pipeline.files.inputs import Input, Read, Stamp, content_of, stamp_of
@@ -19,6 +21,7 @@ def perform(
     inputs: Sequence[Sequence[Json]],
     known: Json,
     committed: Sequence[tuple[str, int, str]],
+    invited: Sequence[str] | None = None,
 ) -> list[list[Any]]:
     """Do units of one stage, but for those whose records stand; runs in the driver or in a worker.
 
@@ -27,6 +30,7 @@ def perform(
         inputs: Lists of inputs.
         known: What is in their inputs, by key, of those that have not changed since they were read.
         committed: Path, size and sha256 of the files of earlier units that they read.
+        invited: For a worker of a cluster, the store that it commits to and the run's token.
 
     Returns:
         What was read: an entry of the ledger for each input (see `pipeline.files.inputs`).
@@ -34,6 +38,10 @@ def perform(
     Raises:
         OutputError: If a file of an earlier unit is not what was committed; nothing is done then.
     """
+    if invited is not None:
+        address, token = invited
+        join(Path(units[0]["place"]["out"]), address, token)
+        _check_there(one for of in inputs for one in of)
     reads = {key: Read(key, (0, 0, 0), content) for key, content in known.items()}
     files = [tuple(Input(**one) for one in of) for of in inputs]
     works = [work_of(unit, files[unit["inputs"]]) for unit in units]
@@ -80,6 +88,21 @@ def _take_contents(
                 f"'{one.path}' changed while it was read; stop what is writing to it and run again"
             )
         reads[one.key] = Read(one.key, before[one.key], content)
+
+
+def _check_there(inputs: Iterable[Json]) -> None:
+    """See that this machine has a unit's inputs.
+
+    Raises:
+        DataError: With the first that it lacks.
+    """
+    missing = next((one["path"] for one in inputs if not Path(one["path"]).exists()), None)
+    if missing is not None:
+        raise DataError(
+            f"'{missing}' is not there on the worker on {socket.gethostname()}: all machines of a cluster must see the "
+            "files of sets at the same paths, and a set on a store is brought to the one that began the run. Put the "
+            "files there, or set NEARFAR_COPIES to a folder that all machines share"
+        )
 
 
 def _content(work: Work[Any, Any], reads: Mapping[str, Read]) -> str:

@@ -137,8 +137,11 @@ def together(works: Iterable[Work[Any, Any]]) -> list[list[Work[Any, Any]]]:
     return list(groups.values())
 
 
-def task_of(works: Sequence[Work[Any, Any]], known: Json) -> Task:
-    """Describe units that are performed together for an executor."""
+def task_of(works: Sequence[Work[Any, Any]], known: Json, invited: list[str] | None = None) -> Task:
+    """Describe units that are performed together for an executor.
+
+    `invited` is for workers of other machines that commit to a store: see `pipeline.commit.joining`.
+    """
     # Units that share a pass mostly read the same files, of which there may be thousands: they are named once.
     inputs: list[tuple[Input, ...]] = []
     units = []
@@ -155,6 +158,7 @@ def task_of(works: Sequence[Work[Any, Any]], known: Json) -> Task:
         "inputs": files,
         "known": content,
         "committed": [[one.path, one.bytes, one.sha256] for one in committed.values()],
+        "invited": invited,
     }
     more = f" and {len(works) - 1} more" if len(works) > 1 else ""
     return Task("pipeline.execution.performing:perform", arguments, label=f"{works[0].label}{more}")

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from indexes.errors import BadInputError, DataError, OutputError
+from indexes.errors import DataError, OutputError
 from pipeline import layout
 from pipeline.commit import Record, find, records, remove_unowned, retire, sweep
+from pipeline.commit.copying import adopt_all
 from pipeline.commit.holding import hold_output, open_output
+from pipeline.commit.joining import invitation
 from pipeline.commit.on_stores import bring_missing
 from pipeline.execution.executors import open_executor, run_tasks
 from pipeline.execution.progress import Progress
@@ -28,8 +30,7 @@ from pipeline.sets.ingest_request import IngestRequest
 from pipeline.sets.source import Source
 from pipeline.stages.ingesting import cut, fetch, hosts
 from pipeline.stores.brought_sets import brought
-from pipeline.stores.store_addresses import is_address
-from pipeline.stores.working_copies import make_copy, place_of
+from pipeline.stores.working_copies import make_copy
 
 STAGES = ("cut", "fetch", "hosts")
 
@@ -56,19 +57,6 @@ class Hands:
     threads: int | None = None
 
 
-def check_reach(output: str, scheduler: str | None) -> None:
-    """Refuse to write to a store from a cluster.
-
-    Raises:
-        BadInputError: If both are given.
-    """
-    if scheduler is not None and is_address(output):
-        raise BadInputError(
-            f"the output is '{output}', and a --scheduler's workers may be on machines that have no working copy "
-            "of it; use --workers on this machine, or name a folder that all of them see as the output"
-        )
-
-
 def ingest(request: IngestRequest, out: Path, again: Again, hands: Hands, progress: Progress) -> Json:
     """Do what is not yet done of a list.
 
@@ -88,7 +76,6 @@ def ingest(request: IngestRequest, out: Path, again: Again, hands: Hands, progre
         PlanError: If a deny list cannot be read.
         OutputError: If the folder holds what another list or other limits gave, and `again` does not let it go.
     """
-    check_reach(place_of(out), hands.scheduler)
     read_denied(request.deny)  # what is wrong with a list is said before anything is asked for
     files = list_files(Path(brought(request.urls)).absolute())
     driver = _Driver(out.absolute(), hands, progress)
@@ -211,10 +198,13 @@ class _Driver:
                 total_rows=sum(work.rows for work in todo),
                 done_units=len(works) - len(todo),
             ) as bar:
-                tasks: Iterator[Any] = (task_of([work], self._known(work)) for work in todo)
+                invited = None if self._hands.scheduler is None else invitation(self.out)
+                tasks: Iterator[Any] = (task_of([work], self._known(work), invited) for work in todo)
                 for index, entries in run_tasks(tasks, self._hands.workers, self._hands.scheduler):
                     self.ledger.note(entries)
                     bar.advance(units=1, rows=todo[index].rows)
+            if invited is not None:
+                adopt_all(self.out, (work.unit() for work in todo))
         return [self._done(work) for work in works]
 
     def _known(self, work: Work[Any, Any]) -> Json:

@@ -66,12 +66,23 @@ def make_copy(output: str | Path) -> Path:
         OutputError: If the folder cannot be made.
     """
     folder = folder_of(output)
-    if is_address(str(output)) and not (folder / MARKER).exists():
-        said = {"address": str(parse_address(str(output))), "copy": secrets.token_hex(16)}
-        noted = contextlib.suppress(FileExistsError)
-        with output_errors(folder), open_folder(folder, create=True) as opened, noted:
-            write_new(MARKER, json.dumps(said).encode(), opened)
+    if is_address(str(output)):
+        mark_copy(folder, str(parse_address(str(output))))
     return folder
+
+
+def mark_copy(folder: Path, address: str) -> None:
+    """Make a folder the working copy of an output; one that is one stays it.
+
+    Raises:
+        OutputError: If the folder cannot be made.
+    """
+    if (folder / MARKER).exists():
+        return
+    content = json.dumps({"address": address, "copy": secrets.token_hex(16)}).encode()
+    noted = contextlib.suppress(FileExistsError)
+    with output_errors(folder), open_folder(folder, create=True) as opened, noted:
+        write_new(MARKER, content, opened)
 
 
 def place_of(folder: Path) -> str:

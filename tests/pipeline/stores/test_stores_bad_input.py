@@ -143,17 +143,6 @@ def test_a_copy_whose_marker_is_damaged_is_removed_as_told(direct: StoreServer) 
     assert store_of(make_copy(ADDRESS)) is not None
 
 
-def test_what_cannot_be_on_a_store_is_refused(direct: StoreServer, cli: Run, sets: Path) -> None:
-    plan = write_plan(sets / "here", sets, ADDRESS)
-    code, _, wrong = cli("run", str(plan), "--scheduler", "tcp://127.0.0.1:1")
-    assert (code, "use --workers on this machine" in wrong) == (2, True)
-    (sets / "urls.txt").write_text("http://x.test/a.jpg\n")
-    code, _, wrong = cli(
-        "ingest", str(sets / "urls.txt"), "s3://bucket/pool", "--scheduler", "tcp://127.0.0.1:1"
-    )
-    assert (code, "use --workers on this machine" in wrong) == (2, True)
-
-
 def test_a_set_is_brought_once_and_again_where_it_changed(
     direct: StoreServer, capsys: pytest.CaptureFixture[str]
 ) -> None:

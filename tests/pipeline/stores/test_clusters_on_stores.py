@@ -1,0 +1,167 @@
+"""Workers of a cluster that commit to a store, each machine from a copy of its own: the bytes of a run in a folder."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import distributed
+import pytest
+import whole_runs
+from store_servers import StoreServer
+from stored_runs import write_plan
+from whole_runs import Run
+
+from indexes.errors import DataError, OutputError, RunFailedError
+from pipeline.commit import Unit, attempt, find
+from pipeline.commit.copying import adopt_all
+from pipeline.commit.holding import hold_output, open_output
+from pipeline.commit.joining import invitation, join
+from pipeline.commit.run_lock import epoch, hold
+from pipeline.execution.performing import perform
+from pipeline.execution.tasks import Task
+from pipeline.stores import objects as objects_module
+from pipeline.stores.lease import LEASE
+from pipeline.stores.objects import Objects
+from pipeline.stores.store_addresses import parse_address
+from pipeline.stores.working_copies import folder_of
+
+UNIT = Unit("measure", "part-0000", "as it is")
+PATH = "measures/m/part-0000.txt"
+
+
+@pytest.fixture
+def place(direct: StoreServer) -> str:
+    return f"s3://bucket/{secrets.token_hex(4)}"
+
+
+def elsewhere(tasks: Iterable[Task], here: Path, there: Path) -> Iterator[tuple[int, object]]:
+    """Perform tasks as a machine does on which the driver's copy lies at another path."""
+    for position, task in enumerate(tasks):
+        told = json.loads(json.dumps(task.arguments).replace(str(here), str(there)))
+        yield position, perform(**told)
+
+
+def test_machines_without_the_drivers_copy_make_the_same_bytes(
+    place: str, sets: Path, cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_plan(sets / "here", sets, str(sets / "folder"))
+    monkeypatch.chdir(sets / "here")
+    assert cli("run", "plan.yaml")[0] == 0
+    there = tmp_path / "a worker's copy"
+    monkeypatch.setattr(
+        "pipeline.run.run_tasks",
+        lambda tasks, workers, scheduler: elsewhere(tasks, folder_of(place).absolute(), there),
+    )
+    write_plan(sets / "here", sets, place)
+    code, _, wrong = cli("run", "plan.yaml", "--scheduler", "tcp://the.test:1")
+    assert code == 0, wrong
+    made = whole_runs.committed(folder_of(place))
+    assert made == whole_runs.committed(sets / "folder")
+    assert made.items() >= whole_runs.committed(there).items()
+    assert len(whole_runs.committed(there)) > 20, "the work was done there"
+    assert not (folder_of(place) / "measures/similarity/one/part-0000.parquet").exists(), "and not here"
+    monkeypatch.undo()
+
+
+@pytest.mark.soak
+def test_a_real_cluster(place: str, sets: Path, cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_plan(sets / "here", sets, place)
+    monkeypatch.chdir(sets / "here")
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        code, _, wrong = cli("run", "plan.yaml", "--scheduler", cluster.scheduler_address)
+        assert code == 0, wrong
+    made = whole_runs.committed(folder_of(place))
+    write_plan(sets / "here", sets, str(sets / "folder"))
+    assert cli("run", "plan.yaml")[0] == 0
+    assert made == whole_runs.committed(sets / "folder")
+
+
+def commit(out: Path) -> None:
+    with attempt(out, UNIT) as trying:
+        trying.file(PATH).write_text("content")
+        trying.add(PATH)
+        trying.commit()
+
+
+@contextmanager
+def held(place: str) -> Iterator[tuple[Path, str, str]]:
+    """Hold an output, as a driver does; its folder, and what it tells its workers."""
+    out = open_output(place)
+    with hold_output(out):
+        invited = invitation(out)
+        assert invited is not None
+        yield out, invited[0], invited[1]
+
+
+def test_what_a_worker_commits_is_known_to_the_driver(place: str, tmp_path: Path) -> None:
+    with held(place) as (out, address, token):
+        assert address == place
+        (tmp_path / "worker/attempts/left").mkdir(parents=True)
+        join(tmp_path / "worker", address, token)
+        assert epoch(tmp_path / "worker") == token
+        assert not (tmp_path / "worker/attempts/left").exists(), "of a process that is gone"
+        commit(tmp_path / "worker")
+        assert find(out, UNIT) is None
+        adopt_all(out, [UNIT, Unit("measure", "part-0001", "not done")])
+        assert find(out, UNIT) is not None
+        join(out, address, token)  # a worker that shares the driver's folder has nothing to do
+    assert invitation(tmp_path) is None
+
+
+def test_workers_of_a_run_that_lost_its_lease_commit_nothing(place: str, tmp_path: Path) -> None:
+    run = held(place)
+    _, address, token = run.__enter__()
+    join(tmp_path / "worker", address, token)
+    Objects(parse_address(place)).write(LEASE, b'{"pid": 1, "host": "h", "token": "t", "copy": "c"}')
+    for do in (lambda: commit(tmp_path / "worker"), lambda: join(tmp_path / "second worker", address, token)):
+        with pytest.raises(RunFailedError, match="another run took over"):
+            do()
+    with pytest.raises(RunFailedError, match="another run took over"):
+        run.__exit__(None, None, None)
+    assert not (tmp_path / "second worker").exists()
+
+
+def test_a_worker_that_cannot_join_says_what_it_needs(
+    place: str, direct: StoreServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with held(place) as (_, address, token):
+        monkeypatch.setattr("pipeline.commit.joining._PATIENCE", 0.0)
+        (tmp_path / "file").write_text("")
+        for out in (tmp_path / "file" / "copy", tmp_path / "busy"):
+            with monkeypatch.context() as there:
+                if out.name == "busy":
+                    there.setattr("pipeline.commit.joining.epoch", lambda out: None)
+                    holding = hold(out)
+                    holding.__enter__()
+                with pytest.raises(
+                    OutputError, match="set NEARFAR_COPIES to one that every machine may write"
+                ):
+                    join(out, address, token)
+        holding.__exit__(None, None, None)
+        with monkeypatch.context() as there:
+            there.setattr(objects_module, "_RETRIES", {"max_retries": 1})
+            there.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+            with pytest.raises(
+                OutputError, match="Workers need credentials for the store in their own environment"
+            ):
+                join(tmp_path / "worker", address, token)
+        join(tmp_path / "worker", address, token)
+
+
+def test_a_worker_that_lacks_a_file_says_which(place: str, tmp_path: Path) -> None:
+    (tmp_path / "here").write_text("here")
+    shared = [[{"path": str(tmp_path / name), "name": name} for name in ("here", "elsewhere")]]
+    with held(place) as (out, address, token):
+        unit = {"place": {"out": str(out)}}
+        with pytest.raises(
+            DataError, match=r"elsewhere' is not there .* set NEARFAR_COPIES to a folder that all"
+        ):
+            perform([unit], shared, {}, [], [address, token])
+        shutil.copy(tmp_path / "here", tmp_path / "elsewhere")
+        with pytest.raises(KeyError):  # it has the files, and goes on to read the unit, which is none
+            perform([unit], shared, {}, [], [address, token])
