@@ -52,7 +52,11 @@ def _by_kind(committed: Path, again: Path, close: float) -> Iterator[str]:
         return arrays_differ({"value": held}, {"value": made}, close)
     if kind == ".json":
         return json_differs(json.loads(committed.read_text("utf-8")), json.loads(again.read_text("utf-8")))
-    return _lines_differ(committed, again) if kind in (".txt", ".csv") else _bytes_differ(committed, again)
+    return (
+        _lines_differ(committed, again)
+        if kind in (".txt", ".csv", ".md")
+        else _bytes_differ(committed, again)
+    )
 
 
 def tables_differ(committed: pa.Table, again: pa.Table) -> Iterator[str]:

@@ -17,6 +17,8 @@ NAMES = ("uid", "key", "row", "query", "place", "query_key", "part", "benchmark"
 """Columns that are left alone: files with another name in them do not go together, and a run says so at once."""
 
 
+LONG = 80
+"""From here on a value is cut where `verify` shows it: what is changed at its end would not be seen."""
 SPARED = ("indexes/photo/index.json", "indexes/sketch/index.json", "splits/whole/uids.npy")
 """Files by which a run would notice at once: what stands in records too, and the names that an export looks for."""
 
@@ -65,7 +67,8 @@ def other(value: Any) -> Any:
 def changed_table(table: pa.Table) -> tuple[pa.Table, str] | None:
     for name in reversed([name for name in table.column_names if name not in NAMES]):
         values = table.column(name).to_pylist()
-        row = next((at for at, value in enumerate(values) if value not in (None, [])), None)
+        shown = (at for at, value in enumerate(values) if value not in (None, []) and len(repr(value)) < LONG)
+        row = next(shown, None)
         if row is not None:
             wanted, values[row] = values[row], other(values[row])
             field = table.schema.field(name)
@@ -171,6 +174,7 @@ SPOILERS: dict[str, Callable[[Path], str | None]] = {
     ".json": _json,
     ".txt": _byte(lambda raw: 0, 1, "line 0 is "),
     ".csv": _byte(lambda raw: 0, 1, "line 0 is "),
+    ".md": _byte(lambda raw: 0, 1, "line 0 is "),
     ".html": _byte(lambda raw: raw.index(b"<p"), 1, "it differs from byte "),
     ".tar": _byte(lambda raw: 512, 1, "it differs from byte "),
     ".faiss": _byte(lambda raw: len(raw) - 1, 0x80, "it differs from byte "),
