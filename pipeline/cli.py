@@ -27,11 +27,15 @@ from pipeline.command_line.option_types import (
 )  # fmt: skip
 from pipeline.command_line.purge_command import purge
 from pipeline.command_line.verify_command import verify
+from pipeline.execution.light_start import start_light
 from pipeline.files.standard_streams import open_closed_streams, silence
 from pipeline.files.storage import NO_ROOM
 
 # What typer raises for a wrong command line; it brings its own copy of click, so only its bases are public.
 USAGE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]
+
+# Said at once, without what the commands load.
+_SHORT = frozenset(("--help", "--version"))
 
 app = typer.Typer(
     help="Prune and audit image-text pools by their similarity to benchmarks.",
@@ -183,6 +187,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     signal.signal(signal.SIGTERM, terminate)
     open_closed_streams()
     given = sys.argv[1:] if arguments is None else list(arguments)
+    if arguments is None and given and not _SHORT.intersection(given):
+        start_light()
     try:
         code = app(args=given, standalone_mode=False)
         sys.stdout.flush()

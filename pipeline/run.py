@@ -30,7 +30,6 @@ from pipeline.execution.work import (
 )
 from pipeline.files.inputs import Ledger
 from pipeline.incoming.from_stores import with_brought
-from pipeline.incoming.lists import Hands, with_ingested
 from pipeline.output import moved_sets, prepare_output
 from pipeline.passes.fitting import check_measures
 from pipeline.passes.located import groups_of
@@ -45,8 +44,7 @@ from pipeline.plan import (
     resolve,
     with_absolute_paths,
 )
-from pipeline.purging.purge import finish_purge
-from pipeline.stages import performing_names, stage_names
+from pipeline.stages import performing_names, stage_names, stages_up_to
 from pipeline.webdataset.exportable import check_exportable
 
 # DuckDB's share of memory: enough for sorts, which go to disk beyond it.
@@ -93,14 +91,18 @@ def open_run(plan: Plan, options: RunOptions) -> RunContext:
     return run
 
 
-def waves(run: RunContext) -> Iterator[tuple[str, list[Work[Any, Any]]]]:
+def waves(run: RunContext, last: str | None = None) -> Iterator[tuple[str, list[Work[Any, Any]]]]:
     """Plan one wave of units after the other; each wave must be done (`run.done`) before the next is asked for.
+
+    Args:
+        run: The run.
+        last: The stage to plan last, with those alone that it comes after; None plans all.
 
     Yields:
         The stage that planned them, and units of one stage.
     """
-    run.done |= {stage: {} for stage in performing_names()}
-    for stage in stage_names():
+    run.done |= {stage: {} for stage in performing_names()} if last is None else {}
+    for stage in stage_names() if last is None else stages_up_to(last):
         for wave in stage_module(stage).plan(run):
             for of in dict.fromkeys(work.stage for work in wave):
                 yield stage, [work for work in wave if work.stage == of]
@@ -120,6 +122,9 @@ def execute(plan: Plan, options: RunOptions, progress: Progress) -> RunContext:
     Raises:
         NearfarError: If the input is wrong, the output cannot be used, or a unit failed.
     """
+    from pipeline.incoming.lists import Hands, with_ingested
+    from pipeline.purging.purge import finish_purge
+
     plan = with_brought(plan)
     check_sources(plan)
     hands = Hands(options.workers, options.scheduler, options.threads)

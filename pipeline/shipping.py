@@ -115,9 +115,9 @@ def _opened(out: Path, request: ExportRequest, options: RunOptions) -> RunContex
 
 
 def _check_stands(run: RunContext, split: str) -> None:
-    """Find every unit of the run done, and the files of the split's sets as they were read."""
+    """Find every unit done that a split comes of, and the files of its sets as they were read."""
     sets = ("pool", *sets_in(run.plan.splits, split))
-    for _, wave in waves(run):
+    for _, wave in waves(run, "split"):
         for work in wave:
             record = find(run.out, work.unit())
             reads = work.stage == "read" and work.part is not None and work.part[0] in sets

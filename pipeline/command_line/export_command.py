@@ -31,7 +31,6 @@ def export(
     """Write a split of a finished run as webdataset tars, for training."""
     from pipeline.documents.licenses import checked_license
     from pipeline.ending.exported_lines import exported_by, say_exported
-    from pipeline.ending.last_object import say_last
     from pipeline.execution.progress import Progress
     from pipeline.output import lock_of
     from pipeline.run import RunOptions
@@ -44,6 +43,8 @@ def export(
         facts = export_split(out, request, RunOptions(workers=workers, scheduler=scheduler), progress)
     found = exported_by(out, facts)
     if as_json:
+        from pipeline.ending.last_object import say_last
+
         say_last("export", found)
     else:
         say_exported(found)

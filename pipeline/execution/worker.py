@@ -13,6 +13,7 @@ import threading
 from dataclasses import asdict
 from typing import IO
 
+from pipeline.execution.light_start import start_light
 from pipeline.execution.tasks import Outcome, perform
 
 
@@ -21,6 +22,7 @@ def serve() -> None:
 
     The driver alone answers Ctrl-C, which reaches the whole process group. What libraries print goes nowhere.
     """
+    start_light()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     silence = os.open(os.devnull, os.O_RDWR)

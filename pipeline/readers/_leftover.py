@@ -19,6 +19,8 @@ _DROPPED = frozenset(
         *("__macosx", "@eadir", "lost+found", "_success", "_temporary"),
     }
 )
+DROPPED_KINDS = frozenset(name.rpartition(".")[2] for name in _DROPPED if "." in name)
+"""How files end that systems leave behind."""
 _DROPPED_STARTS = ("_committed_", "_started_")
 _KINDS_TOLD = 8
 # Where nearfar has embedded a set, this says with what; see pipeline/stages/catalog.py.

@@ -8,6 +8,7 @@ stage.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from functools import cache
 from graphlib import TopologicalSorter
 from typing import Any
@@ -19,8 +20,23 @@ from pipeline.execution.work import stage_module
 @cache
 def stage_names() -> tuple[str, ...]:
     """List the stages that plan, each after those that it names, otherwise by name."""
-    after = {name: set(_after(name)) for name in _files() if hasattr(stage_module(name), "plan")}
-    sorter = TopologicalSorter(after)
+    return _in_order(name for name in _files() if hasattr(stage_module(name), "plan"))
+
+
+@cache
+def stages_up_to(last: str) -> tuple[str, ...]:
+    """List a stage and those that it comes after, in an order in which they can be planned; no other is loaded."""
+    found, coming = set[str](), [last]
+    while coming:
+        name = coming.pop()
+        if name not in found:
+            found.add(name)
+            coming += _after(name)
+    return _in_order(found)
+
+
+def _in_order(names: Iterable[str]) -> tuple[str, ...]:
+    sorter = TopologicalSorter({name: set(_after(name)) for name in names})
     sorter.prepare()
     order: list[str] = []
     while sorter.is_active():

@@ -77,15 +77,11 @@ def member_columns(rows: pa.Table) -> MemberColumns:
     looked_at |= ((kind == json) & (size <= MAX_JSON_BYTES)) | ((kind == txt) & captioned[sample])
     counts = np.bincount(sample, minlength=len(rows))
     begins = np.concatenate([[0], np.cumsum(counts)])
-    left_out = Counter({kinds[gone]: int(count) for gone, count in zip(*_counted(of[~stays]), strict=True)})
+    gone = np.bincount(of[~stays], minlength=len(kinds)).tolist()
+    left_out = Counter({kind: count for kind, count in zip(kinds, gone, strict=True) if count})
     return MemberColumns(kinds, sample, kind, offset, size, looked_at, begins, left_out)
 
 
 def _lacking(sample: NDArray[np.int64], has: NDArray[np.bool_], samples: int) -> NDArray[np.bool_]:
     lacking: NDArray[np.bool_] = np.bincount(sample[has], minlength=samples) == 0
     return lacking
-
-
-def _counted(values: NDArray[np.int64]) -> tuple[list[int], list[int]]:
-    found, counts = np.unique(values, return_counts=True)
-    return found.tolist(), counts.tolist()

@@ -38,16 +38,16 @@ def orders(uids: NDArray[np.uint64], copies: NDArray[np.int64], seed: int) -> ND
 
     Args:
         uids: `(n, 2)` high and low halves.
-        copies: `(n,)`: 0 for a sample's first copy, 1 for the next, ….
+        copies: `(n,)`: 0 for a sample's first copy, 1 for the next, …; few.
         seed: Below 2**32.
 
     Returns:
         `(n,)` uint64; lower comes first.
     """
     placed = np.empty(len(uids), np.uint64)
-    for copy in np.unique(copies):
+    for copy in range(int(copies.max(initial=-1)) + 1):
         mine = copies == copy
-        placed[mine] = hashes(uids[mine], seed + (int(copy) << 32))
+        placed[mine] = hashes(uids[mine], seed + (copy << 32))
     return placed
 
 

@@ -15,8 +15,10 @@ BLOCK = tarfile.BLOCKSIZE
 _MAGICS = (b"ustar\x00", b"ustar ")
 _PLAIN = (tarfile.REGTYPE, tarfile.AREGTYPE)
 _ENDS = (0, 32)
-# What zlib's sum of bytes is taken modulo.
-_ADLER = 65_521
+ADLER = 65_521
+"""What zlib's sum of bytes is taken modulo."""
+SUM_ITSELF = 8 * 32
+"""What a header counts in place of the bytes that say its sum: as many blanks."""
 # A header of further keys that is longer holds more than times.
 _MOST_FURTHER = 2 * BLOCK
 # What says nothing of what a member is, where it ends or what it is called.
@@ -88,8 +90,8 @@ def _size(block: bytes) -> int | None:
     digits, told = block[124:135], block[148:154]
     if not (digits.isdigit() and told.isdigit() and block[154] in _ENDS):
         return None
-    total = (zlib.adler32(block) & 0xFFFF) - 1 - sum(block[148:156]) + 8 * 32
+    total = (zlib.adler32(block) & 0xFFFF) - 1 - sum(block[148:156]) + SUM_ITSELF
     try:
-        return int(digits, 8) if int(told, 8) % _ADLER == total % _ADLER else None
+        return int(digits, 8) if int(told, 8) % ADLER == total % ADLER else None
     except ValueError:
         return None

@@ -28,7 +28,7 @@ from pipeline.sets.uids import as_pairs
 from pipeline.stages.surviving import sources_of
 from pipeline.webdataset.export_request import ExportRequest, listing_name, stats_name, tar_name
 from pipeline.webdataset.hashed_writing import HashedWriter
-from pipeline.webdataset.located_rows import rows_between
+from pipeline.webdataset.placing.located_rows import rows_between
 from pipeline.webdataset.sample_order import Slice, slices
 from pipeline.webdataset.source_tars import SourceTars
 from pipeline.webdataset.tar_filling import TarFilling

@@ -31,9 +31,10 @@ from pipeline.stages.exporting._captions import caption_columns, other_captions
 from pipeline.stages.surviving import kept_files, kept_uids, sources_of
 from pipeline.webdataset.export_request import ExportRequest
 from pipeline.webdataset.exportable import TARS
-from pipeline.webdataset.file_places import placed_files
+from pipeline.webdataset.placing.file_places import placed_files
+from pipeline.webdataset.placing.part_places import Places, places_in_tars
+from pipeline.webdataset.placing.sample_places import LOCATED, TarPath
 from pipeline.webdataset.sample_order import buckets, orders
-from pipeline.webdataset.sample_places import LOCATED, Placed, TarPath, placed
 
 UNIT_ROWS = 262_144
 """Rows of the pool that a unit looks for: few files to merge afterwards, and little lost with one."""
@@ -192,42 +193,39 @@ def _parts(work: Work[Identity, Settings]) -> Iterator[pa.Table]:
             if settings.format == TARS:
                 held = [TarPath(tar, name) for tar, name in zip(files, names, strict=True)]
                 many = bool(np.count_nonzero(times) >= len(times) * _MANY)
-                every = placed(keys, sha256, held, whole=many)
+                every = places_in_tars(keys, sha256, held, whole=many)
             else:
-                every = placed_files(keys, settings.root, files)
-            found = [one for one in every if times[one.row]]
-            yield _table(rows, times, found, work)
+                every = Places.of(placed_files(keys, settings.root, files))
+            yield _table(rows, times, every, work)
 
 
 def _table(
-    rows: pa.Table, times: NDArray[np.int64], found: list[Placed], work: Work[Identity, Settings]
+    rows: pa.Table, times: NDArray[np.int64], every: Places, work: Work[Identity, Settings]
 ) -> pa.Table:
-    kept = rows.take(pa.array([one.row for one in found], pa.int64()))
-    uids = kept.column("uid").to_pylist()
-    own = kept.column("caption").to_pylist()
-    texts = other_captions(work.settings.told, work.identity.captions, dict(zip(uids, own, strict=True)))
-    captions = [
-        texts.get(uid, None if "txt" in one.sample.members else caption)
-        for uid, caption, one in zip(uids, own, found, strict=True)
-    ]
-    spans = [list(one.sample.members.values()) for one in found]
-    each = times[[one.row for one in found]]
-    place = np.repeat(np.arange(len(found)), each)
+    identity = work.identity
+    each = times[every.row]
+    place = np.repeat(np.arange(len(each)), each)
     copies = np.arange(len(place)) - np.repeat(np.cumsum(each) - each, each)
-    columns = [
-        pa.array(uids, pa.string()),
-        pa.array([one.tar.name for one in found], pa.string()),
-        pa.array([list(one.sample.members) for one in found], pa.list_(pa.string())),
-        pa.array([[span.offset for span in held] for held in spans], pa.list_(pa.int64())),
-        pa.array([[span.size for span in held] for held in spans], pa.list_(pa.int64())),
-        pa.array(captions, pa.string()),
-    ]
-    repeated = pa.table(columns, names=["uid", "tar", "kinds", "offsets", "sizes", "caption"]).take(
-        pa.array(place)
-    )
-    order = orders(as_pairs(repeated.column("uid")), copies, work.identity.seed)
-    more = {"order": pa.array(order), "copy": pa.array(copies.astype(np.int32))}
-    more["source"] = pa.array([work.identity.name] * len(order), pa.string())
-    for name, column in more.items():
-        repeated = repeated.append_column(name, column)
-    return repeated.select(LOCATED.names)
+    found = every.taken(place)
+    kept = rows.select(["uid", "caption"]).take(pa.array(found.row))
+    more = {
+        "order": pa.array(orders(as_pairs(kept.column("uid")), copies, identity.seed)),
+        "uid": kept.column("uid"),
+        "copy": pa.array(copies.astype(np.int32)),
+        "caption": _captions(kept, found, work),
+        "source": pa.array([identity.name], pa.string()).take(pa.array(np.zeros(len(place), np.int64))),
+    }
+    return pa.table(found.columns() | more).select(LOCATED.names)
+
+
+def _captions(kept: pa.Table, found: Places, work: Work[Identity, Settings]) -> pa.ChunkedArray:
+    """Say which text stands in place of a sample's txt: another caption, or its own where it has no txt."""
+    own = kept.column("caption")
+    lacking = pc.if_else(pa.array(found.have("txt")), None, own)
+    if not work.identity.captions:
+        return lacking
+    uids = kept.column("uid").to_pylist()
+    own_of = dict(zip(uids, own.to_pylist(), strict=True))
+    texts = other_captions(work.settings.told, work.identity.captions, own_of)
+    both = zip(uids, lacking.to_pylist(), strict=True)
+    return pa.chunked_array([pa.array([texts.get(uid, caption) for uid, caption in both], pa.string())])

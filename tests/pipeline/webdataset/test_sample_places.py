@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from indexes.errors import DataError
-from pipeline.webdataset.sample_places import TarPath, placed
+from pipeline.webdataset.placing.sample_places import TarPath, placed
 
 
 def tar(path: Path, samples: list[tuple[str, bytes]]) -> TarPath:

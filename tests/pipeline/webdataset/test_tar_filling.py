@@ -17,7 +17,7 @@ from indexes.errors import DataError
 from pipeline.webdataset import hashed_writing, json_uid, source_tars
 from pipeline.webdataset.hashed_writing import HashedWriter
 from pipeline.webdataset.json_uid import with_uid
-from pipeline.webdataset.sample_places import LOCATED
+from pipeline.webdataset.placing.sample_places import LOCATED
 from pipeline.webdataset.source_tars import SourceTars
 from pipeline.webdataset.tar_filling import TarFilling
 from pipeline.webdataset.tar_writing import TarStream

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import IO
 
 import pyarrow as pa
 
@@ -89,11 +90,16 @@ def placed(
         )
 
 
+def wanted_at_once(file: IO[bytes], whole: bool) -> None:
+    """Have the disk fetch a file that will be read here and there: all of it at once, if it is wanted `whole`."""
+    if whole and hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
+
+
 def _readable(tars: Iterable[TarPath], whole: bool) -> Iterator[tuple[TarPath, Sample]]:
     for tar in tars:
         with opened(tar.path) as file:
-            if whole and hasattr(os, "posix_fadvise"):
-                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
+            wanted_at_once(file, whole)
             for sample in walk(file, tar.path, NOTHING):
                 if sample.fault is None:
                     yield tar, sample

@@ -9,7 +9,7 @@ from indexes.errors import DataError
 from pipeline.readers._folders.image_files import fault_of, key_of
 from pipeline.readers._tars.tar_members import Span
 from pipeline.readers._tars.tar_samples import Sample
-from pipeline.webdataset.sample_places import Placed, TarPath
+from pipeline.webdataset.placing.sample_places import Placed, TarPath
 
 
 def placed_files(keys: Sequence[str | None], root: str, files: Sequence[str]) -> Iterator[Placed]:

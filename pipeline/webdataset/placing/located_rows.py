@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.webdataset.placing.sample_places import LOCATED
 from pipeline.webdataset.sample_order import buckets
-from pipeline.webdataset.sample_places import LOCATED
 
 
 def rows_between(files: Sequence[str], first: int, last: int, count: int) -> pa.Table:

@@ -1,0 +1,44 @@
+"""What a process of nearfar's own need not load."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+
+def start_light() -> None:
+    """Keep libraries from loading what nothing here uses; for processes that are nearfar's alone.
+
+    pyarrow imports pandas, where it is installed, as soon as it meets a list or an array, to see whether it is one of
+    pandas', and that takes longer than all else that a command loads. It looks once, so it looks here, and finds
+    nothing; whoever imports pandas later has it. pydantic opens the metadata of every installed package to look for
+    plugins, which would change what a plan may say.
+    """
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    if "pandas" not in sys.modules:
+        hidden = _Hidden("pandas")
+        sys.meta_path.insert(0, hidden)
+        try:
+            import pyarrow as pa
+
+            pa.array([])
+        finally:
+            sys.meta_path.remove(hidden)
+
+
+class _Hidden:
+    """Answers for a package as if it were not installed."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Refuse the package; leave all else to others."""
+        if name == self._name:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        return None

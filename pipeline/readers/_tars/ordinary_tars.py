@@ -1,0 +1,223 @@
+"""Tars in which nothing is out of the ordinary, taken apart many members at a time.
+
+Almost all are: plain files, called by letters and digits, a dot and what they are, a sample's side by side. What is not
+shown to be ordinary here, in the least, is left to `tar_samples.walk`, which alone says what is wrong with a tar; of an
+ordinary one it says the same.
+"""
+
+from __future__ import annotations
+
+import os
+import tarfile
+import zlib
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.readers._contract import IMAGE_KINDS, MAX_IMAGE_BYTES
+from pipeline.readers._leftover import DROPPED_KINDS, is_dropping
+from pipeline.readers._tars.plain_headers import ADLER, BLOCK, SUM_ITSELF
+
+Integers: TypeAlias = NDArray[np.int64]
+Blocks: TypeAlias = NDArray[np.uint8]
+# Small members lie behind one another: with one header come those of the members that follow.
+_READ = 4096
+_MOST_ZEROS = 1 << 20
+_MOST_SUFFIX = 8
+_OCTAL = np.zeros(256, np.bool_)
+_OCTAL[list(b"01234567")] = True
+_LETTERS = np.zeros(256, np.bool_)
+_LETTERS[list(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_-./")] = True
+_END = np.zeros(256, np.bool_)
+_END[[0, 32]] = True
+_MAGIC = np.frombuffer(b"ustar", np.uint8)
+_TIME = np.frombuffer(b" mtime=", np.uint8)
+_FURTHER = ord("x")
+
+
+@dataclass(frozen=True, slots=True)
+class OrdinaryTar:
+    """Readable samples of a tar, in their order.
+
+    Attributes:
+        keys: Their keys, no two of them alike.
+        kinds: What members are, in lower case: `jpg`, `json`, ….
+        begins: `(samples + 1,)` the first member of each sample, and the number of all.
+        kind: `(members,)` position in `kinds`.
+        offset: `(members,)` the first byte of each.
+        size: `(members,)` bytes of each.
+    """
+
+    keys: list[str]
+    kinds: list[str]
+    begins: Integers
+    kind: Integers
+    offset: Integers
+    size: Integers
+
+
+def ordinary(file: int) -> OrdinaryTar | None:
+    """Take a tar apart; None where something about it may be out of the ordinary.
+
+    Args:
+        file: Its descriptor.
+    """
+    found = _headers(file)
+    return None if found is None else _samples(*found)
+
+
+def _headers(file: int) -> tuple[Blocks, Integers, Integers] | None:
+    """Find headers of plain members, where their bytes begin, and how many these are.
+
+    Each header says where the next one stands; whether all of them say so rightly is looked at together.
+    """
+    end = os.fstat(file).st_size
+    blocks: list[bytes] = []
+    places: list[int] = []
+    sums: list[int] = []
+    further: list[bytes] = []
+    window, start, at = b"", 0, 0
+    while True:
+        if at - start + 2 * BLOCK > len(window):
+            window, start = os.pread(file, _READ, at), at
+        block = window[at - start : at - start + BLOCK]
+        if len(block) < BLOCK or not block[0]:
+            break
+        try:
+            size = int(block[124:135], 8)
+        except ValueError:
+            return None
+        blocks.append(block)
+        places.append(at + BLOCK)
+        sums.append(zlib.adler32(block))
+        if block[156] == _FURTHER:
+            further.append(window[at - start + BLOCK : at - start + 2 * BLOCK])
+        at += BLOCK + size + -size % BLOCK
+        if size < 0 or at > end:
+            return None
+    if not blocks or not _ends(file, at, end):
+        return None
+    return _plain(np.frombuffer(b"".join(blocks), np.uint8).reshape(-1, BLOCK), places, sums, further)
+
+
+def _ends(file: int, at: int, end: int) -> bool:
+    """Tell whether the rest of a tar is its end: two blocks of zeros at least, and nothing but zeros."""
+    if not 2 * BLOCK <= end - at <= _MOST_ZEROS:
+        return False
+    rest = os.pread(file, end - at, at)
+    return len(rest) == end - at and not rest.strip(b"\0")
+
+
+def _plain(
+    blocks: Blocks, places: list[int], sums: list[int], further: list[bytes]
+) -> tuple[Blocks, Integers, Integers] | None:
+    """Check headers as `plain_headers` does one of them, and let those that say times alone go."""
+    sizes, told = blocks[:, 124:135], blocks[:, 148:154]
+    fields = (_OCTAL[sizes], _OCTAL[told], _END[blocks[:, [135, 154]]], blocks[:, 257:262] == _MAGIC)
+    if not (all(field.all() for field in fields) and _END[blocks[:, 262]].all()):
+        return None
+    total = (np.array(sums) & 0xFFFF) - 1 - blocks[:, 148:156].sum(1, dtype=np.int64) + SUM_ITSELF
+    size = _number(sizes)
+    kind = blocks[:, 156]
+    beside = kind == _FURTHER
+    plain = ((kind == tarfile.REGTYPE[0]) | (kind == tarfile.AREGTYPE[0])) & (blocks[:, 345] == 0)
+    follows = np.concatenate([beside[:1] & False, beside[:-1]])
+    if (
+        ((total - _number(told)) % ADLER != 0).any()
+        or not (plain | beside).all()
+        or (follows & beside).any()
+        or beside[-1]
+        or not _say_times(further, size[beside])
+    ):
+        return None
+    return blocks[plain], np.array(places)[plain], size[plain]
+
+
+def _number(digits: Blocks) -> Integers:
+    shifts = 3 * np.arange(digits.shape[1] - 1, -1, -1)
+    number: Integers = ((digits - np.uint8(ord("0"))).astype(np.int64) << shifts).sum(1)
+    return number
+
+
+def _say_times(further: list[bytes], sizes: Integers) -> bool:
+    """Tell whether headers of further keys have one line each, with the time of the last change."""
+    if not further:
+        return True
+    lines = np.frombuffer(b"".join(further), np.uint8).reshape(-1, BLOCK)
+    digits = lines[:, :2].astype(np.int64) - ord("0")
+    if ((digits < 0) | (digits > 9)).any():
+        return False
+    length = digits @ np.array([10, 1])
+    newlines = (lines[:, :100] == ord("\n")) & (np.arange(100) < sizes[:, None])
+    return bool(
+        (length == sizes).all()
+        and (lines[:, 2:9] == _TIME).all()
+        and (newlines.sum(1) == 1).all()
+        and (newlines.argmax(1) == sizes - 1).all()
+    )
+
+
+def _samples(blocks: Blocks, offset: Integers, size: Integers) -> OrdinaryTar | None:
+    """Make samples of members by their names, as `tar_samples.walk` does one by one."""
+    found = _split(blocks)
+    if found is None:
+        return None
+    stems, kinds, kind = found
+    first = np.concatenate([[True], (stems[1:] != stems[:-1]).any(1)])
+    sample = np.cumsum(first) - 1
+    keys = np.ascontiguousarray(stems[first]).view(f"S{stems.shape[1]}").ravel().astype(str).tolist()
+    pictured = np.isin(kind, [place for place, one in enumerate(kinds) if one in IMAGE_KINDS])
+    folders = {part for key in keys if "/" in key for part in key.split("/")[:-1]}
+    if (
+        len(set(keys)) != len(keys)
+        or np.bincount(sample * len(kinds) + kind).max() > 1
+        or any(map(is_dropping, folders))
+        or (size[pictured] > MAX_IMAGE_BYTES).any()
+    ):
+        return None
+    readable = np.bincount(sample[pictured], minlength=len(keys)) > 0
+    stays = readable[sample]
+    begins = np.concatenate([[0], np.cumsum(np.bincount(sample, minlength=len(keys))[readable])])
+    held = [key for key, one in zip(keys, readable.tolist(), strict=True) if one]
+    return OrdinaryTar(held, kinds, begins, kind[stays], offset[stays], size[stays])
+
+
+def _split(blocks: Blocks) -> tuple[Blocks, list[str], Integers] | None:
+    """Split names at their one dot: what stands before it, zeros behind, and what kind each is."""
+    zeros = blocks[:, :100] == 0
+    if not zeros[:, 99].all():
+        return None
+    length = zeros.argmax(1)
+    across = np.arange(length.max())
+    names, inside = blocks[:, : len(across)], across < length[:, None]
+    dots = (names == ord(".")) & inside
+    dot = dots.argmax(1)
+    # The name of a folder ends before the dot, and a name begins with neither.
+    slashes = (names == ord("/")) & inside & ((across >= dot[:, None] - 1) | (across == 0))
+    suffix = length - dot - 1
+    if (
+        not (_LETTERS[names] | ~inside).all()
+        or (dots.sum(1) != 1).any()
+        or not dot.all()
+        or slashes.any()
+        or not (suffix.min() >= 1 and suffix.max() <= _MOST_SUFFIX)
+    ):
+        return None
+    kinds, kind = _kinds(blocks, dot, suffix)
+    stems = np.where(across < dot[:, None], names, np.uint8(0))
+    return (stems, kinds, kind) if DROPPED_KINDS.isdisjoint(kinds) else None
+
+
+def _kinds(blocks: Blocks, dot: Integers, suffix: Integers) -> tuple[list[str], Integers]:
+    """Name what follows the dot of each member, in lower case."""
+    within = np.arange(_MOST_SUFFIX)
+    letters = blocks[np.arange(len(blocks))[:, None], dot[:, None] + 1 + within]
+    letters = np.where(within < suffix[:, None], letters, 0).astype(np.uint8)
+    code = letters.view(np.uint64).ravel()
+    ordered = np.sort(code)
+    found = ordered[np.concatenate([[True], ordered[1:] != ordered[:-1]])]
+    spelled = [bytes(one.tobytes()).rstrip(b"\0").decode().lower() for one in found]
+    kinds = list(dict.fromkeys(spelled))
+    return kinds, np.array([kinds.index(one) for one in spelled])[np.searchsorted(found, code)]

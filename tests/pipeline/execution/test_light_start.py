@@ -1,0 +1,54 @@
+"""A command loads what it uses: its own process meets neither pandas nor what plugs into pydantic."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from whole_runs import ROOT
+
+HEAVY = ("torch", "numba", "open_clip", "faiss", "timm", "dask", "distributed", "pandas")
+REPORTS = ("jinja2", "pipeline.report.making", "pipeline.fetching.crew")
+SCRIPT = """
+import json, sys
+from pipeline.cli import main
+sys.argv[0] = "nearfar"
+try:
+    main()
+except SystemExit as end:
+    code = end.code
+heavy = [name for name in json.loads({heavy!r}) if sys.modules.get(name) is not None]
+print("loaded", json.dumps([code, heavy]))
+"""
+
+
+def loaded(folder: Path, *arguments: str) -> tuple[int, list[str]]:
+    """Run a command in a process of its own; its exit code, and which of the heavy modules it loaded."""
+    script = SCRIPT.format(heavy=json.dumps([*HEAVY, *REPORTS]))
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    code, heavy = json.loads(done.stdout.rpartition("loaded ")[2])
+    return code, heavy
+
+
+@pytest.mark.parametrize("command", ["export", "status", "help"])
+def test_what_is_heavy_is_loaded_by_those_who_use_it(
+    command: str, quickstart_output: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    if command != "help":
+        shutil.copytree(quickstart_output, out)
+    given = {
+        "export": ("export", str(out), "combined_pruned"),
+        "status": ("status", str(out)),
+        "help": ("--help",),
+    }
+    code, heavy = loaded(tmp_path, *given[command])
+    assert code == 0
+    # How far a run has come is told of all that it plans, the report among it.
+    assert set(heavy) <= (set(REPORTS) if command == "status" else set())
