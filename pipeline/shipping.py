@@ -13,7 +13,7 @@ from typing import Any
 
 from indexes.errors import DataError, OutputError, UnknownNameError
 from pipeline import layout
-from pipeline.commit import Record, find, records, retire, sweep
+from pipeline.commit import Record, find, read_record, records, retire, sweep
 from pipeline.commit.holding import hold_output
 from pipeline.execution.context import RunContext
 from pipeline.execution.executors import open_executor
@@ -124,6 +124,12 @@ def _check_stands(run: RunContext, split: str) -> None:
             if record is None or (reads and record.facts["inputs"] != _content(run, work.inputs)):
                 raise DataError(_stale(run, work, reads))
             run.finish(record)
+    # What the report says stands in the card. It is of this run: it was written last, before the run had finished.
+    stage = unit = "report"
+    report = read_record(run.out, stage, unit)
+    if report is None:
+        raise DataError(_not_done(f"{stage}/{unit}", run.out))
+    run.finish(report)
 
 
 def _stale(run: RunContext, work: Work[Any, Any], reads: bool) -> str:
@@ -133,7 +139,11 @@ def _stale(run: RunContext, work: Work[Any, Any], reads: bool) -> str:
             f"the files of {name} in '{run.sets()[name].path}' are not those that the run read ({work.label}): some "
             "were changed, added or removed. Put them back, or run the plan again, then export"
         )
-    return f"{work.label} is not done in {run.out}, or its inputs changed; run the plan again, then export"
+    return _not_done(work.label, run.out)
+
+
+def _not_done(label: str, out: Path) -> str:
+    return f"{label} is not done in {out}, or its inputs changed; run the plan again, then export"
 
 
 def _content(run: RunContext, inputs: Iterable[Input]) -> str:

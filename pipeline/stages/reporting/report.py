@@ -17,7 +17,8 @@ from pipeline.passes.located import groups_of, parts_of
 from pipeline.passes.pictures import Pictured, fetcher
 from pipeline.passes.provenance import provenance, searched
 from pipeline.readers import format_of, stamp
-from pipeline.report import build_report, sections
+from pipeline.report import sections
+from pipeline.report.making import build_report
 from pipeline.report.request import (
     BenchmarkFiles,
     MeasureFiles,

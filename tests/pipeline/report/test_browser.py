@@ -25,8 +25,8 @@ import pytest
 from PIL import Image
 from report_sets import Folder, build_world
 
-from pipeline.report import build_report
 from pipeline.report.compare import NEXT
+from pipeline.report.making import build_report
 
 pytestmark = pytest.mark.browser
 

@@ -17,8 +17,10 @@ import pipeline.report
 from curation.audit import exceeded, fail_above
 from pipeline import layout
 from pipeline.files.parquet import read_parquet, write_parquet
-from pipeline.report import ReportOptions, build_report, nearest_similarities
+from pipeline.report.answers import nearest_similarities
 from pipeline.report.compare import NEXT
+from pipeline.report.making import build_report
+from pipeline.report.request import ReportOptions
 from pipeline.report.scan import Scan
 
 FILES = ("audit.json", "pairs.csv", "pairs.parquet", "report.html")

@@ -15,11 +15,11 @@ from whole_runs import Run
 
 from curation.chance_pairs import ChanceLevel, ChancePairs, chance_pairs
 from indexes.errors import DataError
-from pipeline.report import ReportOptions
 from pipeline.report.by_chance.calibration import Suggestion, advice, chance_sentence, suggestion
 from pipeline.report.by_chance.drawn_pairs import read_chance
 from pipeline.report.drawing.chance_chart import chance_chart
 from pipeline.report.findings import Findings, collect
+from pipeline.report.request import ReportOptions
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from report_sets import Folder, World, build_world
 from indexes.errors import DataError
 from pipeline import layout
 from pipeline.files.parquet import read_parquet, write_parquet
-from pipeline.report import build_report
+from pipeline.report.making import build_report
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 from report_sets import World, build_world
 
-from pipeline.report import ReportOptions, ReportRequest, Search
 from pipeline.report.findings import Finding, Findings, collect
 from pipeline.report.loss_lines import loss_lines, note_lines
 from pipeline.report.outcomes import Rows
+from pipeline.report.request import ReportOptions, ReportRequest, Search
 from pipeline.report.statements import headline, level_of
 
 

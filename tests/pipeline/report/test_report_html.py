@@ -16,11 +16,12 @@ from report_sets import IDENTICAL, Folder, World, build_world
 
 from pipeline import layout
 from pipeline.files.parquet import read_parquet, write_parquet
-from pipeline.report import ReportOptions, build_report
 from pipeline.report.compare import NEXT
 from pipeline.report.drawing.text import NAME_LIMIT, margin, percent, shortened, similarity, visible
 from pipeline.report.drawing.thumbnails import EDGE, thumbnail
 from pipeline.report.drawing.worst import SHOWN
+from pipeline.report.making import build_report
+from pipeline.report.request import ReportOptions
 
 HOSTILE = {
     "script": "<script>alert(1)</script>",

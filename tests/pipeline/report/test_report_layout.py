@@ -19,8 +19,9 @@ import pipeline.report
 from indexes.errors import DataError
 from pipeline import layout
 from pipeline.files.parquet import read_parquet, write_parquet
-from pipeline.report import ReportRequest, SetFiles, build_report
 from pipeline.report.answers import read_split_answers
+from pipeline.report.making import build_report
+from pipeline.report.request import ReportRequest, SetFiles
 from pipeline.report.scan import ALL, Scan
 
 SCHEMA = json.loads(Path(pipeline.report.__file__).with_name("audit.schema.json").read_text())

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from report_draws import SIZES, mixed_columns
 from report_sets import Folder, World, build_world
 
-from pipeline.report import MeasureFiles, build_report
 from pipeline.report.document import document
 from pipeline.report.drawing.text import number
 from pipeline.report.findings import collect
+from pipeline.report.making import build_report
+from pipeline.report.request import MeasureFiles
 from pipeline.report.tallies import Tally, exact_sum, tally
 
 

@@ -18,9 +18,10 @@ from report_sets import BENCHMARKS, COPIED, IDENTICAL, NEIGHBOURS, Folder, World
 
 from pipeline import layout
 from pipeline.files.parquet import write_parquet
-from pipeline.report import ReportOptions, ReportRequest, Search, build_report
+from pipeline.report.making import build_report
 from pipeline.report.near_pairs import pair_rows
 from pipeline.report.near_pairs.pair_files import SCHEMA
+from pipeline.report.request import ReportOptions, ReportRequest, Search
 
 NAMES = ("pairs.parquet", "pairs.csv")
 DENSE = ReportOptions(hard=0.99, soft=0.6)

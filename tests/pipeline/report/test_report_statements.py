@@ -14,12 +14,13 @@ from curation.audit import gap
 from curation.leakage import Identical
 from curation.rule import Scope
 from curation.rules.near import Near
-from pipeline.report import ReportOptions, ReportRequest, Search, build_report
 from pipeline.report.drawing.axes import Scale, line, plain, steps, ticks
 from pipeline.report.drawing.benchmark_view import flattened
 from pipeline.report.drawing.cascade import waterfall
 from pipeline.report.drawing.charts import Series, curve, gap_bounds, ranks, ridges, spread
 from pipeline.report.findings import Finding, Findings, collect
+from pipeline.report.making import build_report
+from pipeline.report.request import ReportOptions, ReportRequest, Search
 from pipeline.report.statements import confidence, notes, sentence
 
 

@@ -14,7 +14,8 @@ from report_sets import Folder
 from section_files import Sections
 
 import pipeline.report
-from pipeline.report import build_report, sections
+from pipeline.report import sections
+from pipeline.report.making import build_report
 
 SCHEMA = json.loads(Path(pipeline.report.__file__).with_name("audit.schema.json").read_text())
 HOSTILE = "<script>alert(1)</script>\u202e"
