@@ -124,6 +124,10 @@ class Rule(ABC):
         """List the options that are SQL over a further set's columns, each with the set: they may name a measure."""
         return ()
 
+    def options_of_sets(self) -> Mapping[tuple[str, str], Mapping[str, Any]]:
+        """Give the options that a measure has of a further set, by set and measure, where the rule says them itself."""
+        return {}
+
     def inside(self, scope: Scope) -> tuple[tuple[Rule, Scope], ...]:
         """List the rules that this one holds, resolved, each with what it can see."""
         return ()

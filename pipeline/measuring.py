@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from curation import measures
-from curation.grouped import Grouped
 from curation.measure import QUERIES, VECTORS, Measure
 from curation.measures.similarity import Similarity
-from curation.measures.told._told import ToldMeasure
-from curation.rule import Rule
-from curation.sql_words import fielded_words, words_of
 from indexes.errors import PlanError
 from pipeline.plan import Plan
 
@@ -79,56 +75,15 @@ def levels(plan: Plan) -> list[list[Instance]]:
     Raises:
         PlanError: If measures need one another in a circle, or a rule needs one that has to be told its options.
     """
-    return _in_waves(_closure(plan))
+    return in_waves(_closure(plan))
 
 
-def of_sets(plan: Plan) -> dict[str, list[list[Instance]]]:
-    """List the measures that rules read of further sets, and what these need, by set and in waves as `levels` does.
+def in_waves(closed: Iterable[Instance]) -> list[list[Instance]]:
+    """Put measures in waves: each needs only those of the waves before it.
 
     Raises:
-        PlanError: If one of them is of the pool alone.
+        PlanError: If they need one another in a circle.
     """
-    found = {}
-    for name, asked in _asked_of_sets(plan).items():
-        for measure, place in asked.items():  # before what it needs is looked for
-            _refuse_of_pool(_instance(plan, measure, place), name, place)
-        closed = _closed(plan, {}, list(asked.items()))
-        for one in closed:
-            _refuse_of_pool(one, name, asked.get(one.name, f"sources.{name}"))
-        found[name] = _in_waves(closed)
-    return found
-
-
-def measures_read_of(rule: Rule, name: str, known: Collection[str]) -> tuple[str, ...]:
-    """Name those of some measures that a rule reads of a further set."""
-    words = {word for of, text in rule.texts_of_sets() if of == name for word in words_of(text)}
-    return tuple(one for one in known if one in words)
-
-
-def _asked_of_sets(plan: Plan) -> dict[str, dict[str, str]]:
-    """Name the measures that rules read of each further set, each with the place."""
-    found: dict[str, dict[str, str]] = {}
-    for split, recipe in plan.splits.items():
-        for position, rule in enumerate(recipe.rules):
-            for name, text in rule.texts_of_sets():
-                whole = set(words_of(text)) - set(fielded_words(text))
-                for word in words_of(text):
-                    if _is_measure(plan, word) and not (word in whole and _has_to_be_told(plan, word)):
-                        found.setdefault(name, {}).setdefault(word, f"splits.{split}[{position}]")
-    return found
-
-
-def _refuse_of_pool(one: Instance, name: str, place: str) -> None:
-    of = one.measure
-    learns = of.sample_rows() or of.taught or of.summarises()
-    if isinstance(of, Grouped | ToldMeasure) or one.searches or one.target or of.judges() or learns:
-        raise PlanError(
-            f"{place} reads the measure {one.name} of {name}; measures of groups, of benchmarks and of tables, and "
-            "those that learn, are of the pool alone. Read a column of that set, or write the rule behind the add"
-        )
-
-
-def _in_waves(closed: Iterable[Instance]) -> list[list[Instance]]:
     left = {one.name: one for one in closed}
     found: list[list[Instance]] = []
     while left:
@@ -153,17 +108,17 @@ def _closure(plan: Plan) -> list[Instance]:
     }
     pending = [(name, f"measures.{name}") for name in plan.measures]
     pending += [(need, place) for need, place in _asked(plan) if need not in ("similarity", *plan.benchmarks)]
-    return _closed(plan, found, pending)
+    return closed_over(plan, found, pending)
 
 
-def _closed(plan: Plan, found: dict[str, Instance], pending: list[tuple[str, str]]) -> list[Instance]:
+def closed_over(plan: Plan, found: dict[str, Instance], pending: list[tuple[str, str]]) -> list[Instance]:
     """Add to some measures those that are asked for, by name and place, and what these need."""
     while pending:
         name, place = pending.pop(0)
         if name in found:
             continue
-        found[name] = one = _instance(plan, name, place)
-        pending += [(other, place) for other in one.others() if _means_measure(plan, one, other)]
+        found[name] = one = instance_of(plan, name, place)
+        pending += [(other, place) for other in one.others() if means_measure(plan, one, other)]
     return list(found.values())
 
 
@@ -175,11 +130,11 @@ def _asked(plan: Plan) -> Iterator[tuple[str, str]]:
             yield from ((need, place) for need in rule.needs)
             whole = rule.reads_whole()
             for column in rule.reads_measures():
-                if _is_measure(plan, column) and not (column in whole and _has_to_be_told(plan, column)):
+                if is_measure(plan, column) and not (column in whole and has_to_be_told(plan, column)):
                     yield column, place
 
 
-def _has_to_be_told(plan: Plan, name: str) -> bool:
+def has_to_be_told(plan: Plan, name: str) -> bool:
     """Say whether a measure is in no plan without options, and not in this one: then the pool's column is meant."""
     if name in plan.measures:
         return False
@@ -190,17 +145,23 @@ def _has_to_be_told(plan: Plan, name: str) -> bool:
     return False
 
 
-def _means_measure(plan: Plan, one: Instance, name: str) -> bool:
+def means_measure(plan: Plan, one: Instance, name: str) -> bool:
     """Say whether a measure that names `name` means a measure, and not the pool's column of that name."""
     whole = name in measures.dump(one.measure).values()
-    return _is_measure(plan, name) and not (whole and _has_to_be_told(plan, name))
+    return is_measure(plan, name) and not (whole and has_to_be_told(plan, name))
 
 
-def _is_measure(plan: Plan, name: str) -> bool:
+def is_measure(plan: Plan, name: str) -> bool:
+    """Say whether a word is a measure's name, of the plan's or of those there are."""
     return name in plan.measures or name.replace("_", "-") in measures.names()
 
 
-def _instance(plan: Plan, name: str, place: str) -> Instance:
+def instance_of(plan: Plan, name: str, place: str) -> Instance:
+    """Make the measure of a name, with the options that the plan gives it.
+
+    Raises:
+        PlanError: If it has to be told its options, or looks at what is not there.
+    """
     if name in plan.measures:
         measure = plan.measures[name]
         return Instance(measures.kind_of(measure), name, measure, _encoder_of(plan, measure, place))

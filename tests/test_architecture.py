@@ -30,6 +30,7 @@ ROOMS = (
     "documents",
     "plan",
     "measuring",
+    "further",
     "execution",
     "fetching",
     "splits",

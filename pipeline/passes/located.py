@@ -16,7 +16,8 @@ from pipeline.execution.context import RunContext, digests, inside
 from pipeline.files.inputs import Input
 from pipeline.files.parquet import read_parquet
 from pipeline.files.vectors import VectorFile
-from pipeline.measuring import Instance, default_encoder, encoder_name, of_sets
+from pipeline.further.read_of_sets import of_sets
+from pipeline.measuring import Instance, default_encoder, encoder_name
 from pipeline.readers import Shard
 from pipeline.sets.parts import Part, Stored
 

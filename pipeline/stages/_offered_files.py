@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from curation.selection import COUNTED, counted
 from pipeline import layout
 from pipeline.execution.context import RunContext, digests
-from pipeline.measuring import Instance, measures_read_of
+from pipeline.further.read_of_sets import measures_read_of
+from pipeline.measuring import Instance
 from pipeline.passes.located import measured_sets, parts_of
 from pipeline.plan import sets_in
 from pipeline.splits.requests import OfferedSet, PoolPart
 from pipeline.stages import offer
-from pipeline.stages.further import assess
+from pipeline.stages.assessing import assess
 
 
 def held_sets(run: RunContext, split: str) -> tuple[str, ...]:

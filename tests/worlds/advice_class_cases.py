@@ -87,3 +87,15 @@ def a_fill_of_no_target(w: World) -> Iterator[str]:
     w.rule({"class-balance": options})
     yield "fill goes with counts or like; give that too, or leave fill out"
     w.rule({"class-balance": {"by": "kind", "per_class": 1}})
+
+
+@case
+def a_set_whose_captions_two_rules_compare_with_other_classes(w: World) -> Iterator[str]:
+    _counted(w, '{"a": 1}')
+    w.plan["sources"] = {"more": {"path": str(w.folder / "one")}}
+    options = w.plan["splits"]["chosen"][0]["class-balance"] | {"fill": "more"}
+    rules = [{"class-balance": options | {"fill_by": column}} for column in ("caption", "url")]
+    w.plan["splits"] = {"first": rules[:1], "second": rules[1:]}
+    yield "give one of them a `nearest` of its own"
+    for rule in rules:
+        rule["class-balance"]["nearest"] = "width"

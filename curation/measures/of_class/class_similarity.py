@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from curation.classes import IMAGENET_1K, class_list, digest_of
+from curation.classes.by_name._called import one_place, plain_name
 from curation.measure import DEFAULTS, Block, Column, Columns, Measure, Model, Running, Tables
 from curation.measures.of_class._class_texts import check_template, class_texts, texts_digest
 from curation.measures.of_class._heads import head_digest, text_head
@@ -35,7 +36,8 @@ class ClassSimilarity(Measure):
 
     Attributes:
         of: The caption's embedding (`text`), or the image's.
-        by: The `classes` measure that says which class it is, or `none`.
+        by: The `classes` measure that says which class it is; or a column of the samples' own that does, by id,
+            position or a name that no other class has; or `none`.
         best: Whether to look for the nearest of all classes too: `best`, `best_similarity`.
         head: A file with one vector a class, (C, d) or (d, C), .npy, .npz or .safetensors, of any length.
         names: The class list, that of `by`.
@@ -143,6 +145,7 @@ class _Comparing(Running):
     def __init__(self, measure: ClassSimilarity, classes: NDArray[np.float16], options: ScanOptions) -> None:
         super().__init__(measure, {})
         self._of, self._by, self._classes = measure.of, measure.by, classes
+        self._places = one_place(measure.names, digest_of(measure.names, "names"))
         if measure.best:
             starts = np.array([0, len(classes)], np.int64)
             queries = Queries(classes, (NONE,), starts, None)
@@ -153,12 +156,24 @@ class _Comparing(Running):
         vectors = block.vectors[self._of]
         found: dict[str, Any] = {}
         if self._by != NONE:
-            found["similarity"] = self._to_one(vectors, block.columns[f"{self._by}.{SINGLE}"])
-            found["highest"] = self._to_any(vectors, block.columns[f"{self._by}.{FOUND}"])
+            named = f"{self._by}.{SINGLE}" in block.columns
+            single = block.columns[f"{self._by}.{SINGLE}"] if named else self._said(block.columns[self._by])
+            found["similarity"] = found["highest"] = self._to_one(vectors, single)
+            if named:
+                found["highest"] = self._to_any(vectors, block.columns[f"{self._by}.{FOUND}"])
         if self._best:
             scores = self._scanner.scan(vectors)
             found |= {"best": scores.nearest[:, 0], "best_similarity": scores.similarity[:, 0]}
         return found
+
+    def _said(self, column: Any) -> Any:
+        """Find the class that a text or a position says; NULL where it says none, or several."""
+        texts = (None if value is None else str(value) for value in column.to_pylist())
+        said = [
+            None if each is None else self._places.get(each, self._places.get(plain_name(each)))
+            for each in texts
+        ]
+        return pa.array([None if place is None else int(place) for place in said], pa.int32())
 
     def _to_one(self, vectors: NDArray[np.float16], single: Any) -> Any:
         rows = np.flatnonzero(single.is_valid().to_numpy(zero_copy_only=False))

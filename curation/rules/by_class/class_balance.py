@@ -113,6 +113,16 @@ class ClassBalance(Rule):
             return counted
         return (*counted, (self.fill, self.fill_by or LABEL), (self.fill, self.nearest or NEAREST))
 
+    def options_of_sets(self) -> Mapping[tuple[str, str], Mapping[str, Any]]:
+        """Captions of the set that fills are compared with the class that its column says."""
+        if self.fill is None or self.nearest not in (None, NEAREST) or self._measured():
+            return {}
+        names = {} if self.names is None else {"names": self.names}
+        return {(self.fill, NEAREST.partition(".")[0]): {"by": self.fill_by or LABEL, **names}}
+
+    def _measured(self) -> bool:
+        return (self.fill_by or LABEL).startswith(f"{FOUND.partition('.')[0]}.")
+
     def resolved(self, scope: Scope) -> Self:
         """Check the columns, where the parser is at hand, the sets and the files.
 

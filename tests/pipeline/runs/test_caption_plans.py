@@ -75,29 +75,107 @@ def labels(data: Path) -> dict[int, str | None]:
     return {row["row"]: row["label_after_dropping_multiple"] for row in theirs}
 
 
-def test_laionet(cli: whole_runs.Run, data: Path, pool: Path, tmp_path: Path) -> None:
-    run(cli, "laionet", pool, tmp_path / "out")
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An output that several plans share, as their comments say: what is measured, is measured once."""
+    return tmp_path_factory.mktemp("laionet") / "out"
+
+
+def test_laionet(cli: whole_runs.Run, data: Path, pool: Path, measured: Path) -> None:
+    run(cli, "laionet", pool, measured)
     one = [row for row, label in labels(data).items() if label is not None]
     assert len(one) == 459
-    assert rows_of(tmp_path / "out", "one_class") == one
-    near = similarities(tmp_path / "out")
+    assert rows_of(measured, "one_class") == one
+    near = similarities(measured)
     assert sorted(near) == one
     kept = [row for row in one if near[row] > 0.82 and row % 7 and row % 11]
     assert 0 < len(kept) < len(one)
-    assert rows_of(tmp_path / "out", "laionet") == kept
+    assert rows_of(measured, "laionet") == kept
+
+
+def test_laionet_in_pairs_of_equal_size(cli: whole_runs.Run, data: Path, pool: Path, measured: Path) -> None:
+    run(cli, "laionet_pairs", pool, measured)
+    near = similarities(measured)
+    safe = [row for row, label in labels(data).items() if label is not None and row % 7]
+    at = {level: {row for row in safe if near[row] >= level / 100} for level in (70, 75, 80, 82, 85, 88, 90)}
+    assert len({len(rows) for rows in at.values()}) > 4
+    for level, rows in at.items():
+        assert set(rows_of(measured, f"at_{level}")) == rows
+    inside = at[70]
+    for level in (75, 80, 82, 85, 88):
+        pair = set(rows_of(measured, f"as_{level}"))
+        assert len(pair) == len(at[level])
+        assert pair <= inside
+        inside = pair
+    for level in (70, 75, 80, 82, 85, 88):
+        equal = set(rows_of(measured, f"equal_{level}"))
+        assert len(equal) == len(at[90])
+        assert equal <= at[level]
+    assert set(rows_of(measured, "equal_70")) <= inside
+
+
+def test_laionet_with_the_frequencies_of_imagenet_captions(
+    cli: whole_runs.Run, data: Path, pool: Path, measured: Path, tmp_path: Path
+) -> None:
+    label = labels(data)
+    wanted = Counter(
+        {wnid: 1 + at % 3 for at, wnid in enumerate(sorted({one for one in label.values() if one}))}
+    )
+    assert sum(wanted.values()) > 300
+    near_by = {wnid: [f"{n} of {wnid}" for n in range(at % 4)] for at, wnid in enumerate(sorted(wanted))}
+    for name, texts in (
+        ("imagenet_captions", {wnid: ["a photo"] * n for wnid, n in wanted.items()}),
+        ("nearest_captions", near_by),
+    ):
+        told = [(text, wnid) for wnid, of in texts.items() for text in of]
+        columns = {
+            "URL": [f"https://example.org/{name}/{at}" for at in range(len(told))],
+            "TEXT": [text for text, _ in told],
+            "wnid": [wnid for _, wnid in told],
+        }
+        (tmp_path / name).mkdir()
+        pq.write_table(pa.table(columns), tmp_path / name / "part-00000.parquet")
+    paths = {
+        f"sources.{name}.path": str(tmp_path / name) for name in ("imagenet_captions", "nearest_captions")
+    }
+    run(cli, "laionet_match_frequency", pool, measured, **paths)
+    near, single = similarities(measured), {row: wnid for row, wnid in label.items() if wnid and row % 7}
+    there = Counter(wnid for row, wnid in single.items() if near[row] >= 0.7)
+    further = {wnid: len(texts) for wnid, texts in near_by.items()}
+
+    def counted(split: str) -> dict[str, Counter[str]]:
+        found: dict[str, Counter[str]] = {}
+        for path in sorted((measured / "splits" / split).glob("*.parquet")):
+            for row in pq.read_table(path).to_pylist():
+                of = (
+                    single[int(row["url"].rpartition("/")[2])]
+                    if row.get("source", "pool") == "pool"
+                    else row["wnid"]
+                )
+                found.setdefault(row.get("source", "pool"), Counter())[of] += 1
+        return found
+
+    own = Counter({wnid: min(n, there[wnid]) for wnid, n in wanted.items()})
+    more = Counter({wnid: min(n - own[wnid], further[wnid]) for wnid, n in wanted.items()})
+    assert min(own.total(), more.total()) > 20
+    assert counted("matched") == {"pool": +own, "nearest_captions": +more}
+    assert counted("matched_only") == {"pool": +own}
+    assert counted("both_sides") == {"pool": +own, "imagenet_captions": +own}
+    step = json.loads((measured / "splits/matched/split.json").read_text())["waterfall"]["dropped"][-1]
+    assert (step["wanted"], step["short"]) == (wanted.total(), wanted.total() - own.total() - more.total())
 
 
 @pytest.mark.slow
-def test_laionet_variants(cli: whole_runs.Run, data: Path, pool: Path, tmp_path: Path) -> None:
-    run(cli, "laionet_variants", pool, tmp_path / "out")
+def test_laionet_variants(cli: whole_runs.Run, data: Path, pool: Path, measured: Path) -> None:
+    run(cli, "laionet_variants", pool, measured)
     label = labels(data)
     safe = [row for row in label if label[row] is not None and row % 7]
-    assert rows_of(tmp_path / "out", "safe") == safe
-    near = similarities(tmp_path / "out")
+    assert rows_of(measured, "safe") == safe
+    near = similarities(measured)
     passing = {row for row in safe if near[row] >= 0.82}
     gone = {label[row] for row in safe} - {label[row] for row in passing}
     for split in ("level_82", "diverse_82"):  # a size that is not there under-fills, and the run goes on
-        level = set(rows_of(tmp_path / "out", split))
+        level = set(rows_of(measured, split))
         assert passing < level
         assert Counter(label[row] for row in level - passing) == Counter(gone)
 

@@ -228,7 +228,15 @@ def test_the_shipped_plan_shares_out_a_small_pool(
         fits = min(len(kept[of]) // part for of, part in zip(("natural", "rendition"), parts, strict=True))
         counted = [len(kept[name] & kept[of]) for of in ("natural", "rendition")]
         assert counted == [fits * part for part in parts]
-    assert kept["without_renditions"] == kept["natural"]
+    assert (
+        kept["without_renditions"] == kept["natural"] == kept["natural_only"] == kept["leave_out_rendition"]
+    )
+    assert (
+        kept["natural"]
+        <= kept["low_diversity"]
+        == kept["high_diversity"]
+        <= kept["natural"] | kept["rendition"]
+    )
     for name in plan["benchmarks"]:
         assert table(out / "queries/domain" / name).num_rows == 30
     assert (out / "spectra/summary.parquet").is_file()

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from measured_world import TINY
 from whole_runs import Run
 
+from pipeline.embedding.caption_batches import embed_texts
+from pipeline.embedding.encoder import EncoderSpec, load_encoder
 from pipeline.execution.progress import Progress
 from pipeline.files.parquet import read_parquet
 from pipeline.plan import load_plan
@@ -70,6 +73,11 @@ def folder(small_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+TOLD = [
+    (text.format(LABELS[n % 3]), ("0", LABELS[0], LABELS[1].upper(), "none such", None)[n % 5])
+    for n, text in enumerate(["a red {}", "{}", "a blue {} by a house", "two of them", "a photo of a {}"] * 9)
+]
+"""Captions, and a column that says a class, which need not be the one that the caption names."""
 FILL = {"by": "classes.single", "fill": "more", "fill_by": "classes.single"}
 SPLITS: dict[str, Any] = {
     "long": [
@@ -83,8 +91,18 @@ SPLITS: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def out(folder: Path) -> Path:
-    sources = {"more": {"path": str(folder / "more"), "format": "img2dataset"}}
-    return run(write_plan(folder, "two", folder / "here", sources=sources, splits=SPLITS))
+    (folder / "told").mkdir()
+    told = {"URL": [f"http://x.test/{n}" for n in range(len(TOLD))]}
+    told |= {"TEXT": [text for text, _ in TOLD], "kind": [kind for _, kind in TOLD]}
+    pq.write_table(pa.table(told), folder / "told/part-00000.parquet")
+    sources = {
+        "more": {"path": str(folder / "more"), "format": "img2dataset"},
+        "told": {"path": str(folder / "told"), "format": "laion"},
+    }
+    listed = {"names": str(folder / "labels.json"), "counts": {LABELS[0]: 99, LABELS[1]: 40}}
+    by_column = {"class-balance": {"by": "classes.single", "fill": "told", "fill_by": "kind", **listed}}
+    splits = SPLITS | {"by_column": [by_column]}
+    return run(write_plan(folder, "two", folder / "here", sources=sources, splits=splits))
 
 
 def test_a_set_s_measures_are_those_it_has_as_a_pool(out: Path, folder: Path) -> None:
@@ -114,6 +132,31 @@ def test_what_lacks_is_filled_by_the_nearest_captions(out: Path) -> None:
         filled += len(more)
     assert filled
     assert {row["source"] for row in kept} == {"pool", "more"}
+
+
+def test_a_column_says_the_class_whose_text_is_compared(out: Path) -> None:
+    encoder = load_encoder(EncoderSpec(str(TINY)), "cpu")
+    texts, spoken = (
+        [one.vector for one in embed_texts(encoder, said)]
+        for said in ([f"a photo of a {name}" for name in LABELS[:2]], [text for text, _ in TOLD])
+    )
+    place = {"0": 0, LABELS[0]: 0, LABELS[1].upper(): 1}
+    held = {row["uid"]: row for row in rows(out, f"measures_of/told/{SIMILAR}")}
+    near = dict[str, float]()
+    for row in rows(out, "samples/told"):
+        vector, at = spoken[int(row["url"].rpartition("/")[2])], place.get(row["kind"])
+        exact = None if at is None else float(vector.astype("f8") @ texts[at].astype("f8"))
+        assert held[row["uid"]]["similarity"] == held[row["uid"]]["highest"] == exact
+        near |= {} if exact is None else {row["uid"]: exact}
+    kept = [row for row in rows(out, "splits/by_column") if row["source"] == "told"]
+    there = Counter(row["single"] for row in rows(out, "measures/classes"))
+    kinds = {row["uid"]: place.get(row["kind"]) for row in rows(out, "samples/told")}
+    for at, n in enumerate((99, 40)):
+        best = sorted((u for u in near if kinds[u] == at), key=lambda u: (-near[u], u))
+        assert {row["uid"] for row in kept if kinds[row["uid"]] == at} == set(best[: max(n - there[at], 0)])
+    assert kept
+    step = json.loads((out / "splits/by_column/split.json").read_text())["waterfall"]["dropped"][0]
+    assert step["short"] == sum(step["shortages"].values())
 
 
 def test_rules_of_a_set_read_its_measures(out: Path) -> None:

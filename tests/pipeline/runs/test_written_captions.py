@@ -83,10 +83,17 @@ def test_datacomp_by_captions(cli: Run, tmp_path: Path, monkeypatch: pytest.Monk
         WIDTH=pa.array([300, 300, 300, 100, 300], pa.int32()),
         HEIGHT=pa.array([300, 300, 300, 300, 300], pa.int32()),
         clip_b32_similarity_score=pa.array([0.3, 0.3, 0.28, 0.2, 0.9], pa.float64()),
+        clip_l14_similarity_score=pa.array([0.3, 0.1, 0.2, 0.25, None], pa.float64()),
     )
     run(cli, "datacomp_small_by_captions", where, tmp_path / "out")
     found = {split: set(kept(tmp_path / "out", split, "url")) for split in ("basic", "text_based", "laion2b")}
     assert found == {"basic": {0, 2}, "text_based": {0, 3}, "laion2b": {0, 2}}
+    scored = ("clip_score_b32", "clip_score_l14", "text_based_and_clip_score")
+    found = {split: set(kept(tmp_path / "out", split, "url")) for split in scored}
+    assert found["clip_score_l14"] == {0, 3}
+    assert len(found["clip_score_b32"]) == 2
+    assert 4 in found["clip_score_b32"]
+    assert found["text_based_and_clip_score"] == {0, 3}
 
 
 def test_captions_with_less_in_them(cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,1 @@
+"""Further sets, beside pool and benchmarks: which measures of them a plan's rules read."""
