@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from indexes.errors import BadInputError, OutputError
+from pipeline.files.storage import output_errors
 from pipeline.stores.credentials import configuration
 from pipeline.stores.store_addresses import Address
 from pipeline.stores.store_errors import in_words, is_of_a_store, store_errors
@@ -23,6 +24,8 @@ from pipeline.stores.store_errors import in_words, is_of_a_store, store_errors
 Version = dict[str, str]
 """What a store calls a state of an object: its `e_tag`, and its `version` where it has those."""
 _TRIES = 6
+_DECISIONS = 16
+"""Tries of a conditional write, which the client does not repeat by itself: a minute of waiting, as it waits."""
 _LASTING = (
     "NoSuchBucket",
     "AccessDenied",
@@ -34,11 +37,15 @@ _LASTING = (
     "NotImplemented",
     "BadScheme",
 )
+_TORN = ("EntityTooSmall", "IncompleteBody", "BadDigest", "InvalidPart", "NoSuchUpload")
+"""What a store says of an upload that is to be begun anew."""
 _PIECE = 16 << 20
 _MANY = 1000
+# A store that does not answer, or is busy, is asked again for a minute: it may be started anew. Waits are drawn, so
+# that their number says little of the time.
 _RETRIES = {
-    "max_retries": 8,
-    "retry_timeout": timedelta(seconds=120),
+    "max_retries": 200,
+    "retry_timeout": timedelta(seconds=60),
     "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=10), "base": 2},
 }
 
@@ -106,12 +113,9 @@ class Objects:
         """
         size = len(content) if isinstance(content, bytes) else content.stat().st_size
         for left in reversed(range(_TRIES)):
-            with store_errors(self.address, "write to"):
-                made = self._library.put(
-                    self._store, name, content, use_multipart=size > 2 * _PIECE, chunk_size=_PIECE
-                )
-            if self.size(name) == size:
-                return _version(made)
+            made = self._put(name, content, size)
+            if self.size(name) == size and made is not None:
+                return made
             if left:
                 _wait(_TRIES - left)
         raise OutputError(
@@ -170,11 +174,13 @@ class Objects:
             FileNotFoundError: If there is no such object.
             OutputError: If the store refuses, or breaks off each time.
         """
-        into.parent.mkdir(parents=True, exist_ok=True)
+        with output_errors(into):
+            into.parent.mkdir(parents=True, exist_ok=True)
         temporary = into.with_name(f".{into.name[:100]}.{secrets.token_hex(8)}.tmp")
         try:
-            self._receive(name, temporary)
-            temporary.replace(into)
+            with output_errors(into):
+                self._receive(name, temporary)
+                temporary.replace(into)
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -184,6 +190,20 @@ class Objects:
         with store_errors(self.address, "delete from"):
             for first in range(0, len(gone), _MANY):
                 self._library.delete(self._store, gone[first : first + _MANY])
+
+    def _put(self, name: str, content: bytes | Path, size: int) -> Version | None:
+        """Write an object; None where the store says of a piece that it did not arrive as it was sent."""
+        with store_errors(self.address, "write to"):
+            try:
+                return _version(
+                    self._library.put(
+                        self._store, name, content, use_multipart=size > 2 * _PIECE, chunk_size=_PIECE
+                    )
+                )
+            except Exception as error:
+                if not (is_of_a_store(error) and any(word in str(error) for word in _TORN)):
+                    raise
+                return None
 
     def _receive(self, name: str, temporary: Path) -> None:
         for left in reversed(range(_TRIES)):
@@ -204,7 +224,7 @@ class Objects:
     def _decide(self, name: str, content: bytes, before: Version | None) -> Version | None:
         """Write an object if it is still in the state `before` (None: if there is none)."""
         said = "409"
-        for tried in range(_TRIES):
+        for tried in range(_DECISIONS):
             try:
                 mode = "create" if before is None else before
                 return _version(self._library.put(self._store, name, content, mode=mode, use_multipart=False))

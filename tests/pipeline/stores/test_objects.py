@@ -47,6 +47,27 @@ def test_a_file_of_several_pieces_arrives_whole(objects: Objects, tmp_path: Path
     assert (tmp_path / "back").read_bytes() == content
 
 
+@pytest.mark.parametrize(
+    ("fault", "method", "part"),
+    [
+        *((fault, "PUT", "partNumber=2") for fault in ("503", "lost", "refused", "shortened")),
+        *((fault, "POST", "uploads") for fault in ("503", "lost")),
+        *((fault, "POST", "uploadId=") for fault in ("503", "lost", "refused")),
+    ],
+)
+def test_an_upload_that_breaks_between_its_pieces_arrives_whole_or_not_at_all(
+    objects: Objects, faults: Faults, monkeypatch: pytest.MonkeyPatch, fault: str, method: str, part: str
+) -> None:
+    monkeypatch.setattr(objects_module, "_PIECE", 5 << 20)  # what S3 takes at least
+    content = secrets.token_bytes(1 << 10) * (11 << 10)
+    faults.add(fault, method, part)
+    objects.write("large", content)
+    assert faults.left() == 0
+    held = objects.read("large")
+    assert held is not None
+    assert held.content == content
+
+
 def test_of_many_writers_one_wins(objects: Objects) -> None:
     with ThreadPoolExecutor(8) as pool:
         won = list(pool.map(lambda i: objects.write_new("record", f"writer {i}".encode()), range(8)))

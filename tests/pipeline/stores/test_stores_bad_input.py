@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import pytest
@@ -196,6 +197,18 @@ def test_there_must_be_room_for_a_set(
         brought("s3://bucket/brought/large")
     monkeypatch.setenv("NEARFAR_COPIES", str(tmp_path / "more room"))
     brought("s3://bucket/brought/large")
+
+
+def test_a_disk_that_is_full_while_a_set_is_brought_is_said(direct: StoreServer) -> None:
+    Objects(parse_address("s3://bucket/brought/full")).write("x", b"x" * 5000)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(OutputError, match=r"free some space .* and run again to resume"):
+            brought("s3://bucket/brought/full")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (Path(brought("s3://bucket/brought/full")) / "x").stat().st_size == 5000
 
 
 def test_a_body_that_never_arrives_whole_is_said(
