@@ -1,66 +1,90 @@
-"""k-means against FAISS in one run: assignment of a pool to trained centroids, and the training, as JSON.
+"""k-means against FAISS in one run: training and the assignment of a pool, as JSON.
 
-    python benchmarks/kmeans.py --out kmeans.json [--rows 500000] [--centroids 1000] [--width 512] [--rounds 10]
+    python benchmarks/kmeans.py --out kmeans.json [--rows 1000000] [--centroids 10000] [--width 512] [--rounds 10]
+        [--a-cluster 64] [--threads 2] [--only isotropic-spherical,…]
 
-`assign` is `indexes.clustering.kmeans.Assigner` over the whole pool, in turns with the search that `faiss.Kmeans`
-itself assigns with (`index.search(1)` in float32, everything in memory): on the sphere by inner product, in Euclidean
-terms by L2.
-nearfar's answers are exact, and are checked here against float64 on a sample of the rows. The ratio is the median over
-the rounds, and over the quiet ones alone, in which other processes took less than a twentieth of the processor.
+Four cases: `isotropic` rows, whose noise lies in all directions alike (the worst case for a bound from some of the
+columns), and rows with a `spectrum` like that of real embeddings (`search_vectors.spectral`), each on the `spherical`
+and in `euclidean` terms. `faiss.Kmeans` trains from the same first centroids, with as many iterations and all of the
+sample; its assignment is the search that it uses itself, `index.search(1)` in float32. Both engines take each round's
+rows in turn, everything in memory, float32 copies made beforehand and not counted. Where `--rounds-run` is lower, the
+other rounds are left out and the seconds are those of the pool, from the rounds that were run.
 
-`matmul_gflops` are large products in either format, timed in the same run. Their ratio is the most that a screen in
-bfloat16 can gain over float32 on this processor, whatever surrounds it: 2.0 to 2.6 where AVX-512 works in two halves
-(Zen 4), about 4 where it does not (Zen 5).
+nearfar's answers are exact, and are checked here against float64. `loss` is what both trainings minimise, the mean of
+1 − similarity or of the squared distance, by nearfar's exact assignment of the sample to either's centroids.
+
+`floor_seconds` are all products of the assignment at the rate of the tile alone; `multiplied` is the share of them that
+were made, the others being ruled out by some of the columns. Processor seconds count where other programs run beside.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from search import matmul_rates, processor_time, share_of_others
-from search_vectors import embeddings, machine, seconds
+from search import processor_time, share_of_others
+from search_vectors import embeddings, machine, spectral, spent
+from tile_rate import FORMS, tile_rate
 
 from indexes.clustering.kmeans import Assigner, Training, begin, train
+from indexes.clustering.nearest_centroids import NearestCentroids
+from indexes.cpu.processor import COLUMNS, ROWS, WHOLE
 from indexes.scanner import ScanOptions
 
 Row = dict[str, Any]
-A_CLUSTER = 64
 ITERATIONS = 5
-CHECKED = 2000
-OPTIONS = ScanOptions(k=1, memory_limit=4 << 30)
+CHECKED = 500
+COUNTED = 9 * 1000
+"""Rows whose products are counted."""
+OPTIONS = ScanOptions(k=1, device="cpu", memory_limit=4 << 30)
+DATA: dict[str, Callable[[int, int, int], NDArray[np.float16]]] = {
+    "isotropic": embeddings,
+    "spectrum": spectral,
+}
+Seconds = tuple[float, float]
+"""Wall and processor."""
 
 
-def assignment(pool: NDArray[np.float16], training: Training, rounds: int) -> Row:
-    """Both engines in turns over the pool, a round each."""
+def times(ours: Seconds, theirs: Seconds) -> Row:
+    """Both engines' seconds and their ratios."""
+    row: Row = {}
+    for place, kind in enumerate(("wall", "processor")):
+        row[kind] = {"nearfar": round(ours[place], 2), "faiss": round(theirs[place], 2)}
+        row[kind]["to_faiss"] = round(theirs[place] / ours[place], 2)
+    return row
+
+
+def assignment(
+    pool: NDArray[np.float16], training: Training, options: ScanOptions, rounds: int, run: int
+) -> tuple[Row, Seconds, Seconds]:
+    """Both engines in turns over parts of the pool."""
     import faiss
 
     width, centroids = pool.shape[1], len(training.centroids)
     index = faiss.IndexFlatIP(width) if training.spherical else faiss.IndexFlatL2(width)
-    assigner = Assigner(training, OPTIONS)
+    assigner = Assigner(training, options)
     index.add(assigner.centroids.astype(np.float32))
     check(pool[:CHECKED], assigner, training.spherical)
-    ours, theirs, shares = [], [], []
-    for part in np.array_split(pool, rounds):
-        wide, before = part.astype(np.float32), processor_time()
-        ours.append(seconds(lambda p=part: assigner.assign(p)) / len(part))
-        theirs.append(seconds(lambda w=wide: index.search(w, 1)) / len(part))
-        shares.append(share_of_others(before))
-    ratios, quiet = np.array(theirs) / np.array(ours), np.array(shares) < 0.05
-    operations = 2e-9 * centroids * width
-    row: Row = {"spherical": training.spherical, "rounds": rounds, "quiet_rounds": int(quiet.sum())}
-    row["gflops"] = {
-        "nearfar": round(operations / float(np.median(ours))),
-        "faiss": round(operations / float(np.median(theirs))),
-    }
-    row["seconds_for_the_pool"] = round(float(np.median(ours)) * len(pool), 2)
-    row["to_faiss"] = round(float(np.median(ratios)), 2)
-    row["to_faiss_in_quiet"] = round(float(np.median(ratios[quiet])), 2) if quiet.any() else None
-    return row
+    ours, theirs, before, rows = np.zeros(2), np.zeros(2), processor_time(), 0
+    for part in np.array_split(pool, rounds)[:run]:
+        wide, rows = part.astype(np.float32), rows + len(part)
+        ours += spent(lambda p=part: assigner.assign(p))
+        theirs += spent(lambda w=wide: index.search(w, 1))
+    ours, theirs = (found * len(pool) / rows for found in (ours, theirs))
+    row: Row = {"rows_run": rows, "share_of_others": round(share_of_others(before), 2)}
+    row |= times(tuple(ours), tuple(theirs))
+    counted = NearestCentroids(assigner.centroids, assigner.levels, replace(options, threads=1))
+    units = counted.find(pool[:COUNTED]).units
+    most = -(-len(pool[:COUNTED]) // ROWS) * -(-centroids // COLUMNS) * -(-width // 4)
+    row["multiplied"] = round(units / most, 2)
+    row["floor_seconds"] = round(2e-9 * len(pool) * centroids * width / tile_rate(width), 2)
+    return row, tuple(ours), tuple(theirs)
 
 
 def check(sample: NDArray[np.float16], assigner: Assigner, spherical: bool) -> None:
@@ -73,13 +97,25 @@ def check(sample: NDArray[np.float16], assigner: Assigner, spherical: bool) -> N
         raise SystemExit("the assignment is not float64's; its speed says nothing")
 
 
-def trained(sample: NDArray[np.float16], centroids: int, spherical: bool) -> tuple[Training, Row]:
+def loss(sample: NDArray[np.float16], training: Training, options: ScanOptions) -> float:
+    """Mean of what training minimises, over the sample."""
+    assigner = Assigner(training, options)
+    found = assigner.assign(sample)
+    if assigner.levels is None:
+        return float(1 - found.similarity.mean())
+    squares = np.einsum("ij,ij->i", sample, sample, dtype=np.float64)
+    return float((squares - 2 * (found.similarity - assigner.levels[found.cluster])).mean())
+
+
+def trained(
+    sample: NDArray[np.float16], centroids: int, spherical: bool, options: ScanOptions
+) -> tuple[Training, Row, Seconds, Seconds]:
     """Train here and by `faiss.Kmeans` from the same first centroids; FAISS's time has its own copy in float32."""
     import faiss
 
     start, found = begin(sample, centroids, spherical), []
-    train(sample[:centroids], start, 1, OPTIONS)  # compiles, where the machine code is not there yet
-    ours = seconds(lambda: found.append(train(sample, start, ITERATIONS, OPTIONS)))
+    train(sample[:centroids], start, 1, options)  # compiles, where the machine code is not there yet
+    ours = spent(lambda: found.append(train(sample, start, ITERATIONS, options)))
     theirs = faiss.Kmeans(
         sample.shape[1],
         centroids,
@@ -90,42 +126,52 @@ def trained(sample: NDArray[np.float16], centroids: int, spherical: bool) -> tup
         max_points_per_centroid=len(sample),
     )
     wide = sample.astype(np.float32)
-    other = seconds(lambda: theirs.train(wide, init_centroids=start.centroids))
-    row = {"sample": len(sample), "iterations": ITERATIONS, "seconds": round(ours, 2)}
-    return found[0], row | {"faiss_seconds": round(other, 2), "to_faiss": round(other / ours, 2)}
+    other = spent(lambda: theirs.train(wide, init_centroids=start.centroids))
+    row: Row = {"sample": len(sample), "iterations": ITERATIONS} | times(ours, other)
+    peer = replace(found[0], centroids=theirs.centroids.reshape(centroids, -1))
+    row["loss"] = {
+        name: round(loss(sample, of, options), 5) for name, of in (("nearfar", found[0]), ("faiss", peer))
+    }
+    return found[0], row, ours, other
 
 
 def main() -> None:
-    """Run both kinds and write the numbers."""
+    """Run the cases and write the numbers."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--rows", type=int, default=500_000)
-    parser.add_argument("--centroids", type=int, default=1000)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--centroids", type=int, default=10_000)
     parser.add_argument("--width", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--rounds-run", type=int)
+    parser.add_argument("--a-cluster", type=int, default=64, help="rows of the sample for each centroid")
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--only", default=",".join(f"{data}-{kind}" for data in DATA for kind in KINDS))
     given = parser.parse_args()
-    pool = embeddings(1, given.rows, given.width)
-    found: Row = {
-        "machine": machine(),
-        "rows": given.rows,
-        "centroids": given.centroids,
-        "width": given.width,
-    }
-    for spherical in (True, False):
-        sample = pool[: A_CLUSTER * given.centroids]
-        training, row = trained(sample, given.centroids, spherical)
-        kind = "spherical" if spherical else "euclidean"
-        found[kind] = {"training": row, "assign": assignment(pool, training, given.rounds)}
-    rates = matmul_rates(given.width)
-    found["matmul_gflops"] = {name: round(rate) for name, rate in rates.items()}
-    if "bfloat16" in rates:
-        found["most_a_bfloat16_screen_can_gain"] = round(rates["bfloat16"] / rates["float32"], 2)
-    text = json.dumps(found, indent=2)
-    print(text)
+    import faiss
+
+    options = replace(OPTIONS, threads=given.threads)
+    faiss.omp_set_num_threads(options.workers)
+    found: Row = {"machine": machine(), "threads": options.workers, "form": FORMS[WHOLE]}
+    found |= {name: getattr(given, name) for name in ("rows", "centroids", "width")}
+    for case in given.only.split(","):
+        data, kind = case.split("-")
+        pool = DATA[data](1, max(given.rows, given.a_cluster * given.centroids), given.width)
+        training, row, ours, theirs = trained(
+            pool[: given.a_cluster * given.centroids], given.centroids, kind == "spherical", options
+        )
+        run = given.rounds_run or given.rounds
+        assigned, mine, other = assignment(pool[: given.rows], training, options, given.rounds, run)
+        both = times(*(tuple(np.add(*pair)) for pair in ((ours, mine), (theirs, other))))
+        found[case] = {"training": row, "assign": assigned, "together": both}
+        print(case, json.dumps(found[case]), flush=True)
     if given.out:
-        given.out.write_text(text + "\n")
+        given.out.write_text(json.dumps(found, indent=2) + "\n")
+
+
+KINDS = ("spherical", "euclidean")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ from indexes.search import ScanOptions, open_scanner
 
 BENCHMARKS = 6
 CLUSTERS = 1000
+MEAN = 0.72
+"""Length of the mean of unit vectors whose median similarity is 0.52."""
 
 
 def embeddings(seed: int, rows: int, width: int) -> NDArray[np.float16]:
@@ -30,6 +32,26 @@ def embeddings(seed: int, rows: int, width: int) -> NDArray[np.float16]:
         some = centres[random.integers(CLUSTERS, size=size)]
         some = some + 0.7 * random.standard_normal((size, width), np.float32)
         out[start : start + size] = some / np.linalg.norm(some, axis=1, keepdims=True)
+    return out
+
+
+def spectral(seed: int, rows: int, width: int) -> NDArray[np.float16]:
+    """Unit vectors with a mean and a spectrum like those of real embeddings; which directions, is drawn.
+
+    Of the spread of 1,000 photographs' CLIP ViT-B/32 embeddings, 57, 71, 85 and 96 % lie in their first 32, 64, 128 and
+    256 principal directions, and their median similarity is 0.52; here it is 57, 71, 84 and 94 % and 0.53.
+    """
+    drawn = np.random.default_rng(11)
+    spread = (np.arange(width) + 5.0) ** -1.2
+    spread *= (1 - MEAN**2) / spread.sum()
+    directions = np.linalg.qr(drawn.standard_normal((width, width)))[0]
+    basis = (np.sqrt(spread)[:, None] * directions.T).astype(np.float32)
+    mean = drawn.standard_normal(width, np.float32)
+    mean *= MEAN / np.linalg.norm(mean)
+    random, out = np.random.default_rng(seed), np.empty((rows, width), np.float16)
+    for start in range(0, rows, 20_000):
+        some = random.standard_normal((min(20_000, rows - start), width), np.float32) @ basis + mean
+        out[start : start + len(some)] = some / np.linalg.norm(some, axis=1, keepdims=True)
     return out
 
 
@@ -50,6 +72,13 @@ def seconds(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
+
+
+def spent(work: Callable[[], object]) -> tuple[float, float]:
+    """Wall and processor seconds of one call."""
+    before = time.process_time()
+    wall = seconds(work)
+    return wall, time.process_time() - before
 
 
 def machine() -> dict[str, Any]:

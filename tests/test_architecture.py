@@ -88,6 +88,7 @@ LATE = {
     "indexes.device.group_maxima": "Triton is there only beside a GPU",
     "indexes.greedy.earlier": "numba is loaded by those who compare",
     "indexes.clustering.kmeans": "numba is loaded by those who train",
+    "indexes.clustering.centroid_search": "numba is loaded by those who compare",
 }
 PAIRS = {
     "clip_score": "a measure and the rule that reads it",

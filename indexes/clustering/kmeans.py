@@ -1,10 +1,10 @@
 """k-means over embeddings, trained and assigned by the exact engine.
 
-The nearest centroid is a question that the engine already answers. On the sphere it is the largest x · c. In Euclidean
-terms ‖x − c‖² = ‖x‖² − 2 (x · c − ‖c‖² / 2), so it is the largest *margin* where a centroid's threshold is ‖c‖² / 2.
-Centroids are compared as float16 like everything else, ties go to the lower one, and a mean is taken of a sum that
-float64 holds without rounding (`indexes.cpu.sums`). So training and assignment give the same bits on any machine, with
-any number of threads, in blocks of any size.
+On the sphere the nearest centroid has the largest x · c. In Euclidean terms ‖x − c‖² = ‖x‖² − 2 (x · c − ‖c‖² / 2), so
+it has the largest product less ‖c‖² / 2: on a GPU the largest *margin* of a scan, where a centroid's threshold is
+‖c‖² / 2. Centroids are compared as float16 like everything else, ties go to the lower one, and a mean is taken of a sum
+that float64 holds without rounding (`indexes.cpu.sums`). So training and assignment give the same bits on any machine,
+with any number of threads, in blocks of any size.
 """
 
 from __future__ import annotations
@@ -16,11 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.canonical import ZERO_NORM, canonical
+from indexes.clustering.centroid_search import centroid_search
 from indexes.decide import exact_pairs
 from indexes.errors import BadInputError, DataError
-from indexes.queries import Queries
 from indexes.scanner import ScanOptions
-from indexes.search import open_scanner
 
 _DEFAULTS = ScanOptions(k=1)
 _APART = 1 / 1024
@@ -103,8 +102,11 @@ def train(
     if sample.shape[1] != training.centroids.shape[1]:
         got, expected = sample.shape[1], training.centroids.shape[1]
         raise DataError(f"the sample has width {got} but the centroids have {expected}; begin a new training")
+    cluster = None
     for done in range(training.iterations + 1, iterations + 1):
-        found = Assigner(training, options).assign(sample)
+        # Centroids move little: the nearest one so far rules most others out.
+        found = Assigner(training, options).assign(sample, cluster)
+        cluster = found.cluster
         moved = _moved(sample, found.cluster, training)
         training = replace(training, centroids=moved, iterations=done)
     return training
@@ -183,14 +185,15 @@ class Assigner:
         wide = vectors.astype(np.float64)
         plain = training.spherical or by_product
         self.levels = None if plain else np.einsum("ij,ij->i", wide, wide) / 2
-        queries = Queries(vectors, ("centroids",), np.array([0, len(vectors)], np.int64), self.levels)
-        self._scanner = open_scanner(queries, "exact", replace(options, k=1))
+        self._search = centroid_search(vectors, self.levels, options)
 
-    def assign(self, samples: NDArray[np.float16]) -> Assignment:
+    def assign(self, samples: NDArray[np.float16], guess: NDArray[np.int32] | None = None) -> Assignment:
         """Find each sample's nearest centroid; a block's answer does not depend on the blocks before it.
 
         Args:
             samples: `(n, d)` float16, canonical.
+            guess: `(n,)` centroids that are likely to be near, such as the nearest of an iteration before; they change
+                no answer, and spare work.
 
         Returns:
             `(n,)` centroids and exact similarities to them; ties go to the lower centroid.
@@ -199,11 +202,10 @@ class Assigner:
             ShapeError: If the width is not the centroids'.
             DataError: If `samples` are not float16, or a row is not finite.
         """
-        scores = self._scanner.scan(samples)
-        if scores.margin is None or scores.margin_query is None or self.levels is None:
-            return Assignment(scores.nearest[:, 0], scores.similarity[:, 0])
-        cluster, margin = scores.margin_query[:, 0], scores.margin[:, 0]
-        similarity, sure = _similarity(margin, self.levels[cluster])
+        cluster, score = self._search(samples, guess)
+        if self.levels is None:
+            return Assignment(cluster, score)
+        similarity, sure = _similarity(score, self.levels[cluster])
         rows = np.flatnonzero(~sure)
         similarity[rows] = exact_pairs(samples, self.centroids, rows, cluster[rows].astype(np.int64))
         return Assignment(cluster, similarity)

@@ -77,3 +77,9 @@ def resolve_device(name: str) -> str:
             f"device '{name}' is not there; this machine has: {there}{why}. Use one of these, or auto"
         )
     return f"cuda:{number}" if ":" in name else "cuda"
+
+
+def works_on_card(name: str) -> bool:
+    """Say whether the exact engine works on a GPU where a device option has this name; it is one that is there."""
+    asked = name.startswith("cuda") or (name == "auto" and has_driver())
+    return asked and resolve_device(name) != "cpu"

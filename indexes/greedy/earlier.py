@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.device.choice import has_driver, resolve_device
+from indexes.device.choice import works_on_card
 from indexes.queries import Queries
 from indexes.scanner import ScanOptions
 from indexes.search import open_scanner
@@ -67,7 +67,7 @@ def nearest_earlier(
         DataError: If a row is not finite or too long.
     """
     held = _Held(vectors, uid_ranks(uids)[order], order, replace(options, k=1), at_least)
-    few = _FEW if _on_card(options.device) else len(vectors)
+    few = _FEW if works_on_card(options.device) else len(vectors)
     pending = [(0, len(vectors))]
     while pending:
         first, last = pending.pop()
@@ -78,12 +78,6 @@ def nearest_earlier(
         held.across(first, middle, last)
         pending += [(first, middle), (middle, last)]
     return Earlier(held.similarity, held.row)
-
-
-def _on_card(device: str) -> bool:
-    """Say whether the exact engine would work on a GPU."""
-    asked = device.startswith("cuda") or (device == "auto" and has_driver())
-    return asked and resolve_device(device) != "cpu"
 
 
 class _Held:
@@ -106,7 +100,7 @@ class _Held:
         """Compare rows with one another, a chunk of earlier ones with chunks of later ones."""
         # Here, since numba takes half a second to load, and a plan's check needs none of it.
         from indexes.lattice.choosing import lattice_of
-        from indexes.lattice.nearest_columns import best_of, compared
+        from indexes.lattice.nearest_columns import best_of, laid_columns
         from indexes.lattice.points import place
 
         threads = 1 if (last - first) ** 2 // 2 <= _SMALL else self._options.workers
@@ -115,13 +109,13 @@ class _Held:
         )
         for start in range(first, last, _CHUNK):
             earlier = np.arange(start, min(start + _CHUNK, last))
-            points = place(*self._bits(earlier), lattice, "earlier")
-            columns = compared(points, lattice, self._ranks[earlier])
+            points = place(*self._bits(earlier), lattice, "earlier rows")
+            columns = laid_columns(points, lattice, self._ranks[earlier], use="columns of earlier")
             for begin in range(start, last, _CHUNK):
                 rows = np.arange(begin, min(begin + _CHUNK, last))
-                later = points if begin == start else place(*self._bits(rows), lattice, "later")
+                later = points if begin == start else place(*self._bits(rows), lattice, "later rows")
                 least = np.maximum(self.similarity[rows], self._at_least)
-                found = best_of(columns, later, begin - start, least, threads)
+                found = best_of(columns, later.some, begin - start, least, threads)
                 better = np.flatnonzero(found.column >= 0)
                 self._offer(rows[better], found.score[better], earlier[found.column[better]])
 

@@ -40,6 +40,7 @@ def best_columns(
     form: int,
     start: int,
     least: NDArray[np.float64],
+    guess: NDArray[np.int32],
 ) -> int:  # pragma: no cover - machine code
     """Find each row's best column among those before it.
 
@@ -53,12 +54,13 @@ def best_columns(
         form: What the tile multiplies.
         start: Row r has the first `start` + r columns before it.
         least: `(n,)` what a column must score to be looked for; -inf for anything.
+        guess: `(n,)` a column to look at first, or `NO_COLUMN`.
 
     Returns:
         How many units were multiplied, of tiles alone.
     """
     cut, known, last = room.cut, room.known, stages.shape[0] - 1
-    unknown = _begin(rows, bounds, room, least)
+    unknown = _begin(rows, columns, scoring, bounds, room, least, guess)
     micros, units, stage, spent = rows.panels.shape[0], rows.units.shape[1], last, 0
     out, cuts, left = (
         np.int64(room.tile.ctypes.data),
@@ -100,9 +102,15 @@ def best_columns(
 
 @inlined
 def _begin(
-    rows: Laid, bounds: Reach, room: Room, least: NDArray[np.float64]
+    rows: Laid,
+    columns: Laid,
+    scoring: Scoring,
+    bounds: Reach,
+    room: Room,
+    least: NDArray[np.float64],
+    guess: NDArray[np.int32],
 ) -> bool:  # pragma: no cover - machine code
-    """Note what must be reached, and say whether that is nothing for some row."""
+    """Note what must be reached, guesses looked at, and say whether that is nothing for some row."""
     unknown = False
     # Rows that fill up the last tile reach nothing.
     room.cut[:] = 2**31 - 1
@@ -110,7 +118,9 @@ def _begin(
         one = room.known[row]
         one.best, one.column, one.count, one.top, one.least = -np.inf, NO_COLUMN, 0, _LOWEST, least[row]
         one.reach = reach_of(least[row], rows.norm[row], rows.lost[row], bounds)
-        unknown |= least[row] == -np.inf
+        if guess[row] != NO_COLUMN:
+            _exactly(rows, columns, scoring, bounds, one, row, guess[row])
+        unknown |= one.least == -np.inf
     return unknown
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple
 
@@ -12,7 +13,7 @@ from indexes.cpu.processor import COLUMNS, ROWS
 from indexes.lattice import workroom
 from indexes.lattice.best_column import best_columns
 from indexes.lattice.choosing import Lattice
-from indexes.lattice.laid import KNOWN, Laid, Room, Scoring
+from indexes.lattice.laid import KNOWN, NO_COLUMN, Laid, Room, Scoring
 from indexes.lattice.points import Points, column_panels, norm_slack, row_panels, stages
 from indexes.lattice.reach import Reach
 
@@ -52,8 +53,12 @@ class BestColumns(NamedTuple):
     units: int
 
 
-def compared(
-    points: Points, lattice: Lattice, rank: NDArray[np.int64], off: NDArray[np.float64] | None = None
+def laid_columns(
+    points: Points,
+    lattice: Lattice,
+    rank: NDArray[np.int64],
+    off: NDArray[np.float64] | None = None,
+    use: str = "",
 ) -> LaidColumns:
     """Lay columns out.
 
@@ -62,8 +67,9 @@ def compared(
         lattice: It.
         rank: `(n,)` of equal scores the column of the lower rank is the best.
         off: `(n,)` what is taken off a column's products; None for nothing.
+        use: For what the thread lays columns out, until it lays others out for the same; empty to keep them.
     """
-    panels, level = column_panels(points)
+    panels, level = column_panels(points, use)
     slack = norm_slack(points.bits.shape[1])
     spare = points.norm * (1 + slack) if off is None else points.norm * (1 + slack) - 2 * off
     bounds = Reach(lattice.scale, float(points.lost.max()), float(spare.max()) + 2.0**-40, slack)
@@ -77,24 +83,33 @@ def _laid(points: Points, panels: NDArray[np.int32], level: NDArray[np.int32]) -
 
 
 def best_of(
-    columns: LaidColumns, rows: Points, start: int, least: NDArray[np.float64], threads: int = 1
+    columns: LaidColumns,
+    rows: Callable[[slice], Points],
+    start: int,
+    least: NDArray[np.float64],
+    threads: int = 1,
+    guess: NDArray[np.int32] | None = None,
+    most: int = 1 << 30,
 ) -> BestColumns:
     """Find each row's best column among those before it.
 
     Args:
         columns: The columns.
-        rows: The rows, on the columns' lattice.
+        rows: Gives some of the rows, on the columns' lattice; called by the threads.
         start: Row r has the first `start` + r columns before it; with as many as there are, all.
         least: `(n,)` what a column must score to be looked for, itself included; -inf for anything.
         threads: Blocks in work at once; they change no result.
+        guess: `(n,)` a column of each row that is likely to score high, which spares work, or -1.
+        most: Rows of a block.
     """
-    count, units = rows.units.shape
-    step = ROWS * max(1, min(_BLOCK // (4 * units * ROWS), -(-count // (ROWS * threads))))
+    count, units = len(least), columns.points.units.shape[1]
+    step = ROWS * max(1, min(_BLOCK // (4 * units * ROWS), -(-count // (ROWS * threads)), most // ROWS))
+    begin = np.full(count, NO_COLUMN) if guess is None else guess
     score, column = np.empty(count), np.empty(count, np.int32)
 
     def one(low: int) -> int:
-        these = slice(low, low + step)
-        block = rows.some(these)
+        these = slice(low, min(low + step, count))
+        block = rows(these)
         panels = row_panels(block, columns.lattice.form)
         laid = _laid(block, panels, block.half)
         room = Room(
@@ -102,7 +117,7 @@ def best_of(
             workroom.array("cut", (len(panels) * ROWS,), np.int32),
             workroom.array("known", (len(block.which),), KNOWN),
         )
-        asked = (stages(units), columns.lattice.form, start + low, least[these])
+        asked = (stages(units), columns.lattice.form, start + low, least[these], begin[these])
         spent = best_columns(laid, columns.laid, columns.scoring, columns.bounds, room, *asked)
         score[these], column[these] = room.known["best"], room.known["column"]
         return int(spent)

@@ -65,14 +65,14 @@ def norm_slack(width: int) -> float:
     return (width + CHUNK) * 2.0**-23
 
 
-def place(bits: NDArray[np.uint16], which: NDArray[np.int64], lattice: Lattice, use: str) -> Points:
+def place(bits: NDArray[np.uint16], which: NDArray[np.int64], lattice: Lattice, use: str = "") -> Points:
     """Round some rows to a lattice.
 
     Args:
         bits: `(n, padded width)` uint16, float16 vectors.
         which: `(m,)` int64, the rows to take, in their order.
         lattice: What they are rounded to.
-        use: What they are for: the numbers are valid until the thread places others for it (`workroom`).
+        use: For what the thread places them, until it places others for the same; empty to keep them (`workroom`).
 
     Raises:
         DataError: If a row is not finite or too long.
@@ -170,12 +170,12 @@ def row_panels(points: Points, form: int) -> NDArray[np.int32]:
     return _laid("rows", points.units, ROWS, FLIP if form == INT8 else 0)
 
 
-def column_panels(points: Points) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+def column_panels(points: Points, use: str) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Lay rows out for the tile's right side, `(p, u, COLUMNS)`, with `(stages, p * COLUMNS)` levels.
 
     A level is half of the squares, and what flipped bits on the left side add to each sum.
     """
-    panels = _laid("columns", points.units, COLUMNS, 0)
+    panels = _laid(use, points.units, COLUMNS, 0)
     level = np.zeros((len(EIGHTHS), len(panels) * COLUMNS), np.int32)
     level[:, : len(points.units)] = points.half + points.offset
     return panels, level

@@ -20,13 +20,17 @@ _KEPT = threading.local()
 def array(use: str, shape: tuple[int, ...], kind: Any) -> NDArray[Any]:
     """Give an array of any content that begins at a cache line.
 
-    It is valid until the thread asks for one of the same use again.
+    Args:
+        use: What it is for: it is valid until the thread asks for one of the same use again. Empty for one that its
+            holder keeps as long as it likes.
+        shape: Its shape.
+        kind: Its type.
     """
     wanted = int(np.prod(shape)) * np.dtype(kind).itemsize
-    raw: NDArray[np.uint8] | None = getattr(_KEPT, use, None)
+    raw: NDArray[np.uint8] | None = getattr(_KEPT, use, None) if use else None
     if raw is None or len(raw) < wanted + _LINE:
         raw = np.empty(wanted + _LINE, np.uint8)
-        if wanted <= _MOST:
+        if use and wanted <= _MOST:
             setattr(_KEPT, use, raw)
     start = -raw.ctypes.data % _LINE
     found: NDArray[Any] = raw[start : start + wanted].view(kind).reshape(shape)

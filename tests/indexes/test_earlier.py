@@ -72,7 +72,7 @@ def test_halving_as_on_a_card_changes_nothing(monkeypatch: pytest.MonkeyPatch) -
     vectors, uids = with_copies(400)
     order = np.random.default_rng(0).permutation(400)
     whole = nearest_earlier(vectors, uids, order, OPTIONS)
-    monkeypatch.setattr(earlier_module, "_on_card", lambda device: True)
+    monkeypatch.setattr(earlier_module, "works_on_card", lambda device: True)
     monkeypatch.setattr(earlier_module, "_FEW", 50)
     again = nearest_earlier(vectors, uids, order, OPTIONS)
     np.testing.assert_array_equal(again.similarity, whole.similarity)

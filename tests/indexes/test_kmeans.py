@@ -6,12 +6,13 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from vector_worlds import clustered, unit
+from vector_worlds import clustered, uids_of, unit
 
-from indexes.clustering import kmeans
+from indexes.clustering import centroid_search, kmeans, nearest_centroids
 from indexes.clustering.kmeans import Assigner, Training, begin, train
 from indexes.cpu import sums
 from indexes.errors import BadInputError, DataError, ShapeError
+from indexes.greedy.earlier import nearest_earlier
 from indexes.scanner import ScanOptions
 from indexes.search import open_scanner
 
@@ -189,16 +190,72 @@ def test_euclidean_similarities_are_exact_for_vectors_of_any_length(length: floa
 
 
 def test_one_assigner_keeps_its_centroids_packed_between_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    opened = []
-    monkeypatch.setattr(
-        kmeans, "open_scanner", lambda *given: opened.append(given[2]) or open_scanner(*given)
-    )
+    laid = []
+    lay = nearest_centroids.laid_columns
+    monkeypatch.setattr(nearest_centroids, "laid_columns", lambda *given: laid.append(1) or lay(*given))
     sample = clustered(1, 90, 16)
     assigner = Assigner(begin(sample, 5), ScanOptions(k=10, threads=1))
     for block in np.split(sample, 9):
         assert assigner.assign(block).cluster.dtype == np.int32
-    assert [(options.k, options.threads) for options in opened] == [(1, 1)], "no list of neighbours is kept"
+    assert len(laid) == 1
     empty = assigner.assign(sample[:0])
     assert (empty.cluster.shape, empty.similarity.shape) == ((0,), (0,))
     with pytest.raises(ShapeError, match="width 16"):
         assigner.assign(sample[:, :8])
+
+
+@both_kinds
+def test_a_scan_as_on_a_card_gives_the_same_answers(spherical: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    sample = clustered(1, 900, 24)
+    training = train(sample, begin(sample, 60, spherical), 2)
+    found = Assigner(training).assign(sample)
+    opened = []
+    monkeypatch.setattr(centroid_search, "works_on_card", lambda device: True)
+    monkeypatch.setattr(
+        centroid_search, "open_scanner", lambda *given: opened.append(given[2].k) or open_scanner(*given)
+    )
+    again = Assigner(training, ScanOptions(k=10, device="cpu")).assign(sample)
+    assert opened == [1], "no list of neighbours is kept"
+    np.testing.assert_array_equal(again.cluster, found.cluster)
+    np.testing.assert_array_equal(again.similarity, found.similarity)
+
+
+@both_kinds
+def test_guesses_change_no_answer(spherical: bool) -> None:
+    sample = clustered(1, 900, 24)
+    training = train(sample, begin(sample, 60, spherical), 2)
+    assigner, found = Assigner(training), Assigner(training).assign(sample)
+    for guess in (found.cluster, np.random.default_rng(1).integers(0, 60, 900).astype(np.int32)):
+        again = assigner.assign(sample, guess)
+        np.testing.assert_array_equal(again.cluster, found.cluster)
+        np.testing.assert_array_equal(again.similarity, found.similarity)
+
+
+def test_a_stream_that_begins_with_one_row_and_goes_on_elsewhere_is_assigned_alike() -> None:
+    """What samples are rounded to is taken from the first block, and changes no answer."""
+    sample = np.concatenate([np.repeat(unit(np.eye(1, 24)), 3, axis=0), clustered(1, 900, 24)])
+    training = train(sample, begin(sample, 60), 2)
+    whole, parts = Assigner(training).assign(sample), Assigner(training)
+    cut = [parts.assign(block).similarity for block in np.split(sample, [1, 4])]
+    np.testing.assert_array_equal(np.concatenate(cut), whole.similarity)
+
+
+def test_assigners_that_work_in_turns_keep_apart() -> None:
+    """A thread uses arrays again; what an assigner holds is not among them."""
+    sample = clustered(1, 400, 24)
+    trained = [train(sample, begin(sample, count, seed=count), 2) for count in (60, 50)]
+    alone = [Assigner(training).assign(sample).cluster for training in trained]
+    both = [Assigner(training, ScanOptions(threads=1)) for training in trained]
+    for block in (slice(0, 200), slice(200, 400)):
+        for assigner, right in zip(both, alone, strict=True):
+            np.testing.assert_array_equal(assigner.assign(sample[block]).cluster, right[block])
+            nearest_earlier(sample, uids_of(1, 400), np.arange(400), ScanOptions(threads=1))
+
+
+def test_a_memory_limit_below_one_block_is_refused() -> None:
+    start = begin(clustered(1, 90, 16), 50)
+    with pytest.raises(BadInputError, match="50 centroids of width 16 need"):
+        Assigner(start, ScanOptions(threads=1, memory_limit=20_000))
+    sample = clustered(1, 90, 16)
+    found, few = Assigner(start).assign(sample), ScanOptions(threads=2, memory_limit=50_000)
+    np.testing.assert_array_equal(Assigner(start, few).assign(sample).cluster, found.cluster)

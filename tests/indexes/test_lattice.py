@@ -15,7 +15,7 @@ from indexes.greedy import earlier as earlier_module
 from indexes.greedy.earlier import nearest_earlier
 from indexes.lattice import workroom
 from indexes.lattice.choosing import Lattice, lattice_of
-from indexes.lattice.nearest_columns import BestColumns, best_of, compared
+from indexes.lattice.nearest_columns import BestColumns, best_of, laid_columns
 from indexes.lattice.points import (
     Points,
     column_panels,
@@ -54,8 +54,8 @@ def lattice_in(form: int, vectors: NDArray[np.float16]) -> Lattice:
     return taken if taken.form == form else lattice_of(bits, which, narrow=False)
 
 
-def placed(vectors: NDArray[np.float16], lattice: Lattice, use: str) -> Points:
-    return place(padded_bits(vectors), np.arange(len(vectors)), lattice, use)
+def placed(vectors: NDArray[np.float16], lattice: Lattice) -> Points:
+    return place(padded_bits(vectors), np.arange(len(vectors)), lattice)
 
 
 def numbers(points: Points, form: int) -> NDArray[np.int64]:
@@ -85,10 +85,8 @@ def adversaries(width: int) -> list[NDArray[np.float16]]:
 def test_a_tiles_sums_are_those_of_integers(width: int, form: int) -> None:
     for vectors in adversaries(width):
         lattice = lattice_in(form, vectors)
-        rows, columns = (
-            placed(part, lattice, use) for part, use in ((vectors[:7], "rows of"), (vectors, "others"))
-        )
-        left, (right, levels) = row_panels(rows, lattice.form), column_panels(columns)
+        rows, columns = placed(vectors[:7], lattice), placed(vectors, lattice)
+        left, (right, levels) = row_panels(rows, lattice.form), column_panels(columns, "")
         u, v = numbers(rows, lattice.form), numbers(columns, lattice.form)
         for stage, edge in enumerate(stages(rows.units.shape[1]).tolist()):
             upto = edge * (4 // {FLOAT32: 4, INT16: 2, INT8: 1}[lattice.form])
@@ -116,8 +114,8 @@ def test_no_pair_that_reaches_a_score_lies_beyond_its_reach(width: int, form: in
     for rows in adversaries(width):
         for columns in adversaries(width):
             lattice = lattice_in(form, columns)
-            left, right = placed(rows, lattice, "left"), placed(columns, lattice, "right")
-            bounds = compared(right, lattice, np.arange(len(columns))).bounds
+            left, right = placed(rows, lattice), placed(columns, lattice)
+            bounds = laid_columns(right, lattice, np.arange(len(columns))).bounds
             u, v = numbers(left, lattice.form), numbers(right, lattice.form)
             whole = u @ v.T - (v**2).sum(axis=1) // 2
             exact = rows.astype(np.float64) @ columns.astype(np.float64).T
@@ -133,7 +131,7 @@ def test_what_was_rounded_off_is_counted_whole() -> None:
         for vectors in adversaries(130):
             lattice = lattice_in(form, vectors)
             for others in adversaries(130):
-                found = placed(others, lattice, "others")
+                found = placed(others, lattice)
                 wide = np.zeros((len(others), len(lattice.centre) + 1))
                 wide[:, :130] = others
                 order = lattice.order if len(lattice.order) else np.arange(len(lattice.centre))
@@ -181,8 +179,8 @@ def test_ties_at_the_level_are_decided_as_float64_decides_them(form: int) -> Non
     assert (np.abs(exact - 0.876) < 1e-6).sum() > 100
     lattice, none = lattice_in(form, columns), np.zeros(len(columns))
     for levels in (np.full(len(rows), 0.876), exact, np.nextafter(exact, 2), np.nextafter(exact, -2)):
-        held = compared(placed(columns, lattice, "columns of"), lattice, np.arange(len(columns)))
-        found = best_of(held, placed(rows, lattice, "rows of"), len(columns), levels)
+        held = laid_columns(placed(columns, lattice), lattice, np.arange(len(columns)))
+        found = best_of(held, placed(rows, lattice).some, len(columns), levels)
         score, column = brute(rows, columns, none, levels)
         assert found.score.tolist() == score.tolist()
         assert found.column.tolist() == column.tolist()
@@ -190,8 +188,8 @@ def test_ties_at_the_level_are_decided_as_float64_decides_them(form: int) -> Non
 
 def answers(lattice: Lattice, threads: int, off: NDArray[np.float64] | None) -> BestColumns:
     rows, columns = clustered(2, 500, 100), clustered(1, 300, 100)
-    held = compared(placed(columns, lattice, "columns of"), lattice, np.arange(300), off)
-    return best_of(held, placed(rows, lattice, "rows of"), 300, np.full(500, -np.inf), threads)
+    held = laid_columns(placed(columns, lattice), lattice, np.arange(300), off)
+    return best_of(held, placed(rows, lattice).some, 300, np.full(500, -np.inf), threads)
 
 
 @all_forms
@@ -219,8 +217,8 @@ def test_of_equal_columns_the_lowest_rank_is_kept() -> None:
         lattice_of(padded_bits(vectors), np.arange(120)),
         np.random.default_rng(0).permutation(120),
     )
-    points = placed(vectors, lattice, "columns of")
-    found = best_of(compared(points, lattice, rank), points, 120, np.full(120, -np.inf))
+    points = placed(vectors, lattice)
+    found = best_of(laid_columns(points, lattice, rank), points.some, 120, np.full(120, -np.inf))
     lowest = [int(40 * (row // 40) + rank[40 * (row // 40) :][:40].argmin()) for row in range(120)]
     assert found.column.tolist() == lowest
 
@@ -256,9 +254,9 @@ def test_a_lowest_similarity_changes_no_answer_above_it(
 def test_a_high_level_spares_most_products() -> None:
     vectors = clustered(3, 900, 512, clusters=900)
     lattice = lattice_of(padded_bits(vectors), np.arange(900))
-    points = placed(vectors, lattice, "columns of")
-    held = compared(points, lattice, np.arange(900))
-    units = [best_of(held, points, 0, np.full(900, level)).units for level in (-np.inf, 0.8, 0.95)]
+    points = placed(vectors, lattice)
+    held = laid_columns(points, lattice, np.arange(900))
+    units = [best_of(held, points.some, 0, np.full(900, level)).units for level in (-np.inf, 0.8, 0.95)]
     assert units[1] < 0.6 * units[0]
     assert units[2] < 0.3 * units[0]
 
