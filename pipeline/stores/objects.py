@@ -19,26 +19,13 @@ from indexes.errors import BadInputError, OutputError
 from pipeline.files.storage import output_errors
 from pipeline.stores.credentials import configuration
 from pipeline.stores.store_addresses import Address
-from pipeline.stores.store_errors import in_words, is_of_a_store, store_errors
+from pipeline.stores.store_errors import in_words, is_of_a_store, is_torn, refuse_for_good, store_errors
 
 Version = dict[str, str]
 """What a store calls a state of an object: its `e_tag`, and its `version` where it has those."""
 _TRIES = 6
 _DECISIONS = 16
 """Tries of a conditional write, which the client does not repeat by itself: a minute of waiting, as it waits."""
-_LASTING = (
-    "NoSuchBucket",
-    "AccessDenied",
-    "InvalidAccessKeyId",
-    "SignatureDoesNotMatch",
-    "RequestTimeTooSkewed",
-    "PermanentRedirect",
-    "AuthorizationHeaderMalformed",
-    "NotImplemented",
-    "BadScheme",
-)
-_TORN = ("EntityTooSmall", "IncompleteBody", "BadDigest", "InvalidPart", "NoSuchUpload")
-"""What a store says of an upload that is to be begun anew."""
 _PIECE = 16 << 20
 _MANY = 1000
 # A store that does not answer, or is busy, is asked again for a minute: it may be started anew. Waits are drawn, so
@@ -102,7 +89,7 @@ class Objects:
                 found = self._library.get(self._store, name)
                 return HeldObject(bytes(found.bytes()), _version(found.meta))
             except FileNotFoundError as error:
-                _refuse_for_good(self.address, error)
+                refuse_for_good(self.address, error)
                 return None
 
     def write(self, name: str, content: bytes | Path) -> Version:
@@ -164,7 +151,7 @@ class Objects:
                 for chunk in self._library.get(self._store, name).stream(min_chunk_size=1 << 20):
                     yield bytes(chunk)
             except FileNotFoundError as error:
-                _refuse_for_good(self.address, error)
+                refuse_for_good(self.address, error)
                 raise FileNotFoundError(name) from error
 
     def download(self, name: str, into: Path) -> None:
@@ -201,7 +188,7 @@ class Objects:
                     )
                 )
             except Exception as error:
-                if not (is_of_a_store(error) and any(word in str(error) for word in _TORN)):
+                if not is_torn(error):
                     raise
                 return None
 
@@ -233,7 +220,7 @@ class Objects:
             except Exception as error:
                 if not is_of_a_store(error):
                     raise
-                _refuse_for_good(self.address, error)
+                refuse_for_good(self.address, error)
                 said = str(error)
             # A refusal may be the answer to a second try of the client's own, and no answer says nothing.
             standing = self.read(name)
@@ -247,13 +234,6 @@ class Objects:
 
 def _version(found: Any) -> Version:
     return {name: str(found[name]) for name in ("e_tag", "version") if found[name] is not None}
-
-
-def _refuse_for_good(address: Address, error: Exception) -> None:
-    """Tell a bucket that is not there, and what else will not change by trying again, from what may pass."""
-    said = str(error)
-    if any(word in said for word in _LASTING):
-        raise OutputError(f"cannot use '{address}': {in_words(said)}") from error
 
 
 def _wait(tried: int) -> None:

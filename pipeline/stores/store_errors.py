@@ -47,6 +47,18 @@ _WORDS = (
         "no credentials were found. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
     ),
 )
+_LASTING = (
+    "NoSuchBucket",
+    "AccessDenied",
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "RequestTimeTooSkewed",
+    "PermanentRedirect",
+    "AuthorizationHeaderMalformed",
+    "NotImplemented",
+    "BadScheme",
+)
+_TORN = ("EntityTooSmall", "IncompleteBody", "BadDigest", "InvalidPart", "NoSuchUpload")
 _UNREACHED = (
     "the store did not answer as it should, however often it was asked ({why}). Look whether the endpoint "
     "(AWS_ENDPOINT_URL) is right and up, and run again to resume"
@@ -83,3 +95,19 @@ def is_of_a_store(error: Exception) -> bool:
     """Tell whether an error came out of the client's library."""
     ours = any(kind.__module__ == "obstore.exceptions" for kind in type(error).__mro__)
     return ours or (isinstance(error, FileNotFoundError) and error.errno is None)
+
+
+def refuse_for_good(address: Address, error: Exception) -> None:
+    """Tell a bucket that is not there, and what else will not change by trying again, from what may pass.
+
+    Raises:
+        OutputError: If it will not change.
+    """
+    said = str(error)
+    if any(word in said for word in _LASTING):
+        raise OutputError(f"cannot use '{address}': {in_words(said)}") from error
+
+
+def is_torn(error: Exception) -> bool:
+    """Tell whether a store says that a piece of an upload did not arrive as it was sent: it is to be begun anew."""
+    return is_of_a_store(error) and any(word in str(error) for word in _TORN)
