@@ -63,7 +63,7 @@ def _told(plan: Plan, name: str, measure: str, place: str) -> Instance:
     if not ways:
         return one
     options = {**measures.dump(one.measure), **ways[0], "digest": None}
-    measured = measures.parse(one.kind, options, place).resolved(place)
+    measured = measures.parse(one.kind, options, f"measures.{measure}")
     return replace(one, measure=measured)
 
 

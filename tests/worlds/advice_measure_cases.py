@@ -80,7 +80,7 @@ def a_head_of_as_many_classes_as_numbers(w: World) -> Iterator[str]:
 @case
 def a_head_of_another_encoder(w: World) -> Iterator[str]:
     _compare(w, head=_head(w, 2, 3 * WIDTH))
-    yield "Give a head, or an encoder, of the one that made the pool's"
+    yield "Give a head, or an encoder, of the one that made {}'s"
     _compare(w, head=_head(w, 2))
 
 

@@ -12,13 +12,11 @@ from itertools import zip_longest
 from typing import Any
 
 from curation.measure import VECTORS
-from indexes.errors import DataError
 from pipeline import layout
 from pipeline.commit import Attempt
 from pipeline.execution.context import RunContext, digests
 from pipeline.execution.costs import SCORE_BYTES, Cost, Rates, rows_of, width_of
 from pipeline.execution.work import Json, Work
-from pipeline.files.parquet import parquet_schema
 from pipeline.measuring import Instance
 from pipeline.passes.located import (
     committed_of,
@@ -80,7 +78,8 @@ def _work(
         one, part, {key: stored_identity(run, found) for key, found in lanes.items()}, read
     )
     identity = replace(identity, of=name)
-    settings = Settings(part, lanes, one.encoder, _own_columns(run, name, one, part, beside), others)
+    own = tuple(need for need in one.measure.requires() if need not in (*beside, *VECTORS))
+    settings = Settings(part, lanes, one.encoder, own, others)
     if one.measure.phrases():
         learned = run.record("phrase", one.name)
         identity = replace(identity, model=digests([learned])[0])
@@ -107,26 +106,6 @@ def _located(run: RunContext, name: str, other: Instance, part: Part) -> Other:
     columns = tuple(column.name for column in other.measure.columns())
     path = layout.measure(other.kind, other.name, part.number, name)
     return Other(other.name, (run.path(path),), columns)
-
-
-def _own_columns(
-    run: RunContext, name: str, one: Instance, part: Part, beside: dict[str, Instance]
-) -> tuple[str, ...]:
-    """List the set's columns that a measure looks at.
-
-    Raises:
-        DataError: If the set does not have one of them.
-    """
-    own = tuple(need for need in one.measure.requires() if need not in beside and need not in VECTORS)
-    run.bring(run.outputs([part.samples]))
-    has = parquet_schema(part.samples).names if own else []
-    for column in own:
-        if column not in has:
-            raise DataError(
-                f"the measure {one.name} looks at '{column}', which is no measure and no column of {name}; it has: "
-                f"{', '.join(sorted(has))}. Correct the measure's options"
-            )
-    return own
 
 
 def expect(run: RunContext, rates: Rates) -> Cost:
