@@ -97,6 +97,8 @@ def test_private_addresses_in_any_spelling(url: str) -> None:
         "",
         "x",
         "ftp://a/b",
+        "pipe:touch canary",
+        "data:image/png;base64,AAAA",
         "file:///etc/passwd",
         "http://",
         "http://a:b@c/",

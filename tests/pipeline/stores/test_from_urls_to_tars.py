@@ -143,7 +143,7 @@ def test_every_url_is_accounted_for_on_a_disk_and_on_a_store(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """F1 to F3, F13, F16, F26, F35 to F37, F42, F44, F45 and F52 at once, and none shows in what came of it."""
+    """Many faults of tests/test_faults.py at once, and none shows in what came of it."""
     folder, rows = listed
     here = (str(tmp_path / "pool"), str(tmp_path / "out"))
     write_plan(folder, *here)
