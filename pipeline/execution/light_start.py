@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+
+# Objects made before Python looks for circles; its own 700 suit programs that make few.
+_NEW_OBJECTS = 20_000
 
 
 def start_light() -> None:
@@ -15,8 +20,11 @@ def start_light() -> None:
     pyarrow imports pandas, where it is installed, as soon as it meets a list or an array, to see whether it is one of
     pandas', and that takes longer than all else that a command loads. It looks once, so it looks here, and finds
     nothing; whoever imports pandas later has it. pydantic opens the metadata of every installed package to look for
-    plugins, which would change what a plan may say.
+    plugins, which would change what a plan may say. And Python looks for circles among all objects again and again
+    while modules are loaded, which make none, and once more before the process ends.
     """
+    gc.set_threshold(_NEW_OBJECTS)
+    atexit.register(gc.freeze)
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     if "pandas" not in sys.modules:
         hidden = _Hidden("pandas")
