@@ -136,6 +136,10 @@ class Measure(ABC):
     def columns(self) -> tuple[Column, ...]:
         """Name the columns that it writes, at least one."""
 
+    def lowest(self) -> Mapping[str, float]:
+        """Name columns that tell values apart from a level on, with the level: there, it says this or lower."""
+        return {}
+
     @abstractmethod
     def apply(self, block: Block, model: Model) -> Columns:
         """Measure one block of at least one row; give as many values for each column, in order."""

@@ -144,6 +144,10 @@ class Rule(ABC):
         """
         return tuple(dict.fromkeys(word for text in self.texts() for word in words_of(text)))
 
+    def cuts(self) -> Mapping[tuple[str, str], float]:
+        """Give the level at which it cuts a measure's column, by both names: the measure must know it from there on."""
+        return {}
+
     def reads_whole(self) -> frozenset[str]:
         """Name those of its expressions' words that no field is taken of: a column of the pool may be called so."""
         words = frozenset(word for text in self.texts() for word in words_of(text))

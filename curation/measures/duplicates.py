@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
@@ -34,12 +35,17 @@ class Duplicates(Grouped):
     Ties of an order go to the lower uid (`easy` reverses them too). Similarities are exact inner products of the
     float16 vectors: theirs of float16 are rounded to float16, where 0.87604 is not above 0.876. Below 0 it says 0, as
     SemDeDup does. `within` groups: `clusters.cluster`, or a column of the pool; `pool` takes it whole.
+
+    `at_least` is the lowest similarity that is told apart: one there or lower is written as `at_least`, with no nearest
+    sample unless it is that. It spares most of the work where groups hold few near-duplicates, and every ε up to
+    1 - `at_least` is decided as without it. There is none by default, since any ε may be asked for later.
     """
 
     rule: Literal["clip_ood", "semdedup"] = "clip_ood"
     keep: Literal["hard", "easy"] | None = None
     order: Name | None = None
     within: Name = "clusters.cluster"
+    at_least: Annotated[float, Field(strict=True, gt=0, le=1)] | None = None
 
     def resolved(self, where: str) -> Self:
         """Refuse options of the other rule."""
@@ -67,27 +73,34 @@ class Duplicates(Grouped):
 
     def columns(self) -> tuple[Column, ...]:
         """The nearest earlier sample."""
+        near, none = "largest similarity to an earlier sample of the group, at least", "the group's first"
+        if self.at_least is None:
+            near += " 0"
+        else:
+            near += f" {self.at_least}, which says that or lower"
+            none += ", and where none is as similar as that"
         return (
-            Column(
-                "similarity", pa.float64(), "largest similarity to an earlier sample of the group, at least 0"
-            ),
-            Column(
-                "nearest", pa.string(), "uid of that sample; ties go to the lower; NULL for the group's first"
-            ),
+            Column("similarity", pa.float64(), near),
+            Column("nearest", pa.string(), f"uid of that sample; ties go to the lower; NULL for {none}"),
             Column("place", pa.int64(), "place in the order of the group, from 0"),
         )
+
+    def lowest(self) -> Mapping[str, float]:
+        """What is told apart."""
+        return {} if self.at_least is None else {"similarity": self.at_least}
 
     def whole(self, group: Block, options: ScanOptions) -> Columns:
         """Order the group, and look back from each sample."""
         order = self._order(group)
         uids = group.uids[order]
-        found = nearest_earlier(group.vectors["image"], group.uids, order, options)
+        asked = -np.inf if self.at_least is None else self.at_least
+        found = nearest_earlier(group.vectors["image"], group.uids, order, options, asked)
         place = np.empty(len(order), np.int64)
         place[order] = np.arange(len(order))
         names = hex_names(uids[found.row])
         nearest = pa.array(names, pa.string(), mask=found.row < 0).take(pa.array(place))
         return {
-            "similarity": np.maximum(found.similarity, 0.0)[place],
+            "similarity": np.maximum(found.similarity, self.at_least or 0.0)[place],
             "nearest": nearest,
             "place": place,
         }

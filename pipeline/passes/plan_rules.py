@@ -6,7 +6,8 @@ import pyarrow as pa
 
 from curation import rules
 from curation.measure import schema_of
-from curation.rule import Scope
+from curation.rule import Rule, Scope
+from indexes.errors import PlanError
 from pipeline.execution.context import RunContext
 from pipeline.execution.work import Json
 from pipeline.files.database import parse_predicate
@@ -51,3 +52,16 @@ def check_rules(run: RunContext) -> None:
         for position, rule in enumerate(split.rules):
             where = f"splits.{name}[{position}].{rules.dump(rule)[0]}"
             check(rule, _scope(run, where, columns, looked=True))
+            _check_known(run, rule, where)
+
+
+def _check_known(run: RunContext, rule: Rule, where: str) -> None:
+    """Refuse a rule that cuts a column below what its measure tells apart."""
+    for (name, column), level in rule.cuts().items():
+        one = run.instances().get(name)
+        lowest = one.measure.lowest().get(column) if one else None
+        if lowest is not None and level < lowest:
+            raise PlanError(
+                f"{where} cuts {name}.{column} at {level}, and measures.{name} tells apart what is above {lowest} alone"
+                f". Set measures.{name}.at_least to {level} or lower, or cut at {lowest} or higher"
+            )

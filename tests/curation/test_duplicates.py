@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
-from vector_worlds import unit
+from vector_worlds import clustered, unit
 
 from curation import measures, rules
 from curation.grouped import Grouped
@@ -114,6 +114,27 @@ def test_a_chain_where_the_rules_differ() -> None:
     assert (easy > level(0.124)).tolist() == [True, True, False, True, True]
 
 
+@pytest.mark.parametrize("options", [{}, {"rule": "semdedup", "keep": "easy"}])
+def test_what_is_told_apart_from_a_level_on_is_as_without_it(options: dict[str, Any]) -> None:
+    vectors = clustered(1, 500, 32, clusters=40, spread=0.3)
+    block = group(vectors, clusters__similarity=np.random.default_rng(2).random(500))
+    whole = measures.parse("duplicates", options)
+    assert isinstance(whole, Grouped)
+    every = whole.whole(block, OPTIONS)
+    edge = float(np.sort(every["similarity"])[300])
+    for level in (edge, float(np.nextafter(edge, 1)), float(np.nextafter(edge, 0)), 0.9, 1.0):
+        told = measures.parse("duplicates", options | {"at_least": level})
+        assert isinstance(told, Grouped)
+        found = told.whole(block, OPTIONS)
+        assert told.lowest() == {"similarity": level}
+        assert found["similarity"].tolist() == np.maximum(every["similarity"], level).tolist()
+        there = every["similarity"] >= level
+        names = [n if t else None for n, t in zip(every["nearest"].to_pylist(), there, strict=True)]
+        assert found["nearest"].to_pylist() == names
+        assert found["place"].tolist() == every["place"].tolist()
+        assert str(level) in told.columns()[0].meaning
+
+
 def test_an_order_of_ones_own() -> None:
     vectors = unit(np.ones((3, 4)))
     found = measures.parse("duplicates", {"order": "key"})
@@ -131,6 +152,7 @@ def test_an_order_of_ones_own() -> None:
         ({"rule": "semdedup", "order": "key"}, "rule: clip_ood"),
         ({"rule": "semdedup", "within": "label"}, "clusters.cluster"),
         ({"rule": "nemo"}, "rule"),
+        ({"at_least": 0.0}, "at_least"),
     ],
 )
 def test_options_that_do_not_go_together(options: dict[str, Any], words: str) -> None:

@@ -258,6 +258,14 @@ def a_choice_that_semdedup_alone_has(w: World) -> Iterator[str]:
 
 
 @case
+def a_level_below_what_duplicates_tells_apart(w: World) -> Iterator[str]:
+    w.plan["measures"] = {"clusters": {"k": 2}, "duplicates": {"at_least": 0.9}}
+    w.rule({"dedup": {"epsilon": 0.124}})
+    yield "Set measures.{}.at_least to {} or lower"
+    w.plan["measures"]["duplicates"]["at_least"] = float(w.said.split("at_least to ")[1].split()[0])
+
+
+@case
 def semdedup_without_clusters(w: World) -> Iterator[str]:
     w.plan["measures"] = {"clusters": {"k": 2}, "duplicates": {"rule": "semdedup", "within": "pool"}}
     yield "name the clusters of a measure, such as clusters.cluster"

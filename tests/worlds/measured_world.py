@@ -24,7 +24,7 @@ MEASURES: dict[str, Any] = {
     "cluster_size": None,
     "density": None,
     "duplicates": None,
-    "hard": {"measure": "duplicates", "rule": "semdedup", "keep": "hard"},
+    "hard": {"measure": "duplicates", "rule": "semdedup", "keep": "hard", "at_least": 0.8},
     "thinning": None,
     "norm_sim_d": {"iterations": 3, "fraction": 0.5},
     "domain": {"precision": 0.05, "benchmarks": ["photo", "sketch"]},

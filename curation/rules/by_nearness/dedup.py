@@ -36,6 +36,10 @@ class Dedup(Rule):
         """The measure of the order."""
         return (self.by,)
 
+    def cuts(self) -> Mapping[tuple[str, str], float]:
+        """What is nearer than 1 - ε."""
+        return {(self.by, "similarity"): level_of(self.epsilon)}
+
     def selection(self, scope: Scope) -> Selection:
         """Cut at the level."""
         level = level_of(self.epsilon)

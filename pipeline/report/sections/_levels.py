@@ -46,6 +46,11 @@ def at_levels(look: Look, measure: MeasureFiles, column: str, lowest: float) -> 
     return AtLevels(running, tuple(curve))
 
 
+def told_from(*measures: MeasureFiles) -> float:
+    """Return the similarity from which all of some measures `duplicates` tell samples apart."""
+    return max(float(one.options.get("at_least") or 0.0) for one in measures)
+
+
 def above(look: Look, measure: MeasureFiles, column: str, level: float) -> int:
     """Count the samples strictly above a level, as a rule does."""
     sql = f"SELECT count(*) FROM read_parquet($values) WHERE nullif({quoted(column)}, 'nan'::DOUBLE) > {number(level)}"  # noqa: S608

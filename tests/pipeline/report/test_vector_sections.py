@@ -17,14 +17,16 @@ from PIL import Image
 from section_files import Sections, uid
 
 from pipeline.report.sections import _chains
+from pipeline.report.sections._panel import Paragraph
 
 
-def duplicates(run: Sections, links: dict[int, tuple[int, float]]) -> None:
+def duplicates(run: Sections, links: dict[int, tuple[int, float]], lowest: float = 0.0) -> None:
     """Write what the measure says: the nearest earlier sample of each, None for those without one."""
     found = [links.get(at) for at in range(run.size)]
     run.measure(
         "duplicates",
-        similarity=pa.array([0.0 if one is None else one[1] for one in found], pa.float64()),
+        options={"at_least": lowest or None},
+        similarity=pa.array([lowest if one is None else one[1] for one in found], pa.float64()),
         nearest=pa.array([None if one is None else uid(one[0]) for one in found], pa.string()),
         place=list(range(run.size)),
     )
@@ -71,6 +73,24 @@ def test_groups_follow_chains_to_what_stays(tmp_path: Path) -> None:
     assert [len(strip.pictures) for strip in gallery.strips] == [3, 2]
     assert all(picture.address for strip in gallery.strips for picture, _ in strip.pictures)
     assert [words for _, words in gallery.strips[0].pictures] == ["first", "0.9500", "0.9000"]
+
+
+def test_levels_below_what_is_told_apart_are_not_named(tmp_path: Path) -> None:
+    run = Sections(tmp_path, 6)
+    run.pool()
+    duplicates(run, {1: (0, 0.97), 2: (0, 0.92), 3: (2, 0.91)}, lowest=0.9)
+    told = run.tell("duplicate_groups")
+    found = told.panel.numbers["duplicates"]
+    assert found["dropped_at_epsilon"] == {"0.02": 0, "0.05": 1}
+    assert (found["groups"]["epsilon"], found["groups"]["samples"]) == (0.05, 2)
+    assert any(
+        "above 0.9 (at_least)" in piece.text for piece in told.panel.pieces if isinstance(piece, Paragraph)
+    )
+    run = Sections(tmp_path / "higher", 6)
+    run.pool()
+    duplicates(run, {1: (0, 0.995)}, lowest=0.99)
+    found = run.tell("duplicate_groups").panel.numbers["duplicates"]
+    assert found["dropped_at_epsilon"] == {"0.01": 1}
 
 
 def test_an_epsilon_of_a_rule_over_another_measure_is_not_taken(tmp_path: Path) -> None:

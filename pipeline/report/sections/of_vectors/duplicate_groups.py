@@ -12,7 +12,7 @@ from pipeline.report.drawing.text import count, percent
 from pipeline.report.drawing.thumbnails import ROW_EDGE
 from pipeline.report.request import MeasureFiles
 from pipeline.report.sections._chains import Chains, follow, strips
-from pipeline.report.sections._levels import AtLevels, above, at_levels, named_by_rules
+from pipeline.report.sections._levels import AtLevels, above, at_levels, named_by_rules, told_from
 from pipeline.report.sections._look import Look
 from pipeline.report.sections._panel import Charts, Gallery, Panel, Paragraph, Piece, Sheet
 
@@ -35,10 +35,12 @@ def say(look: Look) -> Panel:
     numbers: dict[str, Any] = {}
     pieces: list[Piece] = []
     for measure in look.measures("duplicates", "similarity", "nearest"):
-        kept = at_levels(look, measure, "similarity", 0.0)
+        lowest = told_from(measure)
+        kept = at_levels(look, measure, "similarity", lowest)
         own = named_by_rules(look, "dedup", "epsilon", measure)
-        named = {e: above(look, measure, "similarity", level_of(e)) for e in sorted({*EPSILONS, *own})}
-        epsilon = own[0] if own else USUAL
+        known = [e for e in sorted({*EPSILONS, *own}) if level_of(e) >= lowest] or [level_of(lowest)]
+        named = {e: above(look, measure, "similarity", level_of(e)) for e in known}
+        epsilon = own[0] if own else USUAL if USUAL in known else known[-1]
         found = follow(look, measure.parts, level_of(epsilon), SHOWN, PICTURES)
         numbers[measure.name] = _numbers(kept, named, found, epsilon)
         pieces += _pieces(look, measure, kept, named, found, epsilon)
@@ -73,6 +75,11 @@ def _pieces(
     ]
     heads = ("ε", "Similarity above", "Dropped", "Kept", "Share kept")
     yield Sheet(f"{measure.name}: {count(kept.samples)} samples", heads, lines)
+    if told_from(measure):
+        yield Paragraph(
+            f"The measure tells samples apart above {told_from(measure):g} (at_least): what is less similar to an "
+            "earlier one is kept at every ε that it knows."
+        )
     yield Charts([_kept_chart(kept, epsilon), *([_size_chart(found, epsilon)] if found.sizes else [])])
     followed = "" if found.chained else " Of so many, samples with the same nearest earlier one are together."
     yield Paragraph(

@@ -9,7 +9,7 @@ from curation.expressions import number
 from curation.rules.by_nearness.dedup import level_of
 from pipeline.report.drawing.text import count, percent
 from pipeline.report.request import MeasureFiles
-from pipeline.report.sections._levels import named_by_rules
+from pipeline.report.sections._levels import named_by_rules, told_from
 from pipeline.report.sections._look import Look
 from pipeline.report.sections._panel import LeftOut, Panel, Sheet
 
@@ -36,7 +36,9 @@ def say(look: Look) -> Panel | LeftOut:
     sheets = []
     for measures in _alike(look.measures("duplicates", "similarity")):
         own = {epsilon for one in measures for epsilon in named_by_rules(look, "dedup", "epsilon", one)}
-        for epsilon in sorted({*EPSILONS, *own}):
+        lowest = told_from(*measures)
+        known = [e for e in sorted({*EPSILONS, *own}) if level_of(e) >= lowest] or [level_of(lowest)]
+        for epsilon in known:
             found = _found(look, measures, level_of(epsilon))
             together = sum(found.values())
             alone = {one.name: _with(found, at) for at, one in enumerate(measures)}
