@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from indexes.errors import NearfarError
+from pipeline.command_line.atlas_command import atlas
 from pipeline.command_line.export_command import export
 from pipeline.command_line.ingest_command import ingest
 from pipeline.command_line.leaving import INTERRUPTED, TerminatedError, leave, say_stopped, terminate
@@ -155,6 +156,7 @@ def report(out: Outputs, as_json: AsJson = False) -> None:
 
 
 app.command()(export)
+app.command()(atlas)
 app.command()(ingest)
 app.command()(purge)
 

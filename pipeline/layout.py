@@ -10,13 +10,11 @@ LOCK_FILE = "plan.lock.yaml"
 LEDGER = "inputs.json"
 SHARDS = "shards.json"
 LOG = "log.jsonl"
-TOMBSTONES = "tombstones.npy"
-"""Hashes of the samples that were purged: no `--overwrite` removes them."""
-PURGE = "purge.json"
-"""What a purge that is at work, or was killed, has to remove."""
+TOMBSTONES = "tombstones.npy"  # hashes of the samples that were purged: no `--overwrite` removes them
+PURGE = "purge.json"  # what a purge that is at work, or was killed, has to remove
 COMMITS, ATTEMPTS, EMBEDDINGS = "commits", "attempts", "embeddings"
 FOLDERS = (
-    *("alike", "attempts", "commits", "embeddings", "hosts", "indexes", "internal", "lost"),
+    *("alike", "atlases", "attempts", "commits", "embeddings", "hosts", "indexes", "internal", "lost"),
     *("measures", "measures_of", "neighbours", "queries", "report", "samples", "shards", "spectra", "splits"),
 )
 """Folders that nearfar writes to; anything else in an output folder is the user's."""
@@ -67,8 +65,7 @@ def embeddings(name: str, encoder: str) -> str:
 
 def embedding(name: str, encoder: str, kind: str, number: int) -> str:
     """Locate the embeddings of a part; `kind` is `image` or `text`."""
-    folder = VECTORS[kind]
-    return f"{embeddings(name, encoder)}/{folder}/{folder}_{number:04d}.npy"
+    return f"{embeddings(name, encoder)}/{VECTORS[kind]}/{VECTORS[kind]}_{number:04d}.npy"
 
 
 def embedding_metadata(name: str, encoder: str, number: int) -> str:
@@ -99,9 +96,7 @@ def calibration(benchmark: str, number: int) -> str:
 def measure(kind: str, name: str, number: int | None = None, of: str = "pool") -> str:
     """Locate a measure's columns: its folder, or the part of that number; `of` may be a further set."""
     folder = "measures/" if of == "pool" else f"measures_of/{of}/"
-    folder += (
-        kind if name == kind else f"{kind}/{name}"
-    )  # one that goes by its own name has no folder below that
+    folder += kind if name == kind else f"{kind}/{name}"  # one that goes by its own name has no folder below
     return folder if number is None else f"{folder}/{part_file(number)}"
 
 
@@ -223,6 +218,11 @@ def located(split: str, name: str, number: int, ending: str = "parquet") -> str:
 def exported(split: str, file: str = "") -> str:
     """Locate the folder of a split's tars, or a file in it."""
     return f"shards/{split}/{file}".rstrip("/")
+
+
+def atlas(split: str, number: int | None = None) -> str:
+    """Locate the atlas of a split; or a part's share of its samples, before they are laid out."""
+    return f"atlases/{split}.parquet" if number is None else f"internal/picked/{split}/{part_file(number)}"
 
 
 def listed_urls(file: int, piece: int) -> str:

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from pipeline import layout
+from pipeline.atlases.drawing_up import atlases_of, draw_atlas
 from pipeline.commit import Record, retire
 from pipeline.commit.holding import hold_output
 from pipeline.execution.progress import Progress
@@ -43,7 +44,7 @@ def repair(out: Path, found: Verification, progress: Progress) -> None:
     if is_fetched(out):
         _take_back_fetched(out, found)
         return
-    gone, exports = _taken_back(found), exports_of(out)
+    gone, exports, atlases = _taken_back(found), exports_of(out), atlases_of(out)
     with hold_output(out):
         for stage in performing_names():
             retire(out, stage, gone, kept="embeddings")
@@ -53,6 +54,9 @@ def repair(out: Path, found: Verification, progress: Progress) -> None:
     for request in exports:
         if request.split in plan.splits:
             export(out, request, RunOptions(), progress)
+    for wanted in atlases:
+        if wanted.split in plan.splits:
+            draw_atlas(out, wanted, RunOptions(), progress)
 
 
 def _take_back_fetched(out: Path, found: Verification) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +54,12 @@ def export(out: Path, request: ExportRequest, options: RunOptions, progress: Pro
         OutputError: If there is no run, or it has not finished, other files are in the way, or there is no room.
         DataError: If the pool has no tars, or they are not those that were read.
     """
-    run = _opened(out, request, options)
+    run = opened_run(out, request.split, options)
+    check_exportable(run, request.split)
     with hold_output(run.out):
         sweep(run.out)
         try:
-            _check_stands(run, request.split)
+            check_stands(run, ("pool", *sets_in(run.plan.splits, request.split)))
             _refuse_strangers(run, request.split)
             with open_executor(options.workers, options.scheduler, options.device):
                 for wave in export_waves(run, request):
@@ -95,40 +96,48 @@ def command_of(out: Path, request: ExportRequest) -> str:
     return shlex.join(["nearfar", "export", str(out), request.split, *options])
 
 
-def _opened(out: Path, request: ExportRequest, options: RunOptions) -> RunContext:
+def opened_run(out: Path, split: str, options: RunOptions, then: str = "export") -> RunContext:
+    """Open a finished run, to make something of one of its splits; `then` says what, for messages.
+
+    Raises:
+        UnknownNameError: If the plan has no such split.
+        OutputError: If there is no run, or it has not finished.
+        DataError: If the pool is not there.
+    """
     lock = lock_of(out)
-    if request.split not in lock.plan.splits:
-        raise UnknownNameError("split", request.split, tuple(lock.plan.splits))
+    if split not in lock.plan.splits:
+        raise UnknownNameError("split", split, tuple(lock.plan.splits))
     if finished(out) is None:
         raise OutputError(
-            f"{out} holds a run that has not finished; run its plan again, which goes on where it stopped, then export"
+            f"{out} holds a run that has not finished; run its plan again, which goes on where it stopped, then {then}"
         )
     plan = with_brought(lock.plan.model_copy(update={"output": place_of(out)}))
     if not Path(plan.pool.path).exists():
         raise DataError(
             f"the pool is not at '{plan.pool.path}' any more; put it back, or run the plan again with "
-            "--set pool.path=…, then export"
+            f"--set pool.path=…, then {then}"
         )
-    run = open_run(plan, dataclasses.replace(options, command=lock.fingerprints["command"]))
-    check_exportable(run, request.split)
-    return run
+    return open_run(plan, dataclasses.replace(options, command=lock.fingerprints["command"]))
 
 
-def _check_stands(run: RunContext, split: str) -> None:
-    """Find every unit done that a split comes of, and the files of its sets as they were read."""
-    sets = ("pool", *sets_in(run.plan.splits, split))
+def check_stands(run: RunContext, sets: Collection[str], then: str = "export") -> None:
+    """Find every unit done that a split comes of, and the files of some sets as they were read.
+
+    Raises:
+        DataError: If they are not; `then` says what to do after the advice.
+    """
     for _, wave in waves(run, "split"):
         for work in wave:
             record = find(run.out, work.unit())
             reads = work.stage == "read" and work.part is not None and work.part[0] in sets
             if record is None or (reads and record.facts["inputs"] != _content(run, work.inputs)):
-                raise DataError(_stale(run, work, reads))
+                raise DataError(f"{_stale(run, work, reads)}, then {then}")
             run.finish(record)
     # What the report says stands in the card. It is of this run: it was written last, before the run had finished.
     stage = unit = "report"
     report = read_record(run.out, stage, unit)
     if report is None:
-        raise DataError(_not_done(f"{stage}/{unit}", run.out))
+        raise DataError(f"{_not_done(f'{stage}/{unit}', run.out)}, then {then}")
     run.finish(report)
 
 
@@ -137,13 +146,13 @@ def _stale(run: RunContext, work: Work[Any, Any], reads: bool) -> str:
         name = work.part[0] if work.part else "pool"
         return (
             f"the files of {name} in '{run.sets()[name].path}' are not those that the run read ({work.label}): some "
-            "were changed, added or removed. Put them back, or run the plan again, then export"
+            "were changed, added or removed. Put them back, or run the plan again"
         )
     return _not_done(work.label, run.out)
 
 
 def _not_done(label: str, out: Path) -> str:
-    return f"{label} is not done in {out}, or its inputs changed; run the plan again, then export"
+    return f"{label} is not done in {out}, or its inputs changed; run the plan again"
 
 
 def _content(run: RunContext, inputs: Iterable[Input]) -> str:

@@ -62,9 +62,15 @@ ELSEWHERE = {
     "Move them away, then export again": "runs/test_export.py::test_what_cannot_be_exported_is_refused_by_name",
     "write the shard again with keys that differ": "webdataset/test_sample_places.py::"
     "test_of_two_neighbours_of_one_key_the_digest_decides",
+    **dict.fromkeys(
+        ("pip install '.[atlas]' in nearfar's folder", "name a split with more of them"),
+        "atlases/test_atlas.py::test_advice_of_an_atlas_leads_out",
+    ),
+    "add a measure that looks at them to the plan": "atlases/test_atlas.py::"
+    "test_a_pool_without_embeddings_is_told_what_to_do",
     "train on its files by {}": "runs/test_export.py::test_a_pool_without_tars_is_told_what_to_do",
     "run the plan again, then export": "runs/test_export.py::test_tars_that_changed_or_moved_are_refused",
-    "put it back, or run the plan again with --set pool.path=…, then export": "runs/test_export.py::"
+    "put it back, or run the plan again with --set pool.path=…, then {}": "runs/test_export.py::"
     "test_tars_that_changed_or_moved_are_refused",
     "it, or take decoder out of the encoder": "runs/test_embedding_plans.py::"
     "test_a_decoder_that_is_not_installed_is_taken_out_as_the_message_says",

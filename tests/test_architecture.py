@@ -38,6 +38,7 @@ ROOMS = (
     "passes",
     "webdataset",
     "dataset_cards",
+    "projection",
     "stages",
     "output",
     "purging",
@@ -45,6 +46,7 @@ ROOMS = (
     "run",
     "estimate",
     "shipping",
+    "atlases",
     "verifying",
     "verify",
     "repair",
@@ -74,6 +76,7 @@ UPWARD = {
 }
 LATE = {
     "pipeline.cli": "the help is shown without loading what the commands need",
+    "pipeline.command_line.atlas_command": "the help is shown without loading what the command needs",
     "pipeline.command_line.export_command": "the help is shown without loading what the command needs",
     "pipeline.command_line.ingest_command": "the help is shown without loading what the command needs",
     "pipeline.command_line.leaving": "the help is shown without loading what the commands need",

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter
 
+from pipeline.ending.atlas_lines import Drawn
 from pipeline.ending.exported_lines import Exported
 from pipeline.ending.found import RunAnswer
 from pipeline.execution.work import Json
@@ -107,13 +108,14 @@ class Verified:
     splits: Annotated[dict[str, DecidedAgain], Field(description="Splits that were decided again, by name.")]
 
 
-Answer = RunAnswer | Planned | Exported | Ingested | Verified
+Answer = RunAnswer | Planned | Exported | Drawn | Ingested | Verified
 ANSWERS: dict[str, Any] = {
     "run": RunAnswer,
     "audit": RunAnswer,
     "report": RunAnswer,
     "plan": Planned,
     "export": Exported,
+    "atlas": Drawn,
     "ingest": Ingested,
     "verify": Verified,
 }

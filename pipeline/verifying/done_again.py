@@ -29,6 +29,7 @@ ROWS = 200_000
 ROUNDING = 2.0**-9
 """How far a number of an embedding may lie from what another machine gives: two steps of float16 near 1."""
 EMBEDS = "images and captions are embedded once; their files were hashed"
+LAID_OUT = "atlases are laid out once: another machine rounds otherwise; their files were hashed"
 _EMBEDDING = ("read", "embed")
 _BESIDE = ("inputs", "part")
 """What the performer puts beside a stage's own facts."""
@@ -55,9 +56,9 @@ def do_again(waves: Iterable[Group], rows: int | None, seed: int, result: Verifi
 def _chosen(wave: Group, rows: int | None, seed: int, result: Verification) -> list[Group]:
     kinds: dict[str, list[Group]] = {}
     for group in together(wave):
-        once = _embeds(group[0])
+        once = _once(group[0])
         for work in group:
-            share = result.again.setdefault(_kind(work), Share(left=EMBEDS if once else ""))
+            share = result.again.setdefault(_kind(work), Share(left=once))
             share.of += 1
         if not once:
             kinds.setdefault(group[0].stage if group[0].together else _kind(group[0]), []).append(group)
@@ -72,8 +73,11 @@ def _chosen(wave: Group, rows: int | None, seed: int, result: Verification) -> l
     return found
 
 
-def _embeds(work: Work[Any, Any]) -> bool:
-    return work.stage in _EMBEDDING and bool(getattr(work.settings, "encoder_name", ""))
+def _once(work: Work[Any, Any]) -> str:
+    """Say why a unit is not done again; nothing of one that is."""
+    if work.stage == "atlas":
+        return LAID_OUT
+    return EMBEDS if work.stage in _EMBEDDING and bool(getattr(work.settings, "encoder_name", "")) else ""
 
 
 def _kind(work: Work[Any, Any]) -> str:

@@ -6,11 +6,13 @@ Every file that a record names is hashed, and every file of the user's that a un
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from indexes.errors import NearfarError, OutputError
 from pipeline import layout
+from pipeline.atlases.drawing_up import atlas_command, atlas_waves, atlases_of
 from pipeline.commit import Record, commit_folder, read_record, record_file
 from pipeline.commit.on_stores import bring
 from pipeline.execution.context import RunContext
@@ -23,7 +25,16 @@ from pipeline.shipping import command_of, export_waves, exports_of
 from pipeline.stores.at_once import at_once
 from pipeline.stores.working_copies import place_of, store_of
 from pipeline.verifying.verification import Verification
-from pipeline.webdataset.export_request import ExportRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What was made of a split when asked for: what it is called, with its verb, and the command that makes it."""
+
+    split: str
+    words: str
+    verb: str
+    command: str
 
 
 def replay(out: Path, result: Verification) -> RunContext:
@@ -59,7 +70,11 @@ def _walk(run: RunContext, result: Verification) -> None:
                 f"run nearfar export {run.out} again for that split, which writes it again"
             )
     for request in exports:
-        _walk_export(run, request, result)
+        made = Made(request.split, "shards", "are", command_of(run.out, request))
+        _walk_made(run, made, export_waves(run, request), result)
+    for wanted in atlases_of(run.out):
+        made = Made(wanted.split, "atlas", "is", atlas_command(run.out, wanted))
+        _walk_made(run, made, atlas_waves(run, wanted), result)
 
 
 def _walk_wave(run: RunContext, wave: Iterable[Work[Any, Any]], result: Verification) -> bool:
@@ -73,19 +88,23 @@ def _walk_wave(run: RunContext, wave: Iterable[Work[Any, Any]], result: Verifica
     return True
 
 
-def _walk_export(run: RunContext, request: ExportRequest, result: Verification) -> None:
-    """Walk through what `nearfar export` made; shards of another state of the split are a problem, and no damage."""
-    if request.split not in run.plan.splits:
-        result.problems.append(f"the shards of {request.split} are of a split that the plan has no more")
+def _walk_made(
+    run: RunContext, what: Made, waves_of: Iterable[Iterable[Work[Any, Any]]], result: Verification
+) -> None:
+    """Walk through what was made of a split when asked for; of another state of it is a problem, and no damage."""
+    if what.split not in run.plan.splits:
+        result.problems.append(
+            f"the {what.words} of {what.split} {what.verb} of a split that the plan has no more"
+        )
         return
-    for wave in export_waves(run, request):
+    for wave in map(list, waves_of):
         for work in wave:
             if is_rotten(run.out, work, result):
                 return
         for work in wave:
             record = standing(run.out, work, result)
             if record is None:
-                result.problems.append(f"{_stale(work, request)}: {command_of(run.out, request)}")
+                result.problems.append(f"{_stale(work, what)}: {what.command}")
                 return
             run.finish(record)
         # Another machine knows nothing of the inputs yet; the next wave wants to know that they stand still.
@@ -94,10 +113,11 @@ def _walk_export(run: RunContext, request: ExportRequest, result: Verification) 
         result.waves.append(wave)
 
 
-def _stale(work: Work[Any, Any], request: ExportRequest) -> str:
+def _stale(work: Work[Any, Any], what: Made) -> str:
     if work.stage == "card":
-        return f"the card of {request.split} says what was so in an earlier run; to write it again"
-    return f"the shards of {request.split} are not of the split as it is now; to write them again"
+        return f"the card of {what.split} says what was so in an earlier run; to write it again"
+    pronoun = "them" if what.verb == "are" else "it"
+    return f"the {what.words} of {what.split} {what.verb} not of the split as it is now; to write {pronoun} again"
 
 
 def standing(out: Path, work: Work[Any, Any], result: Verification) -> Record | None:

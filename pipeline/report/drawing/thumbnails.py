@@ -40,15 +40,32 @@ def thumbnail(content: bytes | None, edge: int = EDGE) -> Thumbnail:
     if content is None:
         return Thumbnail(reason=NO_IMAGE)
     try:
-        image = decode(content)
+        bare = _shrunk(content, edge)
     except ImageRejected as rejected:
         return Thumbnail(reason=str(rejected))
-    image.thumbnail((edge, edge), Image.Resampling.LANCZOS)
-    # A copy of the pixels alone: Pillow writes a picture's comments and profiles back when it saves it.
-    bare = Image.frombytes("RGB", image.size, image.convert("RGB").tobytes())
     kind, encoded = _encode(bare)
     address = f"data:image/{kind};base64,{base64.b64encode(encoded).decode('ascii')}"
     return Thumbnail(address, bare.width, bare.height)
+
+
+def picture(content: bytes, edge: int) -> bytes | None:
+    """Make the same as a file; None of what is no image."""
+    try:
+        return _encode(_shrunk(content, edge))[1]
+    except ImageRejected:
+        return None
+
+
+def kind_of(made: bytes) -> str:
+    """Say what `picture` made: `png` or `jpg`."""
+    return "png" if made.startswith(b"\x89PNG") else "jpg"
+
+
+def _shrunk(content: bytes, edge: int) -> Image.Image:
+    image = decode(content)
+    image.thumbnail((edge, edge), Image.Resampling.LANCZOS)
+    # A copy of the pixels alone: Pillow writes a picture's comments and profiles back when it saves it.
+    return Image.frombytes("RGB", image.size, image.convert("RGB").tobytes())
 
 
 def _encode(image: Image.Image) -> tuple[str, bytes]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from flat_atlas import draw_flat_atlas, flat
 from measured_world import write_measured_plan
 from opened_files import Opened
 from test_rotten_bytes import flip
 
 from indexes.errors import OutputError
 from pipeline import run as running
+from pipeline.atlases.drawing_up import atlas_waves, atlases_of
 from pipeline.commit import find, forget
 from pipeline.execution import performing
 from pipeline.execution.context import RunContext
@@ -18,6 +21,8 @@ from pipeline.execution.progress import Progress
 from pipeline.execution.work import task_of, together
 from pipeline.passes.packed_queries import packed
 from pipeline.plan import load_plan
+from pipeline.projection import umap_layout
+from pipeline.projection.atlas_request import AtlasRequest
 from pipeline.run import RunOptions, execute, open_run, waves
 from pipeline.shipping import export, export_waves, exports_of
 from pipeline.stages import performing_names
@@ -25,6 +30,13 @@ from pipeline.webdataset.export_request import ExportRequest
 
 Group = list[running.Work]  # type: ignore[type-arg]
 """Units that are done together."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _laid_out_flat() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(umap_layout, "places", flat)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -35,12 +47,16 @@ def finished(small_world: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
     with Progress(folder / "out") as progress:
         execute(plan, RunOptions(), progress)
         export(folder / "out", ExportRequest("unique", 50), RunOptions(), progress)
+    draw_flat_atlas(folder / "out", AtlasRequest("unique", most=30))
     run = open_run(plan, RunOptions())
     groups = []
     for _, wave in waves(run):
         groups += _noted(run, wave)
     for request in exports_of(run.out):
         for wave in export_waves(run, request):
+            groups += _noted(run, wave)
+    for wanted in atlases_of(run.out):
+        for wave in atlas_waves(run, wanted):
             groups += _noted(run, wave)
     return run, groups
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flat_atlas import draw_flat_atlas
 from measured_world import MEASURES, SPLITS, write_measured_plan
 from rotten_writer import RottenWriter
 from whole_runs import Run, committed
@@ -17,15 +18,16 @@ from whole_runs import Run, committed
 from pipeline.commit import Attempt, remove_unowned
 from pipeline.execution.progress import Progress
 from pipeline.plan import Plan, load_plan
+from pipeline.projection.atlas_request import AtlasRequest
 from pipeline.run import RunOptions, execute
 from pipeline.shipping import export
 from pipeline.stages import performing_names
 from pipeline.verify import verify
-from pipeline.verifying.done_again import EMBEDS
+from pipeline.verifying.done_again import EMBEDS, LAID_OUT
 from pipeline.verifying.verification import Verification
 from pipeline.webdataset.export_request import ExportRequest
 
-MADE_ONCE = frozenset({"read", "embed"})
+MADE_ONCE = frozenset({"read", "embed", "atlas"})
 LOCATED = frozenset({"locate"})  # what it writes wrong stops the export by itself
 BEFORE_RUNS = {"cut", "fetch", "hosts"}
 RULES: dict[str, Any] = {
@@ -51,6 +53,7 @@ def run(plan: Plan) -> Path:
     with Progress(out) as progress:
         execute(plan, RunOptions(), progress)
         export(out, ExportRequest("whole", 50), RunOptions(), progress)
+    draw_flat_atlas(out, AtlasRequest("whole", most=30))
     return out
 
 
@@ -83,7 +86,7 @@ def test_a_sound_run_is_proved_whole(sound: Path, cli: Run) -> None:
     assert {kind.partition("/")[0] for kind in again} == set(performing_names()) - BEFORE_RUNS
     left = {kind: share["left"] for kind, share in again.items() if share["again"] < share["of"]}
     assert {kind.partition("/")[0] for kind in left} == MADE_ONCE
-    assert set(left.values()) == {EMBEDS}
+    assert set(left.values()) == {EMBEDS, LAID_OUT}
     assert {f"measure/{name}" for name in (*MEASURES, "photo", "sketch")} <= again.keys()
     assert not any(one["left"] or not one["whole"] for one in found["splits"].values())
     assert found["splits"]["scored"]["rules"] == {"1:clip-score": 200, "2:norm-sim": 100}

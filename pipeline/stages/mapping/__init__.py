@@ -1,0 +1,1 @@
+"""What `nearfar atlas` plans, which is no part of a run."""
