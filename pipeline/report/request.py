@@ -33,11 +33,9 @@ class Writer(Protocol):
 
     def file(self, relative: str) -> Path:
         """Say where to write an output."""
-        ...
 
     def add(self, relative: str, rows: int | None = None) -> None:
         """Declare an output as complete."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +126,7 @@ class MeasureFiles:
         options: Its options, as a plan has them.
         tables: Of the tables beside its columns, those that sections read, one file for each part.
         told: What became of the rows of the user's table that it reads, by outcome; empty where it reads none.
+        of_sets: Its columns of further sets, by set.
     """
 
     name: str
@@ -137,6 +136,7 @@ class MeasureFiles:
     options: Mapping[str, Any] = field(default_factory=dict)
     tables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     told: Mapping[str, int] = field(default_factory=dict)
+    of_sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,10 +56,17 @@ class Sections:
         self.request = replace(self.request, measures=(*self.request.measures, files))
 
     def split(
-        self, name: str, kept: Sequence[int], repeat: Sequence[int] | None = None, rules: Sequence[Any] = ()
+        self,
+        name: str,
+        kept: Sequence[int],
+        repeat: Sequence[int] | None = None,
+        rules: Sequence[Any] = (),
+        sources: Sequence[str] | None = None,
     ) -> None:
-        """Write what a report reads of a split; `repeat` says how often each kept sample is in it."""
+        """Write what a report reads of a split; `repeat` says how often each kept sample is in it, `sources` whose."""
         columns: dict[str, Any] = {"uid": [uid(at) for at in kept]}
+        if sources is not None:
+            columns["source"] = list(sources)
         if repeat is not None:
             columns["repeat"] = pa.array(repeat, pa.int64())
         part = write(self.out, f"{layout.split(name, 'part-0000')}.parquet", pa.table(columns))
@@ -76,6 +83,8 @@ class Sections:
         }
         facts = {"split": name, "waterfall": waterfall | {"dropped": steps}}
         self.facts[name] = facts | ({"entries": sum(repeat)} if repeat is not None else {})
+        if sources is not None:
+            self.facts[name]["sources"] = [{"name": one} for one in dict.fromkeys(sources)]
         relative = layout.split(name, "split.json")
         (self.out / relative).write_text(json.dumps(self.facts[name]))
         files = SplitFiles(name, relative, None, None, (part,))

@@ -91,5 +91,10 @@ def tables(kind: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(table for of, _, table in named if of == kind))
 
 
+def looks_at_sets(kind: str) -> bool:
+    """Say whether a section reads a measure's columns of further sets too: it has the measure's kind in `OF_SETS`."""
+    return any(kind in getattr(_module(name), "OF_SETS", ()) for name in names())
+
+
 def _module(name: str) -> Any:
     return registry.load(sys.modules[__name__], "section", name)

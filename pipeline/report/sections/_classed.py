@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curation.classes import NamedClasses, class_list
-from curation.expressions import quoted
+from curation.expressions import quoted, text
 from pipeline.report.request import MeasureFiles, SplitFiles
 from pipeline.report.sections._look import Look
 
@@ -24,8 +24,14 @@ SELECT class, count(*)::BIGINT FROM (SELECT unnest({column}) AS class FROM read_
 _POOL_SAMPLES = "SELECT count(*) FROM read_parquet($found) WHERE len({column}) > 0"
 # Few samples of a pool name a class, so these are what the database holds, and the split passes by.
 _KEPT = """
-SELECT found, times FROM (SELECT uid, {column} AS found FROM read_parquet($found) WHERE len({column}) > 0)
-JOIN (SELECT uid, {times}::BIGINT AS times FROM read_parquet($kept)) USING (uid)
+SELECT found, times FROM ({named})
+JOIN (SELECT uid, {source} AS source, {times}::BIGINT AS times FROM read_parquet($kept)) USING (uid, source)
+"""
+_NAMED = (
+    "SELECT uid, {source} AS source, {column} AS found FROM read_parquet(${table}) WHERE len({column}) > 0"
+)
+_UNTOLD = """
+SELECT coalesce(sum({times}), 0)::BIGINT FROM read_parquet($kept) WHERE NOT list_contains([{told}], source)
 """
 _SPLIT = "SELECT class, sum(times)::BIGINT FROM (SELECT unnest(found) AS class, times FROM ({kept})) GROUP BY class"
 _SPLIT_SAMPLES = "SELECT coalesce(sum(times), 0)::BIGINT FROM ({kept})"
@@ -63,10 +69,12 @@ class ClassTotals:
     Attributes:
         counts: `(c,)` samples of the class, in the order of the class list.
         samples: Samples that have any.
+        untold: Samples of further sets of which the measure does not tell; they are of no class here.
     """
 
     counts: NDArray[np.int64]
     samples: int
+    untold: int = 0
 
 
 def named_classes(measure: MeasureFiles) -> NamedClasses:
@@ -82,19 +90,32 @@ def named_classes(measure: MeasureFiles) -> NamedClasses:
 
 def totals(look: Look, of: ClassColumn, split: SplitFiles | None = None) -> ClassTotals:
     """Count the samples of each class, in the pool or in a split; one that a split repeats counts as often."""
-    size, column = len(named_classes(of.files)), quoted(of.column)
+    size, column, untold = len(named_classes(of.files)), quoted(of.column), [(0,)]
     if split is None:
         found = look.rows(_POOL.format(column=column), found=of.files.parts)
         samples = look.rows(_POOL_SAMPLES.format(column=column), found=of.files.parts)
     else:
-        kept = _KEPT.format(times=times_of(look.facts[split.name]), column=column)
-        tables = {"found": of.files.parts, "kept": split.parts}
+        facts, times = look.facts[split.name], times_of(look.facts[split.name])
+        told = {"pool": of.files.parts} | {
+            one["name"]: of.files.of_sets[one["name"]]
+            for one in facts.get("sources", ())
+            if one["name"] in of.files.of_sets
+        }
+        source = "source" if "sources" in facts else text("pool")
+        named = " UNION ALL ".join(
+            _NAMED.format(source=text(name), column=column, table=f"found_{n}") for n, name in enumerate(told)
+        )
+        kept = _KEPT.format(named=named, source=source, times=times)
+        tables = {f"found_{n}": files for n, files in enumerate(told.values())} | {"kept": split.parts}
+        if "sources" in facts:
+            listed = ", ".join(map(text, told))
+            untold = look.rows(_UNTOLD.format(times=times, told=listed), kept=split.parts)
         found = look.rows(_SPLIT.format(kept=kept), **tables)
         samples = look.rows(_SPLIT_SAMPLES.format(kept=kept), **tables)
     counts = np.zeros(size, np.int64)
     for position, count in found:
         counts[position] = count
-    return ClassTotals(counts, int(samples[0][0]))
+    return ClassTotals(counts, int(samples[0][0]), int(untold[0][0]))
 
 
 def times_of(facts: Mapping[str, Any]) -> str:

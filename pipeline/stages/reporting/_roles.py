@@ -6,7 +6,7 @@ from curation.measures import dump
 from pipeline import layout
 from pipeline.execution.context import RunContext, paths
 from pipeline.measuring import Instance
-from pipeline.passes.located import indexed_sets, offered_sets, parts_of, wanted_vectors
+from pipeline.passes.located import indexed_sets, measured_sets, offered_sets, parts_of, wanted_vectors
 from pipeline.passes.provenance import told_counts
 from pipeline.report import sections
 from pipeline.report.request import BenchmarkFiles, MeasureFiles, SetFiles, SplitFiles
@@ -84,10 +84,23 @@ def measures(run: RunContext) -> tuple[MeasureFiles, ...]:
             dump(one.measure),
             {table: _table(run, one, table) for table in sections.tables(one.kind)},
             told_counts(run, one),
+            _of_sets(run, one),
         )
         for one in run.instances().values()
         if one.name not in run.plan.benchmarks
     )
+
+
+def _of_sets(run: RunContext, one: Instance) -> dict[str, tuple[str, ...]]:
+    """List a measure's files of the further sets that splits add, with the same options, where a section reads them."""
+    if not sections.looks_at_sets(one.kind):
+        return {}
+    return {
+        name: tuple(layout.measure(one.kind, one.name, number, name) for number in _numbers(run, name))
+        for name, levels in measured_sets(run).items()
+        if name in offered_sets(run)
+        and any(each.name == one.name and each.measure == one.measure for level in levels for each in level)
+    }
 
 
 def _table(run: RunContext, one: Instance, table: str) -> tuple[str, ...]:

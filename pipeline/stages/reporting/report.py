@@ -122,6 +122,7 @@ def _opened(settings: Settings) -> Iterator[str]:
     yield from (path for one in settings.benchmarks for path in one.opened())
     yield from (path for one in settings.splits for path in one.opened())
     yield from (path for one in settings.measures for path in one.parts)
+    yield from (path for one in settings.measures for of in one.of_sets.values() for path in of)
     yield from (path for one in settings.measures for of in one.tables.values() for path in of)
     yield from (*settings.alike.values(), *settings.spectra)
 

@@ -11,9 +11,11 @@ import jsonschema
 import pyarrow as pa
 import pytest
 from report_sets import Folder
-from section_files import Sections
+from report_tables import write
+from section_files import Sections, uid
 
 import pipeline.report
+from pipeline import layout
 from pipeline.report import sections
 from pipeline.report.making import build_report
 
@@ -100,6 +102,7 @@ def test_class_frequency_by_hand(tmp_path: Path) -> None:
     assert pool["gini"] == pytest.approx(0.5)  # differences 2·(2 + 3 + 1) / (2 · 3 · 4)
     assert pool["distinct_in_batch"]["256"] == pytest.approx(2 - (2 / 3) ** 256)
     assert (both["counts"], both["samples"]) == ([4, 3, 0], 4)
+    assert both["untold"] == 0
     assert (nothing["counts"], nothing["samples"], nothing["gini"]) == ([0, 0, 0], 0, None)
     assert nothing["distinct_in_batch"]["1024"] == 0
 
@@ -113,3 +116,22 @@ def test_each_measure_of_classes_has_its_own_counts(tmp_path: Path) -> None:
         "classes": [1, 0],
         "other": [0, 2],
     }
+
+
+def test_samples_of_a_further_set_count_where_the_measure_is_of_that_set(tmp_path: Path) -> None:
+    """Uid 1 is a dog in the pool and a cow in `more`; of `other` nobody knows."""
+    run = Sections(tmp_path, 4)
+    write_classes(run, ["dog", "cat", "cow"], [[0], [0], [1], []])
+    table = pa.table({"uid": [uid(1), uid(90)], "found": pa.array([[2], [1, 2]], pa.list_(pa.int32()))})
+    path = write(tmp_path, layout.measure("classes", "classes", 0, "more"), table)
+    (measure,) = run.request.measures
+    run.request = replace(run.request, measures=(replace(measure, of_sets={"more": (path,)}),))
+    run.split("filled", [0, 1, 90, 77], repeat=[2, 1, 3, 5], sources=["pool", "more", "more", "other"])
+    run.split("own", [0, 1])
+    sets = run.numbers("class_frequency")["classes"]["sets"]
+    filled, own = sets["split filled"], sets["split own"]
+    assert (filled["counts"], filled["samples"], filled["untold"]) == ([2, 3, 4], 6, 5)
+    assert (own["counts"], own["untold"]) == ([2, 0, 0], 0)
+    assert sets["pool"]["counts"] == [2, 1, 0]
+    _, page = report(run, tmp_path / "report")
+    assert "Of no class here" in page

@@ -13,6 +13,7 @@ from pipeline.report.drawing.plots import STYLES, Axis, Trace, plot
 from pipeline.report.drawing.text import count, number
 from pipeline.report.sections._classed import (
     ANY,
+    KIND,
     ClassColumn,
     ClassTotals,
     class_columns,
@@ -24,6 +25,7 @@ from pipeline.report.sections._panel import Charts, Panel, Piece, Sheet, rounded
 
 TITLE, PLACE = "Class frequency", 10
 NEEDS = (ANY,)
+OF_SETS = (KIND,)
 BATCHES = (256, 1024, 4096, 32768)
 """Sizes of batches whose classes are counted; 1,024 is that of arXiv 2405.21070."""
 SHOWN = 20
@@ -33,8 +35,9 @@ LISTED = 2000
 
 ABOUT = (
     "How many samples are of each class of the list, by caption, image or both, in the pool and in each split; a "
-    "sample of several counts for each. Gini is 0 where all classes are equally frequent and near 1 where few have all "
-    "(arXiv 2405.21070). A batch is drawn from the samples that are of a class."
+    "sample of several counts for each, and one of a further set where the measure is of that set too. Gini is 0 "
+    "where all classes are equally frequent and near 1 where few have all (arXiv 2405.21070). A batch is drawn from "
+    "the samples that are of a class."
 )
 
 
@@ -57,6 +60,7 @@ def _numbers(found: ClassTotals) -> dict[str, Any]:
     counts = found.counts
     return {
         "samples": found.samples,
+        "untold": found.untold,
         "matches": int(counts.sum()),
         "gini": rounded(gini(counts)),
         "zero": int((counts == 0).sum()),
@@ -72,20 +76,22 @@ def _numbers(found: ClassTotals) -> dict[str, Any]:
 
 
 def _pieces(of: ClassColumn, found: dict[str, ClassTotals]) -> Iterator[Piece]:
-    heads = ("Set", "Samples", "Gini", "Without a sample", "Lowest", "Median", "Highest")
+    more = ("Of no class here",) if any(each.untold for each in found.values()) else ()
+    heads = ("Set", "Samples", *more, "Gini", "Without a sample", "Lowest", "Median", "Highest")
     sizes = tuple(f"Classes in a batch of {count(size)}" for size in BATCHES)
-    lines = [_line(name, _numbers(each)) for name, each in found.items()]
+    lines = [_line(name, _numbers(each), bool(more)) for name, each in found.items()]
     size = len(named_classes(of.files))
     yield Sheet(f"{of.name}: {count(size)} classes", (*heads, *sizes), lines)
     yield Charts(list(_charts(found)))
     yield _most_frequent(of, found)
 
 
-def _line(name: str, of: dict[str, Any]) -> tuple[str, ...]:
+def _line(name: str, of: dict[str, Any], untold: bool) -> tuple[str, ...]:
     whole = (count(of["zero"]), count(of["min"]), count(of["median"]), count(of["max"]))
     drawn = (_tenth(of["distinct_in_batch"][str(size)]) for size in BATCHES)
     said = "–" if of["gini"] is None else f"{of['gini']:.3f}"
-    return (name, count(of["samples"]), said, *whole, *drawn)
+    more = (count(of["untold"]),) if untold else ()
+    return (name, count(of["samples"]), *more, said, *whole, *drawn)
 
 
 def _tenth(value: float | None) -> str:
