@@ -8,7 +8,7 @@ costs as much as any. Each row is a ratio of two rates of this run, and says wha
     of_forward    ViT-B/32 in float32, from tars, against its forward pass on tensors in memory
     decode_bound  a model that takes next to nothing, on images of 1,024 × 768, against cores × one process's decoding
     of_a_loop     ViT-B/32 in bfloat16, from tars, against a DataLoader of as many workers as cores and float32
-    parity        worst cosine to open_clip's own float32 vectors of the same images, by precision
+    parity        worst image's cosine to open_clip's own float32 vectors of the same images, by precision
     memory        peak memory over four times as many images, in processes of their own
     gpu           of_forward and of_a_loop on a GPU in bfloat16; says so where there is none
 """
@@ -21,7 +21,6 @@ import itertools
 import json
 import os
 import platform
-import resource
 import shutil
 import subprocess
 import sys
@@ -136,12 +135,14 @@ def row(rate: float, of: float, least: float) -> dict[str, Any]:
 def parity(model: Path, tars: Path) -> dict[str, Any]:
     """Worst cosine to open_clip's own vectors, by precision."""
     expected, found = own_vectors(model, images_of(tars)), {}
+    names = [name for name, _ in images_of(tars)]
     for precision, least in (("float32", 0.9999), ("bfloat16", 0.999)):
         encoder = load_encoder(EncoderSpec(str(model), precision=precision), "cpu")
         vectors = embedded(encoder, tars)[1].astype(np.float64)
         cosines = (vectors * expected).sum(axis=1) / np.linalg.norm(vectors, axis=1)
         worst = float(cosines.min())
         found[precision] = {"images": len(vectors), "worst_cosine": round(worst, 6)}
+        found[precision] |= {"worst_image": names[int(cosines.argmin())]}
         found[precision] |= {"must_reach": least, "reached": worst >= least}
     return found
 
@@ -163,10 +164,15 @@ def peak(model: Path, tars: Path) -> float:
 
 
 def peak_here(model: Path, tars: Path) -> float:
-    """Embed the tars, keep nothing, and say what this took at most."""
+    """Embed the tars, keep nothing, and say what this took at most, decoders included, in MiB."""
     for _ in embed_stream(load_encoder(EncoderSpec(str(model)), "cpu"), images_of(tars)):
         pass
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    children = [
+        one for task in Path("/proc/self/task").iterdir() for one in (task / "children").read_text().split()
+    ]
+    # Not `getrusage`: a process that was started by a large one begins there with the peak of that one.
+    said = [Path(f"/proc/{process}/status").read_text() for process in ("self", *children)]
+    return sum(int(text.partition("VmHWM:")[2].split()[0]) for text in said) / 1024
 
 
 def gpu(model: Path, files: list[bytes], folder: Path, count: int) -> dict[str, Any]:
@@ -226,9 +232,17 @@ def decode_bound(model: Path, tars: Path, once: Path) -> dict[str, Any]:
 
 
 def of_a_loop(model: Path, tars: Path) -> dict[str, Any]:
-    """In bfloat16 against a plain loop in float32."""
+    """In bfloat16 against a plain loop in float32; on a processor without such units, why that cannot be."""
+    if not bfloat16_units():
+        return {"cannot_be_run": "this processor has no units for bfloat16", "must_reach": 3.0}
     encoder = load_encoder(EncoderSpec(str(model), precision="bfloat16"), "cpu")
     return row(embedded(encoder, tars)[0], loop_rate(model, tars, CORES, "cpu"), 3.0)
+
+
+def bfloat16_units() -> list[str]:
+    """Name the units for bfloat16 that the processor has."""
+    capabilities = torch.cpu.get_capabilities()
+    return [name for name in ("avx512_bf16", "amx_bf16") if capabilities.get(name)]
 
 
 def memory(model: Path, few: Path, many: Path, images: int) -> dict[str, Any]:
@@ -256,11 +270,10 @@ def main() -> None:
         found = measured(folder, chosen.rows, chosen.images, chosen.gpu_images)
     finally:
         shutil.rmtree(folder)
-    capabilities = torch.cpu.get_capabilities()
     machine = {
         "cpu": platform.processor() or platform.machine(),
         "cores": CORES,
-        "bfloat16": [name for name in ("avx512_bf16", "amx_bf16") if capabilities.get(name)],
+        "bfloat16": bfloat16_units(),
         "load": round(os.getloadavg()[0], 1),
     }
     versions = {name: version(name) for name in ("nearfar", "torch", "open_clip_torch", "pillow")}
