@@ -39,10 +39,24 @@ class SplitSteps:
 
 @dataclass(frozen=True, slots=True)
 class SetLosses:
-    """What became of the rows of one set: failed, quarantined, repeated and measured ones add up to those listed."""
+    """One set, and what became of its rows: failed, quarantined, repeated and measured ones add up to those listed.
+
+    Attributes:
+        name: The set, as the report calls it: `pool`, `benchmark NAME`.
+        dataset: What it is part of; empty where the plan does not say.
+        format: How it was read.
+        contents: A digest of what was in its files.
+        listed: Rows that it lists.
+        measured: Those that took part.
+        failed: Those that never arrived, by reason.
+        quarantined: Those that are damaged or cannot be compared, by reason.
+        repeated: Those that have the uid of an earlier row.
+    """
 
     name: str
     dataset: str
+    format: str
+    contents: str
     listed: int
     measured: int
     failed: dict[str, int]

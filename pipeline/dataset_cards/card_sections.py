@@ -8,11 +8,14 @@ from pipeline.dataset_cards.card_facts import CardFacts, Nearness, SetLosses, Sp
 from pipeline.dataset_cards.markdown_text import code, prose, table, without_folders
 from pipeline.report.drawing.text import count, percent
 
+_TITLES = ("rule", "which", "change", "left")
 # So many reasons of a loss are named, the most frequent first.
 _REASONS = 5
-_SPELLED = ("model", "weights_sha256", "dtype", "sha256")
+_SPELLED = {"model": "model", "weights_sha256": "SHA-256 of its weights", "dtype": "numbers"}
+# Digits of a digest of a set's files: enough to tell sets apart.
+_DIGITS = 16
+_SIMILARITY = "* similarity: cosine of two images' embeddings, from -1 to 1; higher is closer"
 _WORDS = {
-    "similarity": "cosine of two images' embeddings, from -1 to 1; higher is closer",
     "threshold": "of a query of a benchmark: the similarity of the nearest reference image",
     "margin": "of a sample: the largest similarity - threshold over a benchmark's queries; above 0, the sample is "
     "nearer than the reference comes",
@@ -25,17 +28,17 @@ def how_it_was_made(facts: CardFacts) -> Iterator[str]:
     yield "## How it was made\n"
     if split.start:
         yield f"It starts from other splits of the pool, {_names(split.start)}, whose rules follow.\n"
-    if facts.rows:
-        yield f"{_waterfall(facts.rows[0], split)}\n"
+    yield f"{_waterfall(facts.rows[0], split)}\n"
     if facts.sources:
         held = ", ".join(f"{count(kept)} of {code(name)}" for name, kept in facts.sources)
         yield f"The samples come from several sets: {held}.\n"
     for one in before:
         start = f", which starts from {_names(one.start)}" if one.start else ""
         yield f"### {code(one.name)}{start}\n"
-        yield f"{table(('rule', 'which', 'samples', 'left'), _steps(one))}\n"
+        yield f"{table(_TITLES, _steps(one))}\n"
     if facts.nearness:
-        yield "\n".join(f"* {word}: {meaning}" for word, meaning in _WORDS.items()) + "\n"
+        words = _WORDS if facts.nearness[0].nearer is not None else {}
+        yield "\n".join([_SIMILARITY, *(f"* {word}: {meaning}" for word, meaning in words.items())]) + "\n"
 
 
 def _names(start: str) -> str:
@@ -57,7 +60,7 @@ def _waterfall(pool: SetLosses, split: SplitSteps) -> str:
     if pool.repeated:
         left -= pool.repeated
         rows.append(("repeated", "have the uid of an earlier row", f"-{count(pool.repeated)}", count(left)))
-    return table(("rule", "which", "samples", "left"), [*rows, *_steps(split)])
+    return table(_TITLES, [*rows, *_steps(split)])
 
 
 def _reasons(found: Mapping[str, int]) -> str:
@@ -78,6 +81,7 @@ def nearness(facts: CardFacts) -> Iterator[str]:
     yield "## Nearness to benchmarks\n"
     if not facts.nearness:
         yield "The plan names no benchmark: how near these samples are to any was not measured.\n"
+        yield f"{_took_part(facts)}\n"
         return
     soft, hard = facts.levels
     nearer = () if facts.nearness[0].nearer is None else ("nearer than the reference",)
@@ -88,8 +92,8 @@ def nearness(facts: CardFacts) -> Iterator[str]:
     )
     yield f"{table(titles, (_near(one) for one in facts.nearness))}\n"
     how = "with every query, exactly" if facts.exact else "by an approximate index, which may miss some"
-    yield f"Every sample that could be read was compared {how}. Rows that took part:\n"
-    yield f"{table(('set', 'listed', 'took part', 'lost', 'repeated'), map(_took_part, facts.rows))}\n"
+    yield f"Every sample that could be read was compared {how}.\n"
+    yield f"{_took_part(facts)}\n"
 
 
 def _near(one: Nearness) -> tuple[str, ...]:
@@ -109,12 +113,17 @@ def _similarity(value: float | None) -> str:
     return "none" if value is None else f"{value:.3f}"
 
 
-def _took_part(rows: SetLosses) -> tuple[str, ...]:
+def _took_part(facts: CardFacts) -> str:
+    titles = ("set", "read as", "rows listed", "took part", "lost", "repeated", "digest of its files")
+    return table(titles, map(_of_set, facts.rows))
+
+
+def _of_set(rows: SetLosses) -> tuple[str, ...]:
     lost = sum(rows.failed.values()) + sum(rows.quarantined.values())
     share = f" ({percent(lost / rows.listed)})" if lost else ""
     of = f" of {code(rows.dataset)}" if rows.dataset else ""
-    said = (count(rows.listed), count(rows.measured), f"{count(lost)}{share}", count(rows.repeated))
-    return (f"{code(rows.name)}{of}", *said)
+    counts = (count(rows.listed), count(rows.measured), f"{count(lost)}{share}", count(rows.repeated))
+    return (f"{code(rows.name)}{of}", code(rows.format), *counts, code(rows.contents[:_DIGITS]))
 
 
 def encoders(facts: CardFacts) -> Iterator[str]:
@@ -122,14 +131,13 @@ def encoders(facts: CardFacts) -> Iterator[str]:
     if not facts.encoders:
         return
     yield "## Encoders\n"
-    rows = [
-        (
-            code(name),
-            ", ".join(f"{key} {code(without_folders(made[key]))}" for key in _SPELLED if key in made),
-        )
-        for name, made in facts.encoders.items()
-    ]
+    rows = [(code(name), _known(made)) for name, made in facts.encoders.items()]
     yield f"{table(('encoder', 'what is known of it'), rows)}\n"
+
+
+def _known(made: Mapping[str, str]) -> str:
+    named = ((words, made[key]) for key, words in _SPELLED.items() if key in made)
+    return ", ".join(f"{words} {code(without_folders(text))}" for words, text in named)
 
 
 def versions(facts: CardFacts) -> Iterator[str]:

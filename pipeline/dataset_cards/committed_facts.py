@@ -42,7 +42,10 @@ def card_facts(run: RunContext, request: ExportRequest) -> CardFacts:
         left_out=_summed(gathered, "left_out"),
         sources=tuple((one["name"], int(one["kept"])) for one in facts.get("sources", ())),
         splits=tuple(_steps(name, run.plan.splits[name], audit) for name in _and_before(run, request.split)),
-        rows=tuple(_losses(name, one) for name, one in sorted(audit["rows"].items(), key=_pool_first)),
+        rows=tuple(
+            _losses(name, one, audit["provenance"]["sets"][name.rpartition(" ")[2]])
+            for name, one in sorted(audit["rows"].items(), key=_pool_first)
+        ),
         levels=(levels["soft"], levels["hard"]),
         nearness=tuple(
             _nearness(name, one, request.split, levels, with_reference)
@@ -108,10 +111,12 @@ def _start(split: Split) -> str:
     return split.from_ or ""
 
 
-def _losses(name: str, rows: Mapping[str, Any]) -> SetLosses:
+def _losses(name: str, rows: Mapping[str, Any], made_of: Mapping[str, Any]) -> SetLosses:
     return SetLosses(
         name,
         rows["dataset"] or "",
+        made_of["format"],
+        made_of["files"],
         rows["listed"],
         rows["measured"],
         rows["failed"],

@@ -1,8 +1,8 @@
 """Croissant: a dataset described for programs, as JSON-LD (MLCommons Croissant 1.0).
 
-Every file has its size and SHA-256. Records have their text from the tables beside the tars, and the image from the
-tars. mlcroissant reads images of the side of a join that it begins with, so that side is the tars'; where a sample has
-two images, or none, the tables stand alone.
+Tars, tables and `sizes.json` have their size and SHA-256. Records have their text from the tables beside the tars, and
+the image from the tars. mlcroissant reads images of the side of a join that it begins with, so that side is the tars';
+where a sample has two images, or none, the tables stand alone.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from pipeline.readers._contract import IMAGE_KINDS
 from pipeline.report.drawing.text import count
 
 CONFORMS_TO = "http://mlcommons.org/croissant/1.0"
+COUNTS = "_stats.json"
+"""What the files of counts end with: they are as many as tars, and `sizes.json` says the same."""
 RECORDS, LISTING, IMAGES = "samples", "listing", "images"
 _MEDIA = {"tar": "application/x-tar", "parquet": "application/x-parquet", "json": "application/json"}
 _IMAGE_MEDIA = {
@@ -82,10 +84,14 @@ def croissant_bytes(facts: CardFacts) -> bytes:
         ),
         "conformsTo": CONFORMS_TO,
         **({"license": facts.license} if facts.license else {}),
-        "distribution": [*map(_file, (*facts.tars, *facts.beside)), *(_sets(facts) if facts.tars else ())],
+        "distribution": [*map(_file, _files(facts)), *(_sets(facts) if facts.tars else ())],
         "recordSet": [_records(_one_image_each(facts))] if facts.tars else [],
     }
     return f"{json.dumps(described, indent=1, ensure_ascii=False)}\n".encode()
+
+
+def _files(facts: CardFacts) -> list[ShippedFile]:
+    return [one for one in (*facts.tars, *facts.beside) if not one.name.endswith(COUNTS)]
 
 
 def _file(one: ShippedFile) -> Json:

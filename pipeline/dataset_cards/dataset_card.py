@@ -92,7 +92,7 @@ def _files(facts: CardFacts) -> str:
             (_span([one.name for one in facts.listings]), "a table of the samples of each tar, in its order"),
             ("`…_stats.json`, `sizes.json`", "how many samples each tar has"),
         ]
-    rows.append(("`croissant.json`", "this card for programs, with the SHA-256 of each file"))
+    rows.append(("`croissant.json`", "this card for programs, with the SHA-256 of tars and tables"))
     return table(("file", "holds"), rows)
 
 

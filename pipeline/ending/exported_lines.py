@@ -40,6 +40,7 @@ def say_exported(found: Exported) -> None:
     if found.left_out:
         kinds = ", ".join(f"{count:,} .{kind}" for kind, count in found.left_out.items())
         print(f"left out, since a loader would unpickle them, which runs what is in them: {kinds}")
+    print(f"what they are, for others: {found.folder}/README.md")
     if found.shards:
         print(f"to train on them: {trainers_command(found.folder, found.shards)}")
 

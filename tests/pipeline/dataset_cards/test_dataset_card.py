@@ -61,7 +61,7 @@ def facts(**other: Any) -> CardFacts:
         left_out={},
         sources=(),
         splits=(SplitSteps("core", "", (("1:far", "keeps 3 with the highest similarity", 0, 6, 3),)),),
-        rows=(SetLosses("pool", "", 12, 9, {"HTTP 404": 2}, {"truncated": 1}, 0),),
+        rows=(SetLosses("pool", "", "img2dataset", "e" * 64, 12, 9, {"HTTP 404": 2}, {"truncated": 1}, 0),),
         levels=(0.95, 0.99),
         nearness=(Nearness("sketch", 7, 0.5, 0.97, 2, 1, 4, 0),),
         exact=True,
@@ -88,7 +88,8 @@ def test_the_way_of_the_rows_adds_up() -> None:
     assert row(text, "quarantined")[2:] == ["-1", "9"]
     assert row(text, "`1:far`") == ["`1:far`", "keeps 3 with the highest similarity", "-6", "3"]
     assert row(text, "`sketch`") == ["`sketch`", "7", "0.500", "0.970", "2", "1", "4", "0"]
-    assert row(text, "`pool`") == ["`pool`", "12", "9", "3 (25.0 %)", "0"]
+    digest = f"`{'e' * 16}`"
+    assert row(text, "`pool`") == ["`pool`", "`img2dataset`", "12", "9", "3 (25.0 %)", "0", digest]
     assert "d" * 64 in row(text, "`clip`")[1]
 
 
@@ -188,7 +189,7 @@ def test_what_strangers_wrote_marks_up_nothing(evil: str) -> None:
             kinds={"jpg": 3, evil: 3},
             left_out={evil: 1},
             splits=(steps, replace(steps, name="other", start="")),
-            rows=(SetLosses("pool", evil, 12, 9, {evil: 2}, {evil: 1}, 0),),
+            rows=(SetLosses("pool", evil, evil, "e" * 64, 12, 9, {evil: 2}, {evil: 1}, 0),),
             encoders={"clip": {"model": evil}},
         )
     )

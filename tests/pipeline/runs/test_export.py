@@ -150,7 +150,9 @@ def test_the_card_says_what_the_report_says(exported: Path, small_world: Path) -
             f"{of['queries_above_reference']}",
             f"{found['leakage'][0]['identical_left'][SPLIT]}",
         ]
-        assert rows[f"`benchmark {name}`"][0] == f"{audit['rows'][f'benchmark {name}']['listed']}"
+        digest = f"`{audit['provenance']['sets'][name]['files'][:16]}`"
+        listed = f"{audit['rows'][f'benchmark {name}']['listed']}"
+        assert rows[f"`benchmark {name}`"] == ["`image-folder`", listed, listed, "0", "0", digest]
     assert audit["provenance"]["encoder"]["weights_sha256"] in rows["`clip`"][0]
     for said in (str(small_world), str(exported), str(whole_runs.ROOT), "/"):
         assert said not in re.sub(r"https?://\S+|~/.cache/croissant", "", card)
