@@ -45,6 +45,7 @@ from pipeline.plan import (
     with_absolute_paths,
 )
 from pipeline.stages import performing_names, stage_names, stages_up_to
+from pipeline.webdataset.export_request import ExportRequest
 from pipeline.webdataset.exportable import check_exportable
 
 # DuckDB's share of memory: enough for sorts, which go to disk beyond it.
@@ -136,7 +137,7 @@ def execute(plan: Plan, options: RunOptions, progress: Progress) -> RunContext:
     check_rules(run)
     check_report_columns(run)
     for split in run.plan.export:
-        check_exportable(run, split)
+        check_exportable(run, ExportRequest(split))
     with hold_output(run.out):
         finish_purge(run.out)
         prepare_output(run, options.overwrite)

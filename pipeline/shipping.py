@@ -28,7 +28,7 @@ from pipeline.run import RunOptions, do_wave, open_run, waves
 from pipeline.stages.exporting import card, gather, locate
 from pipeline.stages.exporting import export as listing
 from pipeline.stores.working_copies import place_of
-from pipeline.webdataset.export_request import ExportRequest
+from pipeline.webdataset.export_request import CSV, TARS, ExportRequest
 from pipeline.webdataset.exportable import check_exportable
 
 STAGES = ("locate", "gather", "export", "card")
@@ -55,7 +55,7 @@ def export(out: Path, request: ExportRequest, options: RunOptions, progress: Pro
         DataError: If the pool has no tars, or they are not those that were read.
     """
     run = opened_run(out, request.split, options)
-    check_exportable(run, request.split)
+    check_exportable(run, request)
     with hold_output(run.out):
         sweep(run.out)
         try:
@@ -77,22 +77,26 @@ def export_waves(run: RunContext, request: ExportRequest) -> Iterator[list[Work[
     located = locate.works(run, request)
     yield list(located)
     _check_found(run, request, located)
-    yield list(gather.works(run, request))
+    if request.form == TARS:
+        yield list(gather.works(run, request))
     _check_unchanged(run, located)
     yield list(listing.works(run, request))
-    yield list(card.works(run, request))
+    if request.form == TARS:
+        yield list(card.works(run, request))
 
 
 def exports_of(out: Path) -> list[ExportRequest]:
     """List the exports that an output folder holds."""
     names = [field.name for field in dataclasses.fields(ExportRequest)]
-    return [ExportRequest(**{name: one.facts[name] for name in names}) for one in records(out, "export")]
+    told = ({name: one.facts[name] for name in names if name in one.facts} for one in records(out, "export"))
+    return [ExportRequest(**one) for one in told]
 
 
 def command_of(out: Path, request: ExportRequest) -> str:
     """Write the command that makes an export."""
     options = ["--samples-per-shard", str(request.samples_per_shard), "--seed", str(request.seed)]
     options += ["--license", request.license] if request.license else []
+    options += ["--csv"] if request.form == CSV else []
     return shlex.join(["nearfar", "export", str(out), request.split, *options])
 
 

@@ -24,21 +24,28 @@ def export(
             help="License of the samples, for the dataset card: an identifier, such as cc-by-4.0, or a link.",
         ),
     ] = "",
+    as_csv: Annotated[
+        bool,
+        typer.Option(
+            "--csv", help="List image files and captions for open_clip's reader of CSV, in place of tars."
+        ),
+    ] = False,
     workers: Workers = None,
     scheduler: Scheduler = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write a split of a finished run as webdataset tars, for training."""
+    """Write a split of a finished run as webdataset tars, or as a CSV of its image files, for training."""
     from pipeline.documents.licenses import checked_license
     from pipeline.ending.exported_lines import exported_by, say_exported
     from pipeline.execution.progress import Progress
     from pipeline.output import lock_of
     from pipeline.run import RunOptions
     from pipeline.shipping import export as export_split
-    from pipeline.webdataset.export_request import ExportRequest
+    from pipeline.webdataset.export_request import CSV, TARS, ExportRequest
 
     lock_of(out)
-    request = ExportRequest(split, samples_per_shard, seed, checked_license(samples_license))
+    form = CSV if as_csv else TARS
+    request = ExportRequest(split, samples_per_shard, seed, checked_license(samples_license), form)
     with Progress(out, as_json=as_json) as progress:
         facts = export_split(out, request, RunOptions(workers=workers, scheduler=scheduler), progress)
     found = exported_by(out, facts)

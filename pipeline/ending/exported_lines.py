@@ -11,7 +11,7 @@ from pydantic import Field
 
 from pipeline import layout
 from pipeline.execution.work import Json
-from pipeline.webdataset.export_request import tar_name
+from pipeline.webdataset.export_request import CSV, CSV_NAME, tar_name
 
 _READERS = 4
 """Processes that open_clip reads with, unless it is told another number."""
@@ -22,20 +22,31 @@ class Exported:
     """What `nearfar export` says."""
 
     split: str
-    folder: Annotated[str, Field(description="Where its tars are.")]
+    folder: Annotated[str, Field(description="Where its tars are, or its CSV.")]
     samples: Annotated[int, Field(description="Samples in them, repeated ones as often as they count.")]
     shards: Annotated[int, Field(description="Tars.")]
     left_out: Annotated[dict[str, int], Field(description="Members that a loader would unpickle, by kind.")]
+    csv: Annotated[
+        str | None, Field(description="With --csv the table of image files and captions, else null.")
+    ]
+    without_caption: Annotated[
+        int, Field(description="With --csv samples that are not in it, since they have no caption.")
+    ]
 
 
 def exported_by(out: Path, facts: Json) -> Exported:
     """Read what came of an export."""
     folder = f"{out}/{layout.exported(facts['split'])}"
-    return Exported(facts["split"], folder, facts["samples"], facts["shards"], facts["left_out"])
+    table = f"{folder}/{CSV_NAME}" if facts["form"] == CSV else None
+    counts = facts["samples"], facts["shards"], facts["left_out"]
+    return Exported(facts["split"], folder, *counts, table, facts.get("without_caption", 0))
 
 
 def say_exported(found: Exported) -> None:
-    """Print where the tars of a split are, what did not come along, and how to train on them."""
+    """Print where the tars or the CSV of a split are, what did not come along, and how to train on them."""
+    if found.csv is not None:
+        _say_listed(found, found.csv)
+        return
     print(f"{found.samples:,} samples in {found.shards:,} tars: {found.folder}")
     if found.left_out:
         kinds = ", ".join(f"{count:,} .{kind}" for kind, count in found.left_out.items())
@@ -43,6 +54,15 @@ def say_exported(found: Exported) -> None:
     print(f"what they are, for others: {found.folder}/README.md")
     if found.shards:
         print(f"to train on them: {trainers_command(found.folder, found.shards)}")
+
+
+def _say_listed(found: Exported, table: str) -> None:
+    print(f"{found.samples:,} samples listed: {table}")
+    if found.without_caption:
+        print(f"left out, since they have no caption: {found.without_caption:,} samples")
+    if found.samples:
+        told = f"--dataset-type csv --train-data {shlex.quote(table)} --workers {_READERS}"
+        print(f"to train on them: python -m open_clip_train.main {told}")
 
 
 def trainers_command(folder: str, shards: int) -> str:

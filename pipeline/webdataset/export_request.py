@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 SAMPLES_PER_SHARD = 10_000
+TARS, CSV = "tars", "csv"
+"""What an export writes: webdataset tars, or a table of image files for open_clip's reader of CSV."""
+CSV_NAME = "samples.csv"
 
 
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
-    """A split as tars.
+    """A split as tars, or as a table.
 
     Attributes:
         split: Its name.
@@ -17,12 +20,14 @@ class ExportRequest:
         seed: Of their order; below 2**32.
         license: Under which the samples may be used, for the dataset card: an identifier or a link; empty where
             nothing is said.
+        form: `TARS` or `CSV`.
     """
 
     split: str
     samples_per_shard: int = SAMPLES_PER_SHARD
     seed: int = 0
     license: str = ""
+    form: str = TARS
 
 
 def tar_name(number: int) -> str:

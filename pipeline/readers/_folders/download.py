@@ -40,13 +40,23 @@ def is_download(shard: Shard) -> bool:
     return shard.files[0].endswith(_SUFFIX)
 
 
+def folder_of(shard: Shard) -> str:
+    """Name the folder of such a shard, with a slash behind it."""
+    return shard.files[0].removesuffix(_SUFFIX) + "/"
+
+
+def download_key(file: str, folder: str) -> str:
+    """Name the sample that a file of such a folder is of."""
+    return columns.plain_text(without_suffix(file).removeprefix(folder))
+
+
 class DownloadRead:
     """Such a folder on its way in; the images are wanted or not."""
 
     def __init__(self, shard: Shard, wants_images: bool) -> None:
         self._shard, self._wants_images = shard, wants_images
         self._listed = MetadataFile(shard.files[0])
-        self._root = shard.files[0].removesuffix(_SUFFIX) + "/"
+        self._root = folder_of(shard)
         self._digests: dict[str, str] = {}
 
     def images(self) -> Iterator[tuple[str, bytes]]:
@@ -102,4 +112,4 @@ class DownloadRead:
         return content
 
     def _key(self, file: str) -> str:
-        return columns.plain_text(without_suffix(file).removeprefix(self._root))
+        return download_key(file, self._root)

@@ -1,16 +1,23 @@
-"""The list of an export's tars, `sizes.json`, which is there once all of them are. Planned by `nearfar export`."""
+"""The list of an export: of its tars, `sizes.json`, which is there once all of them are; or of image files, as a CSV.
+
+Planned by `nearfar export`.
+"""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from pipeline import layout
 from pipeline.commit import Attempt
 from pipeline.execution.context import RunContext, digests
 from pipeline.execution.work import Json, Work
-from pipeline.webdataset.export_request import ExportRequest, tar_name
+from pipeline.files.storage import output_errors
+from pipeline.stages.exporting._ordered import ordered, rows_of
+from pipeline.webdataset.csv_lines import HEADER, csv_line
+from pipeline.webdataset.export_request import CSV, CSV_NAME, TARS, ExportRequest, tar_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +32,7 @@ class Identity:
         sizes: Samples of each tar.
         tars: Their digests, and those of what lies beside each.
         left_out: How many members of each kind they have not, since a loader would unpickle them.
+        csv: What decides the bytes of a CSV; None where there are tars.
     """
 
     split: str
@@ -34,15 +42,20 @@ class Identity:
     sizes: tuple[int, ...]
     tars: tuple[str, ...]
     left_out: tuple[tuple[str, int], ...]
+    csv: Json | None
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Nothing: the list is made of the identity."""
+    """Where the files lie that say where images are, for a CSV; a list of tars is made of the identity."""
+
+    located: tuple[str, ...] = ()
 
 
 def works(run: RunContext, request: ExportRequest) -> list[Work[Identity, Settings]]:
     """List one unit."""
+    if request.form == CSV:
+        return [_csv_work(run, request)]
     records = [record for record in run.records("gather") if record.name.rpartition(" ")[0] == request.split]
     left = sum((Counter(record.facts["left_out"]) for record in records), Counter[str]())
     identity = Identity(
@@ -53,23 +66,74 @@ def works(run: RunContext, request: ExportRequest) -> list[Work[Identity, Settin
         tuple(int(record.facts["samples"]) for record in records),
         tuple(digests(records)),
         tuple(sorted(left.items())),
+        None,
     )
     return [Work("export", request.split, identity, Settings(), run.place)]
 
 
+def _csv_work(run: RunContext, request: ExportRequest) -> Work[Identity, Settings]:
+    """Plan a CSV: its bytes hold the paths of the images, so where the sets lie decides them too."""
+    found = ordered(run, request)
+    of = {
+        "located": found.content,
+        "buckets": found.buckets,
+        "slices": [asdict(one) for one in found.slices],
+        "roots": found.roots,
+    }
+    identity = Identity(
+        request.split, request.samples_per_shard, request.seed, request.license, (), (), (), of
+    )
+    rows = sum(one.take for one in found.slices)
+    settings = Settings(found.files)
+    return Work("export", request.split, identity, settings, run.place, committed=found.committed, rows=rows)
+
+
 def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
-    """Write `sizes.json`: samples by the name of the tar, as open_clip reads it."""
+    """Write `sizes.json`, samples by the name of the tar, as open_clip reads it; or the CSV."""
     identity = work.identity
+    if identity.csv is not None:
+        return _write_csv(work, identity.csv, into)
     sizes = {tar_name(number): samples for number, samples in enumerate(identity.sizes)}
     relative = layout.exported(identity.split, "sizes.json")
     into.file(relative).write_text(f"{json.dumps(sizes, indent=1)}\n", encoding="utf-8")
     into.add(relative)
+    return _asked(identity) | {
+        "form": TARS,
+        "shards": len(sizes),
+        "samples": sum(identity.sizes),
+        "left_out": dict(identity.left_out),
+    }
+
+
+def _write_csv(work: Work[Identity, Settings], of: Json, into: Attempt) -> Json:
+    """List image files with their captions, some samples at a time; one without a caption stays away."""
+    relative, written, without = layout.exported(work.identity.split, CSV_NAME), 0, 0
+    path = into.file(relative)
+    with output_errors(path), path.open("x", encoding="utf-8", newline="") as file:
+        file.write(HEADER)
+        for takes in of["slices"]:
+            rows = rows_of(work.settings.located, takes, of["buckets"])
+            columns = (rows.column(name).to_pylist() for name in ("source", "tar", "caption"))
+            for source, image, caption in zip(*columns, strict=True):
+                if caption is None:
+                    without += 1
+                else:
+                    file.write(csv_line(str(Path(of["roots"][source], image)), caption))
+                    written += 1
+    into.add(relative)
+    return _asked(work.identity) | {
+        "form": CSV,
+        "shards": 0,
+        "samples": written,
+        "left_out": {},
+        "without_caption": without,
+    }
+
+
+def _asked(identity: Identity) -> Json:
     return {
         "split": identity.split,
         "samples_per_shard": identity.samples_per_shard,
         "seed": identity.seed,
         "license": identity.license,
-        "shards": len(sizes),
-        "samples": sum(identity.sizes),
-        "left_out": dict(identity.left_out),
     }

@@ -15,21 +15,15 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
-
 from pipeline import layout
-from pipeline.commit import Attempt, output_of
+from pipeline.commit import Attempt
 from pipeline.dataset_cards.sample_listing import LISTED, open_listing
 from pipeline.execution.context import RunContext
 from pipeline.execution.work import Json, Work
 from pipeline.files.storage import output_errors
-from pipeline.sets.uids import as_pairs
-from pipeline.stages.surviving import sources_of
+from pipeline.stages.exporting._ordered import ordered, rows_of
 from pipeline.webdataset.export_request import ExportRequest, listing_name, stats_name, tar_name
 from pipeline.webdataset.hashed_writing import HashedWriter
-from pipeline.webdataset.placing.located_rows import rows_between
-from pipeline.webdataset.sample_order import Slice, slices
 from pipeline.webdataset.source_tars import SourceTars
 from pipeline.webdataset.tar_filling import TarFilling
 from pipeline.webdataset.unpickled import PICKLES
@@ -68,38 +62,26 @@ class Settings:
 
 def works(run: RunContext, request: ExportRequest) -> list[Work[Identity, Settings]]:
     """List one unit for each tar."""
-    records = [record for record in run.records("locate") if record.name.partition(" ")[0] == request.split]
-    tables = [next(one.path for one in record.outputs if one.path.endswith(".parquet")) for record in records]
-    run.check_sound(one for record in records for one in record.outputs if one.path.endswith(".npy"))
-    counts = sum(
-        np.load(run.path(path.removesuffix("parquet") + "npy"), allow_pickle=False) for path in tables
-    )
-    located = tuple(
-        (output_of(record, path).sha256, str(record.facts["inputs"]))
-        for record, path in zip(records, tables, strict=True)
-    )
-    roots = {name: run.sets()[name].path for name in sources_of(run, request.split)}
-    settings = Settings(tuple(run.path(path) for path in tables), roots)
-    committed, held = run.outputs(tables), np.atleast_1d(counts)
+    found = ordered(run, request)
     kinds, listed = tuple(sorted(PICKLES)), tuple(LISTED.names)
     return [
         Work(
             "gather",
             f"{request.split} {number:08d}",
-            Identity(request.split, number, asdict(of), len(held), located, kinds, listed),
-            settings,
+            Identity(request.split, number, asdict(of), found.buckets, found.content, kinds, listed),
+            Settings(found.files, found.roots),
             run.place,
-            committed=committed,
+            committed=found.committed,
             rows=of.take,
         )
-        for number, of in enumerate(slices(held, request.samples_per_shard))
+        for number, of in enumerate(found.slices)
     ]
 
 
 def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
     """Write the tar, the table of its samples and their number."""
     identity, roots = work.identity, work.settings.roots
-    rows = _rows(work)
+    rows = rows_of(work.settings.located, identity.of, identity.buckets)
     tars = zip(rows.column("source").to_pylist(), rows.column("tar").to_pylist(), strict=True)
     paths = [_tar_path(roots[source], tar) for source, tar in tars]
     relative, beside = (
@@ -125,15 +107,6 @@ def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
         "jsons": dict(sorted(filling.jsons.items())),
         "left_out": dict(sorted(filling.left_out.items())),
     }
-
-
-def _rows(work: Work[Identity, Settings]) -> pa.Table:
-    """Read what the tar takes, in its order."""
-    of = Slice(**work.identity.of)
-    table = rows_between(work.settings.located, of.first, of.last, work.identity.buckets)
-    halves = as_pairs(table.column("uid"))
-    keys = (table.column("copy").to_numpy(), halves[:, 1], halves[:, 0], table.column("order").to_numpy())
-    return table.take(pa.array(np.lexsort(keys)[of.skip : of.skip + of.take]))
 
 
 @cache

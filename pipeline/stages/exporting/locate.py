@@ -23,6 +23,7 @@ from pipeline.files.parquet import open_parquet, read_parquet
 from pipeline.files.storage import output_errors
 from pipeline.passes.located import groups_of, parts_of
 from pipeline.readers import Shard
+from pipeline.readers._folders.download import folder_of, is_download
 from pipeline.readers.image_folder import images_of
 from pipeline.sets.membership import times_of
 from pipeline.sets.parts import Part
@@ -73,13 +74,17 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where the split's files with captions, each part's rows and its tars or images lie, and the set's folder."""
+    """Where the split's files with captions, each part's rows and its tars or images lie, and the set's folder.
+
+    `downloads` are the folders that img2dataset wrote as files, of each part.
+    """
 
     told: tuple[str, ...]
     samples: tuple[str, ...]
     files: tuple[tuple[str, ...], ...]
     root: str
     format: str
+    downloads: tuple[tuple[str, ...], ...]
 
 
 def works(run: RunContext, request: ExportRequest) -> list[Work[Identity, Settings]]:
@@ -126,6 +131,7 @@ def _work(run: RunContext, request: ExportRequest, name: str, parts: list[Part])
         tuple(tuple(held) for held in files),
         root,
         kind,
+        tuple(tuple(map(folder_of, filter(is_download, shards[part.number]))) for part in parts),
     )
     inputs = tuple(Input(file, inside(file, root)) for held in files for file in held)
     rows = sum(part.rows for part in parts)
@@ -182,8 +188,8 @@ def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
 def _parts(work: Work[Identity, Settings]) -> Iterator[pa.Table]:
     settings, identity = work.settings, work.identity
     subset = kept_uids(work.place, identity.split, identity.sets, identity.name)
-    for (_, _, skip, names), path, files in zip(
-        identity.parts, settings.samples, settings.files, strict=True
+    for (_, _, skip, names), path, files, downloads in zip(
+        identity.parts, settings.samples, settings.files, settings.downloads, strict=True
     ):
         rows = read_parquet(path, ["uid", "row", "key", "caption", "image_sha256"])
         times = times_of(subset, as_pairs(rows.column("uid")))
@@ -195,7 +201,7 @@ def _parts(work: Work[Identity, Settings]) -> Iterator[pa.Table]:
                 many = bool(np.count_nonzero(times) >= len(times) * _MANY)
                 every = places_in_tars(keys, sha256, held, whole=many)
             else:
-                every = Places.of(placed_files(keys, settings.root, files))
+                every = Places.of(placed_files(keys, settings.root, files, downloads))
             yield _table(rows, times, every, work)
 
 
