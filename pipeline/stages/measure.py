@@ -167,7 +167,8 @@ def expect(run: RunContext, rates: Rates) -> Cost:
     texts = [len(one.measure.phrases()) for one in run.instances().values() if one.measure.phrases()]
     summing = sum(one.measure.summarises() for one in run.instances().values())
     judging = sum(len(one.measure.judges()) for one in run.instances().values())
-    passes = len(run.instances()) + len(looked_at) + len(samples)
+    aside = sum("image" in kinds for kinds in looked_at.values())
+    passes = len(run.instances()) + aside + len(samples)
     units = parts * passes + len(samples) + len(texts) + summing + judging
     reads = rows * width * 2 * sum(len(kinds) for kinds in looked_at.values())
     writes = rows * (TEXT_BYTES // 4 + SCORE_BYTES) * len(run.instances())

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from last_objects import done_by, last_object
 from measured_world import TINY
 from whole_runs import Run
 
@@ -178,6 +179,19 @@ def test_a_class_is_as_frequent_on_both_sides(out: Path) -> None:
     kept = Counter(here[row["uid"]] for row in rows(out, "splits/as_many"))
     assert kept == wanted
     assert not (out / "splits/as_many/sources.npy").exists()
+
+
+def test_a_plan_counts_what_a_run_then_does(out: Path, folder: Path, tmp_path: Path, cli: Run) -> None:
+    output = f"output={json.dumps(str(tmp_path / 'other'))}"
+    code, said, errors = cli("plan", str(folder / "two.yaml"), "--set", output, "--json")
+    assert code == 0, errors
+    stages = {stage["stage"]: stage for stage in last_object(said)["stages"]}
+    did = done_by(out)
+    assert did["assess"]["units"] == 7  # three measures of `more` in two parts each, one of `told`
+    for name in ("embed", "measure", "assess", "split"):
+        assert [stages[name][one] for one in ("todo", "rows")] == [
+            did[name][one] for one in ("units", "rows")
+        ]
 
 
 def test_verify_proves_them(out: Path, tmp_path: Path) -> None:
