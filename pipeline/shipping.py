@@ -97,6 +97,7 @@ def command_of(out: Path, request: ExportRequest) -> str:
     options = ["--samples-per-shard", str(request.samples_per_shard), "--seed", str(request.seed)]
     options += ["--license", request.license] if request.license else []
     options += ["--csv"] if request.form == CSV else []
+    options += ["--cls", request.cls] if request.cls else []
     return shlex.join(["nearfar", "export", str(out), request.split, *options])
 
 

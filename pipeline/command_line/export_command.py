@@ -30,6 +30,13 @@ def export(
             "--csv", help="List image files and captions for open_clip's reader of CSV, in place of tars."
         ),
     ] = False,
+    cls: Annotated[
+        str,
+        typer.Option(
+            metavar="COLUMN",
+            help="Write the number that this column of the split has for a sample as its .cls, such as classes.single.",
+        ),
+    ] = "",
     workers: Workers = None,
     scheduler: Scheduler = None,
     as_json: AsJson = False,
@@ -45,7 +52,7 @@ def export(
 
     lock_of(out)
     form = CSV if as_csv else TARS
-    request = ExportRequest(split, samples_per_shard, seed, checked_license(samples_license), form)
+    request = ExportRequest(split, samples_per_shard, seed, checked_license(samples_license), form, cls)
     with Progress(out, as_json=as_json) as progress:
         facts = export_split(out, request, RunOptions(workers=workers, scheduler=scheduler), progress)
     found = exported_by(out, facts)

@@ -21,6 +21,7 @@ class ExportRequest:
         license: Under which the samples may be used, for the dataset card: an identifier or a link; empty where
             nothing is said.
         form: `TARS` or `CSV`.
+        cls: The column of the split's whose number each sample has as `.cls`; empty for none.
     """
 
     split: str
@@ -28,6 +29,7 @@ class ExportRequest:
     seed: int = 0
     license: str = ""
     form: str = TARS
+    cls: str = ""
 
 
 def tar_name(number: int) -> str:

@@ -21,7 +21,7 @@ def check_exportable(run: RunContext, request: ExportRequest) -> None:
         DataError: If a set has neither, or none of the kind that is asked for.
     """
     if request.form == CSV:
-        _check_files(run, request.split)
+        _check_files(run, request)
         return
     plan, out, split = run.plan, run.out, request.split
     if run.found("pool").format != TARS:
@@ -49,8 +49,13 @@ def _has_files(run: RunContext) -> bool:
     return run.found("pool").format == IMAGES
 
 
-def _check_files(run: RunContext, split: str) -> None:
+def _check_files(run: RunContext, request: ExportRequest) -> None:
     """Find image files of every set that the split has samples of."""
+    split = request.split
+    if request.cls:
+        raise DataError(
+            "open_clip's reader of CSV takes an image and a caption, and no class; leave --cls out"
+        )
     for name in ("pool", *sets_in(run.plan.splits, split)):
         kind = run.found(name).format
         if kind != IMAGES:

@@ -44,21 +44,25 @@ class MemberColumns:
 
 
 def member_columns(rows: pa.Table) -> MemberColumns:
-    """Lay out the members of samples: those of the source in its order, then a json and a txt that it has not.
+    """Lay out the members of samples: those of the source in its order, then a json, a txt and a cls that it has not.
 
     Args:
         rows: As `LOCATED` describes them.
     """
     lists = rows.column("kinds").combine_chunks()
     named = lists.flatten().dictionary_encode()
-    kinds = list(dict.fromkeys([*named.dictionary.to_pylist(), "json", "txt"]))
-    json, txt = kinds.index("json"), kinds.index("txt")
+    kinds = list(dict.fromkeys([*named.dictionary.to_pylist(), "json", "txt", "cls"]))
+    json, txt, cls = (kinds.index(kind) for kind in ("json", "txt", "cls"))
     of = named.indices.to_numpy().astype(np.int64)
     sample = np.repeat(np.arange(len(rows)), pc.list_value_length(lists).to_numpy())
-    captioned = rows.column("caption").is_valid().to_numpy()
+    captioned, numbered = (rows.column(name).is_valid().to_numpy() for name in ("caption", "cls"))
     by_name = [told_by_name(kind) for kind in kinds]
     stays = np.array([told is not True for told in by_name])[of]
-    lacking = (_lacking(sample, of == json, len(rows)), _lacking(sample, of == txt, len(rows)) & captioned)
+    lacking = (
+        _lacking(sample, of == json, len(rows)),
+        _lacking(sample, of == txt, len(rows)) & captioned,
+        _lacking(sample, of == cls, len(rows)) & numbered,
+    )
     made = [np.flatnonzero(one) for one in lacking]
     sample = np.concatenate([sample[stays], *made])
     order = np.argsort(sample, kind="stable")
@@ -67,14 +71,15 @@ def member_columns(rows: pa.Table) -> MemberColumns:
         filled = [np.full(len(one), other) for one, other in zip(made, others, strict=True)]
         return np.concatenate([own[stays], *filled])[order]
 
-    kind = column(of, (json, txt))
+    kind = column(of, (json, txt, cls))
     offset, size = (
-        column(rows.column(name).combine_chunks().flatten().to_numpy(), (missing, missing))
+        column(rows.column(name).combine_chunks().flatten().to_numpy(), (missing, missing, missing))
         for name, missing in (("offsets", MADE), ("sizes", 0))
     )
     sample = sample[order]
     looked_at = np.array([told is None for told in by_name])[kind]
     looked_at |= ((kind == json) & (size <= MAX_JSON_BYTES)) | ((kind == txt) & captioned[sample])
+    looked_at |= (kind == cls) & numbered[sample]
     counts = np.bincount(sample, minlength=len(rows))
     begins = np.concatenate([[0], np.cumsum(counts)])
     gone = np.bincount(of[~stays], minlength=len(kinds)).tolist()

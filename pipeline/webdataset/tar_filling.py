@@ -25,8 +25,8 @@ from pipeline.webdataset.uid_headers import UidHeaders
 from pipeline.webdataset.unpickled import is_unpickled
 
 Integers = NDArray[np.int64]
-# What a sample may take beside its members as the source has them: a block for the uid, and two for a json of its own.
-_BESIDE_A_SAMPLE = 3 * BLOCK
+# What a sample may take beside its members as the source has them: a block for the uid, two for a json and a cls each.
+_BESIDE_A_SAMPLE = 5 * BLOCK
 _MOST_SAMPLES = 4096
 
 
@@ -136,7 +136,7 @@ class TarFilling:
 
     def _made(self, members: list[int], first: int, rows: pa.Table) -> dict[int, bytes | None]:
         """Make the bytes of members that are not simply moved; None for one that stays behind."""
-        uids, captions = (rows.column(name).to_pylist() for name in ("uid", "caption"))
+        uids, captions, numbers = (rows.column(name).to_pylist() for name in ("uid", "caption", "cls"))
         of = self._members
         found: dict[int, bytes | None] = {}
         kinds, samples = of.kind[members].tolist(), (of.sample[members] - first).tolist()
@@ -146,6 +146,8 @@ class TarFilling:
                 self.jsons[how] += 1
             elif of.kinds[kind] == "txt":
                 found[member] = captions[sample].encode("utf-8", "surrogatepass")
+            elif of.kinds[kind] == "cls":
+                found[member] = str(numbers[sample]).encode()
             else:
                 found[member] = own
                 if own is None or is_unpickled(of.kinds[kind], own):

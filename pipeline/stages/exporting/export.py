@@ -29,6 +29,7 @@ class Identity:
         samples_per_shard: Samples of a tar.
         seed: Of the order.
         license: What is said of the samples' license.
+        cls: The column with numbers of classes; empty for none.
         sizes: Samples of each tar.
         tars: Their digests, and those of what lies beside each.
         left_out: How many members of each kind they have not, since a loader would unpickle them.
@@ -39,6 +40,7 @@ class Identity:
     samples_per_shard: int
     seed: int
     license: str
+    cls: str
     sizes: tuple[int, ...]
     tars: tuple[str, ...]
     left_out: tuple[tuple[str, int], ...]
@@ -63,6 +65,7 @@ def works(run: RunContext, request: ExportRequest) -> list[Work[Identity, Settin
         request.samples_per_shard,
         request.seed,
         request.license,
+        request.cls,
         tuple(int(record.facts["samples"]) for record in records),
         tuple(digests(records)),
         tuple(sorted(left.items())),
@@ -81,7 +84,7 @@ def _csv_work(run: RunContext, request: ExportRequest) -> Work[Identity, Setting
         "roots": found.roots,
     }
     identity = Identity(
-        request.split, request.samples_per_shard, request.seed, request.license, (), (), (), of
+        request.split, request.samples_per_shard, request.seed, request.license, request.cls, (), (), (), of
     )
     rows = sum(one.take for one in found.slices)
     settings = Settings(found.files)
@@ -136,4 +139,5 @@ def _asked(identity: Identity) -> Json:
         "samples_per_shard": identity.samples_per_shard,
         "seed": identity.seed,
         "license": identity.license,
+        "cls": identity.cls,
     }

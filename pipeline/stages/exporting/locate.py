@@ -29,6 +29,7 @@ from pipeline.sets.membership import times_of
 from pipeline.sets.parts import Part
 from pipeline.sets.uids import as_pairs
 from pipeline.stages.exporting._captions import caption_columns, other_captions
+from pipeline.stages.exporting._class_numbers import check_class_column, class_numbers
 from pipeline.stages.surviving import kept_files, kept_uids, sources_of
 from pipeline.webdataset.export_request import ExportRequest
 from pipeline.webdataset.exportable import TARS
@@ -57,6 +58,7 @@ class Identity:
         buckets: How many ranges of the order are counted.
         uids: Digests of the split's names, and of the sets they are of.
         captions: Columns that may hold a caption in place of a sample's own, the first that does first.
+        cls: The column with numbers of classes; empty for none.
         told: Digests of the files with these columns.
         parts: Number, digest and skipped rows of each part, and what the set calls its tars or images.
     """
@@ -68,6 +70,7 @@ class Identity:
     buckets: int
     uids: tuple[str, ...]
     captions: tuple[str, ...]
+    cls: str
     told: tuple[str, ...]
     parts: tuple[tuple[int, str, tuple[int, ...], tuple[str, ...]], ...]
 
@@ -90,6 +93,8 @@ class Settings:
 def works(run: RunContext, request: ExportRequest) -> list[Work[Identity, Settings]]:
     """List one unit for some parts of a set at a time."""
     sets = sources_of(run, request.split)
+    if request.cls:
+        check_class_column(run, request.split, request.cls)
     return [_work(run, request, name, parts) for name in sets for parts in _gathered(parts_of(run, name))]
 
 
@@ -110,7 +115,7 @@ def _work(run: RunContext, request: ExportRequest, name: str, parts: list[Part])
     files = [[file for shard in shards[part.number] for file in files_of(shard, kind)] for part in parts]
     record, names = run.record("split", request.split), kept_files(run, request.split)
     captions = run.once(f"captions {request.split} {name}", lambda: caption_columns(run, request.split, name))
-    told = paths([record], layout.split(request.split, "part-")) if captions else []
+    told = paths([record], layout.split(request.split, "part-")) if captions or request.cls else []
     identity = Identity(
         request.split,
         name,
@@ -119,6 +124,7 @@ def _work(run: RunContext, request: ExportRequest, name: str, parts: list[Part])
         shard_count(run, request),
         tuple(output.sha256 for output in run.outputs(names)),
         captions,
+        request.cls,
         tuple(output.sha256 for output in run.outputs(told)),
         tuple(
             (part.number, part.digest, part.skip, tuple(inside(file, root) for file in held))
@@ -219,6 +225,9 @@ def _table(
         "uid": kept.column("uid"),
         "copy": pa.array(copies.astype(np.int32)),
         "caption": _captions(kept, found, work),
+        "cls": class_numbers(work.settings.told, identity.cls, kept.column("uid"))
+        if identity.cls
+        else pa.nulls(len(place), pa.int64()),
         "source": pa.array([identity.name], pa.string()).take(pa.array(np.zeros(len(place), np.int64))),
     }
     return pa.table(found.columns() | more).select(LOCATED.names)

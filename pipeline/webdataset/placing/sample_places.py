@@ -24,13 +24,14 @@ LOCATED = pa.schema(
         ("offsets", pa.list_(pa.int64())),
         ("sizes", pa.list_(pa.int64())),
         ("caption", pa.string()),
+        ("cls", pa.int64()),
         ("source", pa.string()),
     ]
 )
 """Samples in the order of their export.
 
-`tar` is what the set calls the tar, or the image file; `caption` the text that is written in place of the source's, or
-null; `source` the set.
+`tar` is what the set calls the tar, or the image file; `caption` and `cls` are the text and the number that are written
+in place of the source's, or null; `source` is the set.
 """
 
 

@@ -40,6 +40,7 @@ OTHERS = {
     "bad.npy": array([{"a": 1}]),
     "z" * 70: b"a long name",
     "empty": b"",
+    "cls": b"its own",
 }
 JSONS = (
     b"{}",
@@ -66,6 +67,7 @@ def sources(folder: Path, count: int, seed: int) -> tuple[list[Row], dict[str, b
             file += drawn.randbytes(drawn.randrange(600))
             offsets.append(len(file))
             file += held[kind]
+        cls = drawn.choice((None, None, 0, 21_841, -1))
         caption = drawn.choice((None, "", f"tolд {number}"))
         row = {
             "order": number,
@@ -75,7 +77,9 @@ def sources(folder: Path, count: int, seed: int) -> tuple[list[Row], dict[str, b
             "kinds": kinds,
         }
         sizes = [len(held[kind]) for kind in kinds]
-        rows.append(row | {"offsets": offsets, "sizes": sizes, "caption": caption, "source": "pool"})
+        rows.append(
+            row | {"offsets": offsets, "sizes": sizes, "caption": caption, "cls": cls, "source": "pool"}
+        )
     for name, content in files.items():
         (folder / name).write_bytes(content)
     return rows, {name: bytes(content) for name, content in files.items()}
@@ -97,6 +101,8 @@ def one_by_one(rows: list[Row], files: dict[str, bytes]) -> tuple[bytes, Counter
         jsons[how] += 1
         if row["caption"] is not None:
             members["txt"] = row["caption"].encode("utf-8", "surrogatepass")
+        if row["cls"] is not None:
+            members["cls"] = str(row["cls"]).encode()
         for kind, content in members.items():
             copy = f"-{row['copy']}" if row["copy"] else ""
             tar.add(f"{row['uid']}{copy}.{kind}", content)

@@ -1,0 +1,66 @@
+"""Numbers of classes that an export writes as `.cls`, from a column of the split's files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from indexes.errors import DataError
+from pipeline import layout
+from pipeline.execution.context import RunContext, paths
+from pipeline.files.parquet import parquet_schema, read_batches
+
+
+def check_class_column(run: RunContext, split: str, name: str) -> None:
+    """Find a column of whole numbers in a split's files; `measure.field` is one of a measure's.
+
+    Raises:
+        DataError: If there is none of that name.
+    """
+    part = paths([run.record("split", split)], layout.split(split, "part-"))[0]
+    there = list(_whole_numbers(parquet_schema(run.path(part))))
+    if name not in there:
+        raise DataError(
+            f"--cls {name}: the files of the split {split} have no such column of whole numbers, but "
+            f"{', '.join(there) or 'none at all'}; name one of these, or a field that a rule of the split reads, such "
+            "as classes.single"
+        )
+
+
+def class_numbers(files: Sequence[str], name: str, uids: pa.ChunkedArray) -> pa.Array:
+    """Look up the class of samples, NULL where it has none.
+
+    Args:
+        files: The split's files.
+        name: The column, as `check_class_column` found it.
+        uids: `(n,)` the samples.
+
+    Returns:
+        `(n,)` int64.
+    """
+    column, _, field = name.partition(".")
+    known: list[pa.Array] = [pa.array([], pa.string())]
+    numbers: list[pa.Array] = [pa.array([], pa.int64())]
+    for file in files:
+        for batch in read_batches(Path(file), ["uid", column]):
+            found = batch.column(column)
+            found = pc.struct_field(found, field) if field else found
+            wanted = pc.is_in(batch.column("uid"), value_set=uids.combine_chunks())
+            known.append(batch.column("uid").filter(wanted))
+            numbers.append(found.filter(wanted).cast(pa.int64()))
+    place = pc.index_in(uids, value_set=pa.concat_arrays(known))
+    return pa.concat_arrays(numbers).take(pa.array(place.to_numpy().astype(np.int64)))
+
+
+def _whole_numbers(schema: pa.Schema) -> Iterator[str]:
+    for column in schema:
+        if pa.types.is_integer(column.type):
+            yield column.name
+        elif pa.types.is_struct(column.type):
+            yield from (
+                f"{column.name}.{field.name}" for field in column.type if pa.types.is_integer(field.type)
+            )
