@@ -2,25 +2,25 @@
 
     python benchmarks/dedup.py --out dedup.json [--clusters 500] [--rows 1000] [--width 512] [--threads 1]
 
-`nearfar` is `indexes.greedy.earlier.nearest_earlier`, from float16 rows to exact answers with the uid of the nearest.
-`torch` is SemDeDup's logic for one cluster and one epsilon: the whole float32 product, its upper triangle, the maximum
-of each column, and the comparison; the float32 rows are made beforehand and not counted. Each cluster goes through all
-in turn, with the same threads: one, since clusters are what a run spreads over threads. `thinning` is
-`indexes.greedy.farthest.farthest_first`. Every answer is compared with torch's. `share_of_others` says how much of the
-processor other programs took; where it is high, processor seconds of this process say more than wall time.
+`torch` is SemDeDup's logic for one cluster and one ε, 0.124: the whole float32 product, its upper triangle, the maximum
+of each column, and the comparison; the float32 rows are made beforehand and not counted. `nearfar` is
+`indexes.greedy.earlier.nearest_earlier` from float16 rows, with the uid of the nearest: told the same level
+(`at_least_0.876`), told 0.8, which serves every ε up to 0.2, and told nothing (`every`), which serves any. `thinning`
+is `indexes.greedy.farthest.farthest_first`. Each cluster goes through all in turn, with the same threads: one, since
+clusters are what a run spreads over threads. Every answer is compared with torch's.
 
-The floor, `floor_seconds`, is half of all products at the rate of the fastest screen: the largest similarity of each
-row to an earlier one is wanted whatever epsilon will be, so every pair is a candidate. Bounds from parts of the vectors
-rule out none of these rows, whose noise lies in all directions alike. The screen multiplies twice as fast as float32
-where AVX-512 works in halves or is missing, four times where it does not; so the products alone allow 4 or 8 times
-torch's product, and what torch needs beside it (two passes over the square) comes on top.
+Two kinds of clusters: `isotropic`, whose noise lies in all directions alike; and `spectrum`, whose rows are about as
+similar as those of a cluster of real embeddings (0.7 in the median), spread as these are (`search_vectors.spectral`),
+and of which a tenth are near-duplicates. The second is the harder one: more pairs come near the level.
+
+`floor_seconds` are half of all products at the rate of the tile alone, which `every` cannot go below; `multiplied` is
+the share of them that was made. Processor seconds count where other programs run beside (`share_of_others`).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -29,19 +29,37 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from search import processor_time, share_of_others
-from search_vectors import embeddings, machine, seconds
+from search_vectors import embeddings, machine, spectral, spent
+from tile_rate import FORMS, tile_rate
 
+from indexes.cpu.processor import COLUMNS, ROWS, WHOLE
 from indexes.greedy.earlier import nearest_earlier
 from indexes.greedy.farthest import farthest_first
-from indexes.queries import Queries
+from indexes.lattice.choosing import lattice_of
+from indexes.lattice.nearest_columns import best_of, laid_columns
+from indexes.lattice.points import place
 from indexes.scanner import ScanOptions
-from indexes.search import open_scanner
 
 EPSILON = 0.124
+LEVELS = {"at_least_0.876": 0.876, "at_least_0.8": 0.8, "every": -np.inf}
 OPTIONS = ScanOptions(k=1, device="cpu")
-RATE_PAIRS = 4096
-"""Rows of either side of the large product that tells the screen's rate."""
 FLOAT32_ERROR = 1e-4
+TOGETHER = 0.4
+"""Length of a cluster's mean before its rows are normalised beside their own spread."""
+
+
+def close(seed: int, rows: int, width: int) -> NDArray[np.float16]:
+    """Rows of one cluster, about as similar as those of a cluster of real embeddings; a tenth are near-duplicates."""
+    random = np.random.default_rng(seed)
+    out = spectral(seed, rows + 1, width).astype(np.float32)
+    out = out[1:] + TOGETHER * out[0]
+    again = random.choice(rows, (2, rows // 10), replace=False)
+    noise = spectral(seed + 1_000_000, rows // 10, width).astype(np.float32)
+    out[again[0]] = out[again[1]] + random.uniform(0.05, 0.6, (rows // 10, 1)).astype(np.float32) * noise
+    return (out / np.linalg.norm(out, axis=1, keepdims=True)).astype(np.float16)
+
+
+DATA: dict[str, Callable[[int, int, int], NDArray[np.float16]]] = {"isotropic": embeddings, "spectrum": close}
 
 
 def semdedup(rows: Any) -> Any:
@@ -55,15 +73,8 @@ Times = dict[str, list[tuple[float, float]]]
 """Wall and processor seconds of each cluster."""
 
 
-def spent(work: Callable[[], object]) -> tuple[float, float]:
-    """Wall and processor seconds of one call."""
-    before = time.process_time()
-    wall = seconds(work)
-    return wall, time.process_time() - before
-
-
 def timed(cluster: NDArray[np.float16], number: int, times: Times, options: ScanOptions) -> None:
-    """Take one cluster through all three, and stop if the answers differ by more than float32 may."""
+    """Take one cluster through all, and stop if the answers differ by more than float32 may."""
     import torch
 
     uids = np.random.default_rng(number).integers(0, 2**63, (len(cluster), 2)).astype(np.uint64)
@@ -74,62 +85,80 @@ def timed(cluster: NDArray[np.float16], number: int, times: Times, options: Scan
         found.append(semdedup(wide))
         found.append(found[0] > 1 - EPSILON)
 
-    times["torch"].append(spent(theirs))
-    times["nearfar"].append(spent(lambda: found.append(nearest_earlier(cluster, uids, order, options))))
-    times["thinning"].append(spent(lambda: farthest_first(cluster, uids, options)))
-    if np.abs(np.maximum(found[2].similarity, 0) - found[0].numpy()).max() > FLOAT32_ERROR:
-        raise SystemExit("the answers differ; the speed says nothing")
+    times.setdefault("torch", []).append(spent(theirs))
+    known = found[0].numpy()
+    for name, level in LEVELS.items():
+
+        def ours(level: float = level) -> None:
+            found.append(nearest_earlier(cluster, uids, order, options, level))
+
+        times.setdefault(name, []).append(spent(ours))
+        told = np.maximum(found[-1].similarity, max(level, 0.0))
+        if np.abs(told - np.maximum(known, max(level, 0.0))).max() > FLOAT32_ERROR:
+            raise SystemExit("the answers differ; the speed says nothing")
+    times.setdefault("thinning", []).append(spent(lambda: farthest_first(cluster, uids, options)))
 
 
-def screen_rate(width: int, options: ScanOptions) -> float:
-    """Products of a large scan in GFLOP/s of processor time, nothing read or written between."""
-    vectors = embeddings(1, RATE_PAIRS, width)
-    packed = Queries(vectors, ("all",), np.array([0, RATE_PAIRS], np.int64), None)
-    scanner = open_scanner(packed, "exact", options)
-    scanner.scan(vectors)
-    busy = min(spent(lambda: scanner.scan(vectors))[1] for _ in range(3))
-    return 2e-9 * RATE_PAIRS**2 * width / busy
+def multiplied(cluster: NDArray[np.float16]) -> dict[str, float]:
+    """Count what the tiles multiply of half of all products, at each level."""
+    bits, which, rows = cluster.view(np.uint16), np.arange(len(cluster)), len(cluster)
+    lattice = lattice_of(bits, which)
+    points = place(bits, which, lattice)
+    columns = laid_columns(points, lattice, which)
+    # The tiles that have something below the diagonal.
+    tiles = sum(-(-rows // ROWS) - (first + 1) // ROWS for first in range(0, rows, COLUMNS))
+    most = tiles * points.units.shape[1]
+    shares = {}
+    for name, level in LEVELS.items():
+        units = best_of(columns, points.some, 0, np.full(rows, level)).units
+        shares[name] = round(units / most, 2)
+    return shares
+
+
+def measured(data: str, clusters: int, rows: int, width: int, options: ScanOptions) -> dict[str, Any]:
+    """Run all clusters of one kind."""
+    make, times = DATA[data], {}
+    timed(make(0, rows, width), 0, {}, options)  # compiles and warms up
+    before = processor_time()
+    for number in range(clusters):
+        timed(make(number + 1, rows, width), number, times, options)
+    whole = {name: np.array(values).sum(axis=0) for name, values in times.items()}
+    ratios = {
+        name: np.median(np.array(times["torch"]) / np.array(times[name]), axis=0)
+        for name in (*LEVELS, "thinning")
+    }
+    return {
+        "share_of_others": round(share_of_others(before), 2),
+        "seconds": {name: round(float(wall), 2) for name, (wall, _) in whole.items()},
+        "processor_seconds": {name: round(float(busy), 2) for name, (_, busy) in whole.items()},
+        "torch_to": {name: round(float(ratio[0]), 2) for name, ratio in ratios.items()},
+        "torch_to_by_processor": {name: round(float(ratio[1]), 2) for name, ratio in ratios.items()},
+        "thinning_to_dedup": round(float(whole["thinning"][1] / whole["every"][1]), 2),
+        "multiplied": multiplied(make(1, rows, width)),
+        "floor_seconds": round(clusters * rows**2 * width * 1e-9 / tile_rate(width), 2),
+    }
 
 
 def main() -> None:
-    """Run all clusters and write the numbers."""
+    """Run both kinds of clusters and write the numbers."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path)
     parser.add_argument("--clusters", type=int, default=500)
     parser.add_argument("--rows", type=int, default=1000)
-    parser.add_argument("--width", type=int, default=512)
+    parser.add_argument("--width", type=int, default=512, help="a multiple of 64")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--only", default=",".join(DATA))
     given = parser.parse_args()
     import torch
 
     torch.set_num_threads(given.threads)
     options = replace(OPTIONS, threads=given.threads)
-    times: Times = {"torch": [], "nearfar": [], "thinning": []}
-    timed(
-        embeddings(0, given.rows, given.width), 0, {name: [] for name in times}, options
-    )  # compiles and warms up
-    before = processor_time()
-    for number in range(given.clusters):
-        timed(embeddings(number + 1, given.rows, given.width), number, times, options)
-    whole = {name: np.array(values).sum(axis=0) for name, values in times.items()}
-    ratios = np.median(np.array(times["torch"]) / np.array(times["nearfar"]), axis=0)
-    rate = screen_rate(given.width, options)
-    found = {
-        "machine": machine(),
-        "clusters": given.clusters,
-        "rows": given.clusters * given.rows,
-        "width": given.width,
-        "threads": given.threads,
-        "screen_gflops": round(rate),
-        "floor_seconds": round(given.clusters * given.rows**2 * given.width * 1e-9 / rate, 2),
-        "share_of_others": round(share_of_others(before), 2),
-        "seconds": {name: round(float(wall), 2) for name, (wall, _) in whole.items()},
-        "processor_seconds": {name: round(float(busy), 2) for name, (_, busy) in whole.items()},
-        "to_torch": {"wall": round(float(ratios[0]), 2), "processor": round(float(ratios[1]), 2)},
-        "thinning_to_dedup": round(float(whole["thinning"][1] / whole["nearfar"][1]), 2),
-    }
+    found: dict[str, Any] = {"machine": machine(), "form": FORMS[WHOLE]}
+    found |= {name: getattr(given, name) for name in ("clusters", "rows", "width", "threads")}
+    for data in given.only.split(","):
+        found[data] = measured(data, given.clusters, given.rows, given.width, options)
     text = json.dumps(found, indent=2)
     print(text)
     if given.out:

@@ -90,6 +90,7 @@ LATE = {
     "indexes.device.exact_products": "Triton is there only beside a GPU",
     "indexes.device.group_maxima": "Triton is there only beside a GPU",
     "indexes.greedy.earlier": "numba is loaded by those who compare",
+    "indexes.greedy.farthest": "numba is loaded by those who compare",
     "indexes.clustering.kmeans": "numba is loaded by those who train",
     "indexes.clustering.centroid_search": "numba is loaded by those who compare",
 }

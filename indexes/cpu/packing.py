@@ -81,6 +81,19 @@ def padded_bits(vectors: NDArray[np.float16]) -> NDArray[np.uint16]:
     return padded
 
 
+def padded_rows(
+    vectors: NDArray[np.float16], rows: NDArray[np.int64]
+) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
+    """Give `(n, padded width)` bits of float16 vectors, and where some of their rows, `(m,)`, lie among them.
+
+    Vectors that need no padding stay where they are, in a file too; of others these rows are copied.
+    """
+    width = vectors.shape[1]
+    if width == padded_width(width) and vectors.flags.c_contiguous:
+        return vectors.view(np.uint16), rows
+    return padded_bits(np.asarray(vectors[rows])), np.arange(len(rows))
+
+
 def aligned(shape: tuple[int, ...]) -> NDArray[np.int32]:
     """Make a zeroed int32 array of `(*shape)` that starts at a cache line."""
     size = 4 * int(np.prod(shape))

@@ -135,16 +135,9 @@ class _Held:
                 self._offer(rows[near], found.similarity[near, 0], earlier[found.nearest[near, 0]])
 
     def _bits(self, places: NDArray[np.int64]) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
-        """Give float16 rows as bits, padded to whole chunks of columns, and where some of the order lie among them.
+        from indexes.cpu.packing import padded_rows
 
-        Rows that need no padding stay where they are.
-        """
-        from indexes.cpu.packing import padded_bits, padded_width
-
-        width = self._vectors.shape[1]
-        if width == padded_width(width) and self._vectors.flags.c_contiguous:
-            return self._vectors.view(np.uint16), self._order[places]
-        return padded_bits(self._taken(places)), np.arange(len(places))
+        return padded_rows(self._vectors, self._order[places])
 
     def _taken(self, places: NDArray[np.int64]) -> NDArray[np.float16]:
         return np.asarray(self._vectors[self._order[places]])

@@ -8,15 +8,21 @@ looking at all rows after each turn gives, and nearly all products are made in b
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from indexes.device.choice import works_on_card
 from indexes.greedy.earlier import uid_ranks
 from indexes.queries import Queries
 from indexes.scanner import ScanOptions
 from indexes.search import open_scanner
+
+if TYPE_CHECKING:
+    from indexes.lattice.points import Points
 
 _BLOCK = 1 << 14
 """Rows that are compared with what was taken, at a time."""
@@ -58,8 +64,10 @@ def farthest_first(vectors: NDArray[np.float16], uids: NDArray[np.uint64], optio
     while len(left):
         ordered = left[np.argsort(nearest[left], kind="stable")]
         window = np.sort(ordered[:size])
-        bar = (nearest[ordered[size]], ordered[size]) if size < len(ordered) else (np.inf, len(vectors))
-        turns, levels = _turns(vectors[by_uid[window]], nearest[window], window, bar)
+        bar = (np.inf, len(window))
+        if size < len(ordered):
+            bar = (float(nearest[ordered[size]]), int(np.searchsorted(window, ordered[size])))
+        turns, levels = _turns(vectors, by_uid[window], nearest[window], bar, options.bfloat16)
         taken = window[turns]
         place[by_uid[taken]], level[by_uid[taken]] = done + np.arange(len(taken)), levels
         done += len(taken)
@@ -71,42 +79,41 @@ def farthest_first(vectors: NDArray[np.float16], uids: NDArray[np.uint64], optio
 
 
 def _window(width: int, options: ScanOptions) -> int:
-    """Say how many rows a window has: their products take a quarter of the memory."""
-    most = int((np.sqrt(width * width + options.memory_limit / 8) - width) / 2)
+    """Say how many rows a window has: their products, and the rows in two layouts, take a quarter of the memory."""
+    most = int(np.sqrt(width * width + options.memory_limit / 16) - width)
     return max(1, min(_WINDOW, most))
 
 
 def _turns(
     vectors: NDArray[np.float16],
-    nearest: NDArray[np.float64],
     rows: NDArray[np.int64],
+    nearest: NDArray[np.float64],
     bar: tuple[float, int],
+    narrow: bool,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Take rows of a window, until one outside might come first.
 
     Args:
-        vectors: `(m, d)` float16, in the order of their uids.
+        vectors: `(n, d)` float16.
+        rows: `(m,)` those of the window, in the order of their uids.
         nearest: `(m,)` highest similarity to what was taken before.
-        rows: `(m,)` ascending positions.
-        bar: The first row outside: what its highest similarity is at least, and its position.
+        bar: What the first row outside has at least, and before which of these rows it stands.
+        narrow: Whether to screen in the processor's fastest numbers.
 
     Returns:
         `(t,)` places in the window, in the order in which they are taken, and their levels.
     """
-    wide, nearest = vectors.astype(np.float64), nearest.copy()
-    products = wide @ wide.T + 0.0
-    turns: list[int] = []
-    levels: list[float] = []
-    for _ in range(len(rows)):
-        # Taken rows stand at infinity; of equal ones the first is taken, which has the lower uid.
-        chosen = int(nearest.argmin())
-        if (nearest[chosen], rows[chosen]) > bar:
-            break
-        turns.append(chosen)
-        levels.append(float(nearest[chosen]))
-        np.maximum(nearest, products[chosen], out=nearest)
-        nearest[chosen] = np.inf
-    return np.array(turns, np.int64), np.array(levels)
+    # Here, since numba takes half a second to load, and a plan's check needs none of it.
+    from indexes.cpu.packing import padded_rows
+    from indexes.greedy.square import square
+    from indexes.greedy.turns import turns
+
+    bits, which = padded_rows(vectors, rows)
+    products, error = square(bits, which, vectors.shape[1], narrow)
+    taken, levels = np.empty(len(rows), np.int64), np.empty(len(rows))
+    source = (bits.ctypes.data, bits.shape[1])
+    done = turns(products, error, source, which, nearest, bar, taken, levels)
+    return taken[:done], levels[:done]
 
 
 def _compare(
@@ -120,9 +127,45 @@ def _compare(
     left, taken = sides
     if not len(left):
         return
-    packed = Queries(vectors[by_uid[taken]], ("taken",), np.array([0, len(taken)], np.int64), None)
-    scanner = open_scanner(packed, "exact", replace(options, k=1))
+    opened = _scanned if works_on_card(options.device) else _searched
+    highest = opened(vectors, by_uid[taken], options)
     for start in range(0, len(left), _BLOCK):
         rows = left[start : start + _BLOCK]
-        found = scanner.scan(np.asarray(vectors[by_uid[rows]]))
-        nearest[rows] = np.maximum(nearest[rows], found.similarity[:, 0])
+        nearest[rows] = np.maximum(nearest[rows], highest(by_uid[rows], nearest[rows]))
+
+
+_Highest: TypeAlias = Callable[[NDArray[np.int64], NDArray[np.float64]], NDArray[np.float64]]
+"""Says of some rows, `(m,)`, their highest similarity to the rows taken, where it is above what is known, `(m,)`."""
+
+
+def _scanned(vectors: NDArray[np.float16], taken: NDArray[np.int64], options: ScanOptions) -> _Highest:
+    packed = Queries(vectors[taken], ("taken",), np.array([0, len(taken)], np.int64), None)
+    scanner = open_scanner(packed, "exact", replace(options, k=1))
+
+    def highest(rows: NDArray[np.int64], known: NDArray[np.float64]) -> NDArray[np.float64]:
+        return scanner.scan(np.asarray(vectors[rows])).similarity[:, 0]
+
+    return highest
+
+
+def _searched(vectors: NDArray[np.float16], taken: NDArray[np.int64], options: ScanOptions) -> _Highest:
+    # Here, since numba takes half a second to load, and a plan's check needs none of it.
+    from indexes.cpu.packing import padded_rows
+    from indexes.lattice.choosing import lattice_of
+    from indexes.lattice.nearest_columns import best_of, laid_columns
+    from indexes.lattice.points import place
+
+    seen = np.arange(0, len(vectors), -(-len(vectors) // _WINDOW))
+    lattice = lattice_of(*padded_rows(vectors, seen), options.bfloat16)
+    points = place(*padded_rows(vectors, taken), lattice)
+    columns = laid_columns(points, lattice, np.arange(len(taken)))
+
+    def highest(rows: NDArray[np.int64], known: NDArray[np.float64]) -> NDArray[np.float64]:
+        bits, which = padded_rows(vectors, rows)
+
+        def placed(some: slice) -> Points:
+            return place(bits, which[some], lattice, "rows left")
+
+        return best_of(columns, placed, len(taken), known, options.workers).score
+
+    return highest

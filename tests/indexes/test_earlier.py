@@ -86,14 +86,19 @@ def test_equal_vectors_all_name_the_lowest_uid_before_them() -> None:
     assert found.row.tolist() == [-1] + [0] * 299
 
 
-@pytest.mark.parametrize("rows", [1, 2, 60])
-def test_farthest_first_is_that_of_brute_force(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("narrow", [True, False])
+@pytest.mark.parametrize("rows", [1, 2, 60, 170])
+def test_farthest_first_is_that_of_brute_force(
+    rows: int, narrow: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     vectors, uids = with_copies(rows)
+    options = replace(OPTIONS, bfloat16=narrow)
     wide = vectors.astype(np.float64)
     left = sorted(range(rows), key=lambda n: uids[n].tolist())
     taken, levels = [left.pop(0)], [-np.inf]
+    products = wide @ wide.T
     while left:
-        highest = {n: max(float(wide[n] @ wide[m]) for m in taken) for n in left}
+        highest = {n: float(products[n, taken].max()) for n in left}
         chosen = min(left, key=lambda n: (highest[n], *uids[n].tolist()))
         left.remove(chosen)
         taken.append(chosen)
@@ -101,9 +106,23 @@ def test_farthest_first_is_that_of_brute_force(rows: int, monkeypatch: pytest.Mo
     for window in (4096, 25, 7, 1):
         monkeypatch.setattr(farthest_module, "_WINDOW", window)
         monkeypatch.setattr(farthest_module, "_BLOCK", window + 5)
-        found = farthest_first(vectors, uids, OPTIONS)
+        found = farthest_first(vectors, uids, options)
         assert np.argsort(found.place).tolist() == taken
         assert found.level[taken].tolist() == levels
+
+
+def test_a_window_as_on_a_card_is_compared_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors, uids = with_copies(200)
+    monkeypatch.setattr(farthest_module, "_WINDOW", 30)
+    found = farthest_first(vectors, uids, OPTIONS)
+    opened = []
+    scanned = farthest_module._scanned
+    monkeypatch.setattr(farthest_module, "works_on_card", lambda device: True)
+    monkeypatch.setattr(farthest_module, "_scanned", lambda *given: opened.append(1) or scanned(*given))
+    again = farthest_first(vectors, uids, OPTIONS)
+    assert opened
+    np.testing.assert_array_equal(again.place, found.place)
+    np.testing.assert_array_equal(again.level, found.level)
 
 
 def test_at_any_level_the_thinned_set_is_apart_and_maximal() -> None:
@@ -147,7 +166,7 @@ def test_equal_vectors_are_taken_by_uid_window_after_window(monkeypatch: pytest.
 def test_the_window_keeps_to_its_memory() -> None:
     for limit in (1 << 20, 1 << 26, 1 << 30):
         rows = farthest_module._window(512, replace(OPTIONS, memory_limit=limit))
-        assert 8 * rows * (rows + 512) <= limit / 4
+        assert 4 * rows * rows + 2 * 4 * 512 * rows <= limit / 4
 
 
 def test_memory_does_not_grow_with_the_group(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

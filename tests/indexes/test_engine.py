@@ -168,6 +168,7 @@ from vector_worlds import clustered, packed, truth, uids_of
 from indexes.cpu.engine import ExactScanner
 from indexes.cpu.processor import HAS_BFLOAT16, INT16, LANES, WHOLE
 from indexes.greedy.earlier import nearest_earlier
+from indexes.greedy.farthest import farthest_first
 from indexes.scanner import ScanOptions
 
 assert (HAS_BFLOAT16, LANES, WHOLE) == (False, 8, INT16)
@@ -179,11 +180,21 @@ for name in ("similarity", "nearest", "margin", "margin_query"):
 expected = [[-s for s, _, _ in ranked] for ranked in right.neighbours]
 np.testing.assert_array_equal(scanner.neighbours().similarity, expected)
 products = samples.astype(np.float64) @ samples.astype(np.float64).T
+products_of = products[:60, :60].copy()
 products[~np.tri(800, k=-1, dtype=bool)] = -np.inf
 for level in (-np.inf, 0.8):
     earlier = nearest_earlier(samples, uids, np.arange(800), ScanOptions(device="cpu", threads=2), level)
     there = products.max(axis=1) >= level
     np.testing.assert_array_equal(earlier.similarity, np.where(there, products.max(axis=1), -np.inf))
+few = samples[:60]
+order, highest = [0], np.full(60, -np.inf)
+for _ in range(59):
+    highest = np.maximum(highest, products_of[order[-1]])
+    highest[order] = np.inf
+    order.append(int(highest.argmin()))
+in_order = np.stack([np.zeros(60), np.arange(60)], axis=1).astype(np.uint64)
+thinned = farthest_first(few, in_order, ScanOptions(device="cpu"))
+np.testing.assert_array_equal(np.argsort(thinned.place), order)
 print("equal")
 """
 
