@@ -33,7 +33,7 @@ ELSEWHERE = {
     "test_a_file_that_others_change_all_the_time",
     "set NEARFAR_COPIES to one that every machine may write": f"{_CLUSTERS}test_a_worker_that_cannot_join_says_what_"
     "it_needs",
-    "set NEARFAR_COPIES to a folder that all machines share": f"{_CLUSTERS}test_a_worker_that_lacks_a_file_says_which",
+    "Put it on a folder that they share, or on a store": f"{_CLUSTERS}test_a_worker_that_lacks_a_file_says_which",
     "name a CSV file with a header": "report/test_user_tables.py::test_bad_accuracies_are_refused_in_words",
     "which WordNet tells; write measures: {{}: {parts_of_speech: true}}": "runs/test_caption_detail.py::"
     "test_kinds_of_words_go_and_the_class_stays",

@@ -23,10 +23,10 @@ _PATIENCE = 30.0
 """Seconds for which another worker of the machine may be at the same copy."""
 
 
-def invitation(out: Path) -> list[str] | None:
-    """Say what a worker has to be told to commit for the run that holds an output; None for one in a folder."""
+def invitation(out: Path) -> list[str]:
+    """Say what a worker has to be told to commit for the run that holds an output; nothing for one in a folder."""
     token = epoch(out)
-    return None if store_of(out) is None or token is None else [place_of(out), token]
+    return [] if store_of(out) is None or token is None else [place_of(out), token]
 
 
 def join(out: Path, address: str, token: str) -> None:

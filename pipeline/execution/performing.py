@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from indexes.errors import DataError, OutputError
 from pipeline.commit import Attempt, Output, Record, attempt, check_sound, find, forget
+from pipeline.commit.brought_inputs import bring_told
 from pipeline.commit.joining import join
 from pipeline.execution.failpoints import failpoint
 from pipeline.execution.work import Json, Work, content_fingerprint, stage_module, work_of
@@ -22,6 +23,7 @@ def perform(
     known: Json,
     committed: Sequence[tuple[str, int, str]],
     invited: Sequence[str] | None = None,
+    brought: Sequence[Sequence[Any]] = (),
 ) -> list[list[Any]]:
     """Do units of one stage, but for those whose records stand; runs in the driver or in a worker.
 
@@ -30,7 +32,8 @@ def perform(
         inputs: Lists of inputs.
         known: What is in their inputs, by key, of those that have not changed since they were read.
         committed: Path, size and sha256 of the files of earlier units that they read.
-        invited: For a worker of a cluster, the store that it commits to and the run's token.
+        invited: For a worker of a cluster, the store that it commits to and the run's token, or nothing.
+        brought: For a worker of a cluster, which of the inputs came from stores.
 
     Returns:
         What was read: an entry of the ledger for each input (see `pipeline.files.inputs`).
@@ -39,8 +42,9 @@ def perform(
         OutputError: If a file of an earlier unit is not what was committed; nothing is done then.
     """
     if invited is not None:
-        address, token = invited
-        join(Path(units[0]["place"]["out"]), address, token)
+        if invited:
+            join(Path(units[0]["place"]["out"]), *invited)
+        bring_told(brought)
         _check_there(one for of in inputs for one in of)
     reads = {key: Read(key, (0, 0, 0), content) for key, content in known.items()}
     files = [tuple(Input(**one) for one in of) for of in inputs]
@@ -99,9 +103,8 @@ def _check_there(inputs: Iterable[Json]) -> None:
     missing = next((one["path"] for one in inputs if not Path(one["path"]).exists()), None)
     if missing is not None:
         raise DataError(
-            f"'{missing}' is not there on the worker on {socket.gethostname()}: all machines of a cluster must see the "
-            "files of sets at the same paths, and a set on a store is brought to the one that began the run. Put the "
-            "files there, or set NEARFAR_COPIES to a folder that all machines share"
+            f"'{missing}' is not there on the worker on {socket.gethostname()}: all machines of a cluster must see a "
+            "set at the same path. Put it on a folder that they share, or on a store, and run again"
         )
 
 

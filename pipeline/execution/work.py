@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 
 from indexes import registry
 from pipeline.commit import Attempt, Output, Unit, fingerprint
+from pipeline.commit.brought_inputs import told
 from pipeline.execution.tasks import Task
 from pipeline.files.inputs import Input
 
@@ -140,7 +141,7 @@ def together(works: Iterable[Work[Any, Any]]) -> list[list[Work[Any, Any]]]:
 def task_of(works: Sequence[Work[Any, Any]], known: Json, invited: list[str] | None = None) -> Task:
     """Describe units that are performed together for an executor.
 
-    `invited` is for workers of other machines that commit to a store: see `pipeline.commit.joining`.
+    `invited` is for workers of other machines (None for those of this one): see `pipeline.commit.joining`.
     """
     # Units that share a pass mostly read the same files, of which there may be thousands: they are named once.
     inputs: list[tuple[Input, ...]] = []
@@ -159,6 +160,7 @@ def task_of(works: Sequence[Work[Any, Any]], known: Json, invited: list[str] | N
         "known": content,
         "committed": [[one.path, one.bytes, one.sha256] for one in committed.values()],
         "invited": invited,
+        "brought": [] if invited is None else told(one.path for of in inputs for one in of),
     }
     more = f" and {len(works) - 1} more" if len(works) > 1 else ""
     return Task("pipeline.execution.performing:perform", arguments, label=f"{works[0].label}{more}")

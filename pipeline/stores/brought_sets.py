@@ -7,8 +7,10 @@ brought by the next run. The folder lies beside the working copies (`NEARFAR_COP
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from indexes.errors import DataError, OutputError
@@ -52,6 +54,59 @@ def set_place(path: str) -> str:
     return path if store_of(above) is None else f"{place_of(above)}/{Path(path).name}"
 
 
+def set_root(path: Path) -> Path | None:
+    """Find the folder that a file was brought to with its set; None for any other file."""
+    return next(
+        (root for root in path.parents if root.name.startswith("set-") and (root / _STATE).is_file()), None
+    )
+
+
+def origins(root: Path, files: Iterable[Path]) -> tuple[str, dict[str, str]]:
+    """Say whence files of a set came: the folder on the store, and of each object, by name, the state that was seen."""
+    state = _state(root)
+    names = [path.relative_to(root / _FILES).as_posix() for path in files]
+    return str(state.get("folder", "")), {name: state.get("objects", {}).get(name, "") for name in names}
+
+
+def bring_files(root: Path, folder: str, wanted: Mapping[str, str]) -> None:
+    """Bring single files of a set to where another machine has them; those that are here already stay.
+
+    Raises:
+        DataError: If an object is in another state than the one that is wanted.
+        OutputError: If the store cannot be read, or there is no room.
+    """
+    objects, known = connected(folder), _state(root).get("objects", {})
+
+    def bring_one(name: str) -> None:
+        path, mark = root / _FILES / name, _mark_of(root, name)
+        if path.is_file() and wanted[name] in (known.get(name), _read(root, mark)):
+            return
+        with contextlib.suppress(FileNotFoundError):
+            remove_file(root, mark)
+        objects.download(name, path)
+        seen = objects.seen(name)  # looked at afterwards: what came is no newer than that
+        if seen is None or _mark(seen) != wanted[name]:
+            raise DataError(
+                f"'{folder}/{name}' changed since the run began; stop what is writing to it and run again"
+            )
+        write_atomic(root, mark, wanted[name].encode())
+
+    for name in wanted:
+        relative_parts(name)
+    at_once(bring_one, wanted)
+
+
+def _mark_of(root: Path, name: str) -> str:
+    return f"seen/{hashlib.sha256(name.encode()).hexdigest()[:32]}"
+
+
+def _read(root: Path, name: str) -> str | None:
+    try:
+        return (root / name).read_text()
+    except FileNotFoundError:
+        return None
+
+
 def check_room(root: Path, address: str, size: int) -> None:
     """Refuse to begin to bring what does not fit; `size` is in bytes.
 
@@ -85,10 +140,10 @@ def _single(address: Address) -> tuple[Objects, list[SeenObject]]:
     """Find the one object that an address names itself."""
     folder, _, name = address.folder.rpartition("/")
     objects = connected(str(Address(address.scheme, address.bucket, folder)))
-    size = objects.size(name) if name else None
-    if size is None:
+    seen = objects.seen(name) if name else None
+    if seen is None:
         raise DataError(f"there is nothing at '{address}'; correct the address, or put the set there")
-    return objects, [SeenObject(name, size, {})]
+    return objects, [seen]
 
 
 def _bring(objects: Objects, root: Path, seen: list[SeenObject], address: Address) -> None:
@@ -107,20 +162,21 @@ def _bring(objects: Objects, root: Path, seen: list[SeenObject], address: Addres
     # Until all are here, none that is about to change is known.
     names = {one.name for one in seen}
     kept = {name: mark for name, mark in known.items() if name in names - {one.name for one in wanted}}
-    _note(root, address, kept)
+    _note(root, address, objects, kept)
     for name in sorted(there - names):
         with contextlib.suppress(FileNotFoundError):  # another run brings the same set
             remove_file(files, name)
     at_once(lambda one: objects.download(one.name, files / one.name), wanted)
-    _note(root, address, {one.name: _mark(one) for one in seen})
+    _note(root, address, objects, {one.name: _mark(one) for one in seen})
 
 
 def _mark(one: SeenObject) -> str:
-    return " ".join((*one.version.values(), str(one.bytes)))
+    # Some stores tell the version of an object that is asked for, and not of one that is listed.
+    return f"{one.version.get('e_tag') or one.version.get('version', '')} {one.bytes}"
 
 
-def _note(root: Path, address: Address, objects: dict[str, str]) -> None:
-    said = {"address": str(address), "objects": objects}
+def _note(root: Path, address: Address, whence: Objects, objects: dict[str, str]) -> None:
+    said = {"address": str(address), "folder": str(whence.address), "objects": objects}
     write_atomic(root, _STATE, json.dumps(said, sort_keys=True).encode())
 
 

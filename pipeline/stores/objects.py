@@ -118,13 +118,19 @@ class Objects:
         """Write an object in place of the state that was seen; None where it is another's by now."""
         return self._decide(name, content, version)
 
-    def size(self, name: str) -> int | None:
-        """Size of an object in bytes; None where there is none."""
+    def seen(self, name: str) -> SeenObject | None:
+        """Look at an object without reading it; None where there is none."""
         with store_errors(self.address, "read"):
             try:
-                return int(self._library.head(self._store, name)["size"])
+                found = self._library.head(self._store, name)
+                return SeenObject(name, int(found["size"]), _version(found))
             except FileNotFoundError:
                 return None
+
+    def size(self, name: str) -> int | None:
+        """Size of an object in bytes; None where there is none."""
+        found = self.seen(name)
+        return None if found is None else found.bytes
 
     def listing(self, under: str = "") -> list[SeenObject]:
         """List the objects whose names begin with the folder `under`, by name.

@@ -12,23 +12,27 @@ from pathlib import Path
 import distributed
 import pytest
 import whole_runs
+from hostile_server import hostile_server
 from store_servers import StoreServer
 from stored_runs import write_plan
 from whole_runs import Run
 
 from indexes.errors import DataError, OutputError, RunFailedError
 from pipeline.commit import Unit, attempt, find
+from pipeline.commit.brought_inputs import bring_told, told
 from pipeline.commit.copying import adopt_all
 from pipeline.commit.holding import hold_output, open_output
 from pipeline.commit.joining import invitation, join
 from pipeline.commit.run_lock import epoch, hold
 from pipeline.execution.performing import perform
 from pipeline.execution.tasks import Task
+from pipeline.incoming.fetched_pools import brought_pool
 from pipeline.stores import objects as objects_module
+from pipeline.stores.brought_sets import brought
 from pipeline.stores.lease import LEASE
 from pipeline.stores.objects import Objects
 from pipeline.stores.store_addresses import parse_address
-from pipeline.stores.working_copies import folder_of
+from pipeline.stores.working_copies import copies_folder, folder_of
 
 UNIT = Unit("measure", "part-0000", "as it is")
 PATH = "measures/m/part-0000.txt"
@@ -40,7 +44,7 @@ def place(direct: StoreServer) -> str:
 
 
 def elsewhere(tasks: Iterable[Task], here: Path, there: Path) -> Iterator[tuple[int, object]]:
-    """Perform tasks as a machine does on which the driver's copy lies at another path."""
+    """Perform tasks as a machine does on which the driver's copies lie below another path."""
     for position, task in enumerate(tasks):
         told = json.loads(json.dumps(task.arguments).replace(str(here), str(there)))
         yield position, perform(**told)
@@ -52,19 +56,30 @@ def test_machines_without_the_drivers_copy_make_the_same_bytes(
     write_plan(sets / "here", sets, str(sets / "folder"))
     monkeypatch.chdir(sets / "here")
     assert cli("run", "plan.yaml")[0] == 0
-    there = tmp_path / "a worker's copy"
+    objects = Objects(parse_address(f"{place}/sets"))
+    for path in (path for name in ("pool", "one") for path in sorted((sets / name).rglob("*.*"))):
+        objects.write(path.relative_to(sets).as_posix(), path)
+    here, other = copies_folder(), tmp_path / "a worker's copies"
     monkeypatch.setattr(
-        "pipeline.run.run_tasks",
-        lambda tasks, workers, scheduler: elsewhere(tasks, folder_of(place).absolute(), there),
+        "pipeline.run.run_tasks", lambda tasks, workers, scheduler: elsewhere(tasks, here, other)
     )
-    write_plan(sets / "here", sets, place)
-    code, _, wrong = cli("run", "plan.yaml", "--scheduler", "tcp://the.test:1")
+    write_plan(sets / "here", sets, f"{place}/out")
+    on_store = (f"pool.path={place}/sets/pool", f"benchmarks.one.path={place}/sets/one")
+    more = [text for each in on_store for text in ("--set", each)]
+    code, _, wrong = cli("run", "plan.yaml", "--scheduler", "tcp://the.test:1", *more)
     assert code == 0, wrong
-    made = whole_runs.committed(folder_of(place))
-    assert made == whole_runs.committed(sets / "folder")
+    made, there = whole_runs.committed(folder_of(f"{place}/out")), other / folder_of(f"{place}/out").name
+    report = {"report/audit.json", "report/report.html"}  # which name the places of sets
+    expected = whole_runs.committed(sets / "folder")
+    assert made.keys() == expected.keys()
+    assert {path for path in made if made[path] != expected[path]} <= report
     assert made.items() >= whole_runs.committed(there).items()
     assert len(whole_runs.committed(there)) > 20, "the work was done there"
-    assert not (folder_of(place) / "measures/similarity/one/part-0000.parquet").exists(), "and not here"
+    files = {path.name for path in other.glob("set-*/files/*/*")}
+    assert files == {path.name for name in ("pool", "one") for path in (sets / name).rglob("*.*")}
+    assert not (folder_of(f"{place}/out") / "measures/similarity/one/part-0000.parquet").exists(), (
+        "and not here"
+    )
     monkeypatch.undo()
 
 
@@ -94,7 +109,6 @@ def held(place: str) -> Iterator[tuple[Path, str, str]]:
     out = open_output(place)
     with hold_output(out):
         invited = invitation(out)
-        assert invited is not None
         yield out, invited[0], invited[1]
 
 
@@ -110,7 +124,7 @@ def test_what_a_worker_commits_is_known_to_the_driver(place: str, tmp_path: Path
         adopt_all(out, [UNIT, Unit("measure", "part-0001", "not done")])
         assert find(out, UNIT) is not None
         join(out, address, token)  # a worker that shares the driver's folder has nothing to do
-    assert invitation(tmp_path) is None
+    assert invitation(tmp_path) == []
 
 
 def test_workers_of_a_run_that_lost_its_lease_commit_nothing(place: str, tmp_path: Path) -> None:
@@ -158,10 +172,51 @@ def test_a_worker_that_lacks_a_file_says_which(place: str, tmp_path: Path) -> No
     shared = [[{"path": str(tmp_path / name), "name": name} for name in ("here", "elsewhere")]]
     with held(place) as (out, address, token):
         unit = {"place": {"out": str(out)}}
-        with pytest.raises(
-            DataError, match=r"elsewhere' is not there .* set NEARFAR_COPIES to a folder that all"
-        ):
+        with pytest.raises(DataError, match=r"elsewhere' is not there .* Put it on a folder that they share"):
             perform([unit], shared, {}, [], [address, token])
         shutil.copy(tmp_path / "here", tmp_path / "elsewhere")
         with pytest.raises(KeyError):  # it has the files, and goes on to read the unit, which is none
             perform([unit], shared, {}, [], [address, token])
+
+
+def test_a_worker_brings_what_the_driver_saw(place: str, tmp_path: Path) -> None:
+    """Once; again where the driver saw another state; and what is there by now in another state is refused."""
+    objects = Objects(parse_address(f"{place}/set"))
+    for name in ("a.txt", "b/c.txt"):
+        objects.write(name, name.encode())
+    root = Path(brought(f"{place}/set"))
+    ((kind, folder, address, known),) = told([str(root / "b/c.txt"), str(tmp_path / "of no store")])
+    assert (kind, Path(folder), address, set(known)) == ("set", root.parent, f"{place}/set", {"b/c.txt"})
+    other = tmp_path / "other"
+    bring_told([(kind, str(other), address, known)])
+    before = (other / "files/b/c.txt").stat()
+    bring_told([(kind, str(other), address, known)])
+    assert (other / "files/b/c.txt").stat() == before
+    assert not (other / "files/a.txt").exists()
+
+    objects.write("b/c.txt", b"changed")
+    brought(f"{place}/set")
+    changed = told([str(root / "b/c.txt")])[0][3]
+    assert changed != known
+    bring_told([(kind, str(other), address, changed)])
+    assert (other / "files/b/c.txt").read_text() == "changed"
+    objects.write("b/c.txt", b"changed again")
+    with pytest.raises(
+        DataError, match="changed since the run began; stop what is writing to it and run again"
+    ):
+        bring_told([(kind, str(tmp_path / "third"), address, changed)])
+    single = Path(brought(f"{place}/set/a.txt"))
+    bring_told([(kind, str(tmp_path / "single"), *rest) for kind, _, *rest in told([str(single)])])
+    assert (tmp_path / "single/files/a.txt").read_text() == "a.txt"
+
+
+def test_a_worker_brings_files_of_a_fetched_pool(place: str, cli: Run, tmp_path: Path) -> None:
+    with hostile_server() as server:
+        (tmp_path / "list.txt").write_text(f"{server.url('/pictures/1.jpg')}\n")
+        assert cli("ingest", str(tmp_path / "list.txt"), place, "--loopback")[0] == 0
+    pool = Path(str(brought_pool(f"{place}/shards")))
+    ((kind, folder, address, known),) = told([str(pool / "00000.tar")])
+    assert (kind, Path(folder), address) == ("pool", pool.parent, place)
+    bring_told([(kind, str(tmp_path / "other"), address, known)])
+    assert (tmp_path / "other/shards/00000.tar").read_bytes() == (pool / "00000.tar").read_bytes()
+    assert not (tmp_path / "other/shards/00000.parquet").exists()
