@@ -106,7 +106,7 @@ def _turns(
     # Here, since numba takes half a second to load, and a plan's check needs none of it.
     from indexes.cpu.packing import padded_rows
     from indexes.greedy.square import square
-    from indexes.greedy.turns import turns
+    from indexes.greedy.farthest_turns import turns
 
     bits, which = padded_rows(vectors, rows)
     products, error = square(bits, which, vectors.shape[1], narrow)
