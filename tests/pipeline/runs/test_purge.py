@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import whole_runs
+from network_watch import watched
 from purge_pool import BROKEN, said_of, write_purgeable
 from whole_runs import ROOT, Run
 
@@ -36,11 +38,12 @@ PASSING = (".lock", "log.jsonl", "inputs.json")
 
 @dataclass(frozen=True)
 class Purgeable:
-    """A finished run with an export, and the samples of its pool by number."""
+    """A finished run with an export, the samples of its pool by number, and whom it asked for anything."""
 
     folder: Path
     plan: Path
     samples: dict[int, dict[str, Any]]
+    asked: list[object]
 
     @property
     def out(self) -> Path:
@@ -67,12 +70,13 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Purgeable:
     """Images are embedded while they are read, captions afterwards; a broken image is a lost row."""
     folder = tmp_path_factory.mktemp("purge")
     path = write_purgeable(folder, str(folder / "out"))
-    assert run_cli("run", str(path)) == 0
-    assert run_cli("export", str(folder / "out"), "whole") == 0
+    with watched() as asked:
+        assert run_cli("run", str(path)) == 0
+        assert run_cli("export", str(folder / "out"), "whole") == 0
     parts = sorted((folder / "out" / "samples" / "pool").iterdir())
     assert len(parts) == 2
     rows = [row for part in parts for row in pq.read_table(part).to_pylist()]
-    return Purgeable(folder, path, {int(row["url"].rpartition("/")[2]): row for row in rows})
+    return Purgeable(folder, path, {int(row["url"].rpartition("/")[2]): row for row in rows}, asked)
 
 
 def files_of(out: Path) -> dict[str, str]:
@@ -105,6 +109,14 @@ def purge(finished: Purgeable, pairs: list[tuple[Path, str]], **environment: str
     statuses = [int(line) for line in done.stdout.split()]
     assert len(statuses) == len(pairs), done.stderr
     return statuses
+
+
+def test_a_run_and_an_export_ask_nobody_for_anything(finished: Purgeable) -> None:
+    """Neither nearfar nor a library that it imports looks a name up or connects to anything; only fetching does."""
+    assert finished.asked == []
+    with watched() as asked, pytest.raises(OSError, match="no network"):  # the watch is awake
+        socket.create_connection(("127.0.0.1", 9))
+    assert asked
 
 
 def test_nothing_says_a_purged_sample_any_more(finished: Purgeable, tmp_path: Path, cli: Run) -> None:

@@ -69,29 +69,12 @@ def expected(sets: Path, cli: Run, monkeypatch: pytest.MonkeyPatch) -> dict[str,
 
 
 @pytest.mark.slow
-def test_a_server_that_is_started_again_is_waited_for(
-    server: tuple[StoreServer, Faults], expected: dict[str, str], cli: Run
-) -> None:
-    running, between = server
-    dying = Dying(running, returns=True)
-    between.before = dying.request
-    code, _, wrong = cli("run", "plan.yaml")
-    for thread in dying.threads:
-        thread.join()
-    assert code == 0, wrong
-    assert dying.seen > AMID
-    assert whole_runs.committed(folder_of(ADDRESS)) == expected
-    code, said, wrong = cli("verify", ADDRESS)
-    assert (code, "all well" in said) == (0, True), said + wrong
-
-
-@pytest.mark.slow
-def test_a_server_that_stays_away_stops_the_run_in_words_and_the_next_goes_on(
+def test_a_server_that_stays_away_is_said_and_one_that_is_started_again_is_waited_for(
     server: tuple[StoreServer, Faults], expected: dict[str, str], cli: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A run stops in words, and the next goes on; its server dies too, and comes back."""
     running, between = server
-    dying = Dying(running, returns=False)
-    between.before = dying.request
+    between.before = Dying(running, returns=False).request
     with monkeypatch.context() as hurried:
         hurried.setattr(objects_module, "_RETRIES", {"max_retries": 1})
         hurried.setattr(objects_module, "_wait", lambda tried: None)
@@ -102,6 +85,13 @@ def test_a_server_that_stays_away_stops_the_run_in_words_and_the_next_goes_on(
     before = whole_runs.committed(folder_of(ADDRESS))
     assert 0 < len(before) < len(expected)
     running.start()
+    dying = Dying(running, returns=True)
+    between.before = dying.request
     code, _, wrong = cli("run", "plan.yaml")
+    for thread in dying.threads:
+        thread.join()
     assert code == 0, wrong
+    assert dying.seen > AMID
     assert whole_runs.committed(folder_of(ADDRESS)) == expected
+    code, said, wrong = cli("verify", ADDRESS)
+    assert (code, "all well" in said) == (0, True), said + wrong
