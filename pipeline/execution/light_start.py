@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import gc
 import os
 import sys
@@ -21,10 +20,9 @@ def start_light() -> None:
     pandas', and that takes longer than all else that a command loads. It looks once, so it looks here, and finds
     nothing; whoever imports pandas later has it. pydantic opens the metadata of every installed package to look for
     plugins, which would change what a plan may say. And Python looks for circles among all objects again and again
-    while modules are loaded, which make none, and once more before the process ends.
+    while modules are loaded, which make none.
     """
     gc.set_threshold(_NEW_OBJECTS)
-    atexit.register(gc.freeze)
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     if "pandas" not in sys.modules:
         hidden = _Hidden("pandas")

@@ -32,6 +32,7 @@ def loaded(folder: Path, *arguments: str) -> tuple[int, list[str]]:
     done = subprocess.run(
         [sys.executable, "-c", script, *arguments], cwd=ROOT, capture_output=True, text=True, check=True
     )
+    assert "leaked" not in done.stderr  # as bindings say where objects outlive their library
     code, heavy = json.loads(done.stdout.rpartition("loaded ")[2])
     return code, heavy
 
