@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +10,7 @@ from numpy.typing import NDArray
 from curation.classes import NamedClasses, class_list
 from curation.expressions import quoted, text
 from pipeline.report.request import MeasureFiles, SplitFiles
-from pipeline.report.sections._look import Look
+from pipeline.report.sections._look import Look, times_of
 
 KIND, COLUMN = "classes", "found"
 ANY = "classes.found|tags.found"
@@ -22,14 +20,6 @@ _POOL = """
 SELECT class, count(*)::BIGINT FROM (SELECT unnest({column}) AS class FROM read_parquet($found)) GROUP BY class
 """
 _POOL_SAMPLES = "SELECT count(*) FROM read_parquet($found) WHERE len({column}) > 0"
-# Few samples of a pool name a class, so these are what the database holds, and the split passes by.
-_KEPT = """
-SELECT found, times FROM ({named})
-JOIN (SELECT uid, {source} AS source, {times}::BIGINT AS times FROM read_parquet($kept)) USING (uid, source)
-"""
-_NAMED = (
-    "SELECT uid, {source} AS source, {column} AS found FROM read_parquet(${table}) WHERE len({column}) > 0"
-)
 _UNTOLD = """
 SELECT coalesce(sum({times}), 0)::BIGINT FROM read_parquet($kept) WHERE NOT list_contains([{told}], source)
 """
@@ -95,29 +85,15 @@ def totals(look: Look, of: ClassColumn, split: SplitFiles | None = None) -> Clas
         found = look.rows(_POOL.format(column=column), found=of.files.parts)
         samples = look.rows(_POOL_SAMPLES.format(column=column), found=of.files.parts)
     else:
-        facts, times = look.facts[split.name], times_of(look.facts[split.name])
-        told = {"pool": of.files.parts} | {
-            one["name"]: of.files.of_sets[one["name"]]
-            for one in facts.get("sources", ())
-            if one["name"] in of.files.of_sets
-        }
-        source = "source" if "sources" in facts else text("pool")
-        named = " UNION ALL ".join(
-            _NAMED.format(source=text(name), column=column, table=f"found_{n}") for n, name in enumerate(told)
-        )
-        kept = _KEPT.format(named=named, source=source, times=times)
-        tables = {f"found_{n}": files for n, files in enumerate(told.values())} | {"kept": split.parts}
+        # Few samples of a pool name a class, so these are what the database holds, and the split passes by.
+        kept, tables = look.of_split(of.files, split, f"{column} AS found", f"len({column}) > 0")
+        facts = look.facts[split.name]
         if "sources" in facts:
-            listed = ", ".join(map(text, told))
-            untold = look.rows(_UNTOLD.format(times=times, told=listed), kept=split.parts)
+            listed = ", ".join(map(text, look.told(of.files, split)))
+            untold = look.rows(_UNTOLD.format(times=times_of(facts), told=listed), kept=split.parts)
         found = look.rows(_SPLIT.format(kept=kept), **tables)
         samples = look.rows(_SPLIT_SAMPLES.format(kept=kept), **tables)
     counts = np.zeros(size, np.int64)
     for position, count in found:
         counts[position] = count
     return ClassTotals(counts, int(samples[0][0]), int(untold[0][0]))
-
-
-def times_of(facts: Mapping[str, Any]) -> str:
-    """Return the SQL of how often a split has a sample; a pool may have a column `repeat` of its own."""
-    return '"repeat"' if "entries" in facts else "1"

@@ -6,11 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from curation.expressions import text
 from pipeline.files.database import files
 from pipeline.report.drawing.thumbnails import Thumbnail, thumbnail
 from pipeline.report.request import MeasureFiles, ReportRequest, SplitFiles, WantedPicture
 
 Row = tuple[Any, ...]
+POOL = "pool"
+_TOLD = "SELECT uid, {set} AS source, {columns} FROM read_parquet($told_{number}) WHERE {where}"
+_OF_SPLIT = """
+SELECT * EXCLUDE (uid, source) FROM ({told})
+JOIN (SELECT uid, {source} AS source, {times}::BIGINT AS times FROM read_parquet($kept)) USING (uid, source)
+"""
 FIRST_ROW = "QUALIFY row_number() OVER (PARTITION BY uid ORDER BY part, row) = 1"
 """SQL that ends a query over the pool's samples: of a uid that is repeated, the first row takes part."""
 
@@ -45,6 +52,36 @@ class Look:
         """The splits whose samples are there to be read."""
         return tuple(split for split in self.request.splits if split.parts)
 
+    def of_split(
+        self, measure: MeasureFiles, split: SplitFiles, columns: str, where: str = "true"
+    ) -> tuple[str, dict[str, Sequence[str]]]:
+        """Return the query of a measure's columns for the samples of a split, with `times`, and the tables it reads.
+
+        A sample of a further set is among them where the measure is of that set.
+
+        Args:
+            measure: The measure.
+            split: The split.
+            columns: SQL of what is read.
+            where: SQL of which rows of the measure are looked at.
+        """
+        facts = self.facts[split.name]
+        told = self.told(measure, split)
+        source = "source" if "sources" in facts else text(POOL)
+        each = (
+            _TOLD.format(set=text(name), columns=columns, number=number, where=where)
+            for number, name in enumerate(told)
+        )
+        query = _OF_SPLIT.format(told=" UNION ALL ".join(each), source=source, times=times_of(facts))
+        return query, {f"told_{n}": files for n, files in enumerate(told.values())} | {"kept": split.parts}
+
+    def told(self, measure: MeasureFiles, split: SplitFiles) -> dict[str, Sequence[str]]:
+        """List the sets that a split has samples of and of which a measure tells, with its files."""
+        held = (one["name"] for one in self.facts[split.name].get("sources", ()))
+        return {POOL: measure.parts} | {
+            name: measure.of_sets[name] for name in held if name in measure.of_sets
+        }
+
     def rows(self, sql: str, **tables: Sequence[str]) -> list[Row]:
         """Run a query.
 
@@ -78,3 +115,8 @@ class Look:
         arguments: dict[str, Any] = self.located(samples=files.samples)
         found = self.db.execute(sql, arguments | {"uids": list(uids)}).fetchall()
         return {uid: (key or "", WantedPicture(part, uid, url or "")) for uid, key, part, url in found}
+
+
+def times_of(facts: Mapping[str, Any]) -> str:
+    """Return the SQL of how often a split has a sample; a pool may have a column `repeat` of its own."""
+    return '"repeat"' if "entries" in facts else "1"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,13 +12,13 @@ from pipeline.report.drawing.plots import STYLES, Axis, Trace, plot
 from pipeline.report.drawing.text import count, number, percent, similarity
 from pipeline.report.request import MeasureFiles, SplitFiles
 from pipeline.report.sections._attributes import AttributeCounts, attribute_counts
-from pipeline.report.sections._classed import times_of
 from pipeline.report.sections._dispersion import KIND, class_means, over_classes
 from pipeline.report.sections._look import Look
 from pipeline.report.sections._panel import Charts, Panel, Paragraph, Piece, Sheet, rounded
 
 TITLE, PLACE = "Caption richness", 40
 NEEDS = ("captions.words", "captions.content_words")
+OF_SETS = ("captions",)
 LONGEST = 40
 """Content words beyond this many are drawn as this many."""
 
@@ -34,12 +34,6 @@ sum(attributes * times)::BIGINT, sum(times) FILTER (named)::BIGINT, sum(times) F
 FROM ({rows}) WHERE content_words IS NOT NULL GROUP BY content_words ORDER BY content_words
 """
 _POOL = "SELECT words, content_words, {columns}, 1 AS times FROM read_parquet($captions)"
-_SPLIT = """
-SELECT words, content_words, {columns}, times FROM read_parquet($captions)
-JOIN (SELECT uid, {times}::BIGINT AS times FROM read_parquet($kept)) USING (uid)
-"""
-
-
 _COLUMNS = {
     "label_only": ("label_only AS label", "NULL::BOOLEAN AS label"),
     "attributes": ("len(attributes) AS attributes", "NULL::BIGINT AS attributes"),
@@ -120,12 +114,10 @@ def say(look: Look) -> Panel:
 def _counted(look: Look, measure: MeasureFiles, split: SplitFiles | None = None) -> _Said:
     there = {name for name, _ in measure.columns} & set(_COLUMNS)
     columns = ", ".join(_COLUMNS[name][name not in there] for name in _COLUMNS)
-    tables = {"captions": measure.parts}
-    if split is None:
-        rows = _POOL.format(columns=columns)
-    else:
-        rows = _SPLIT.format(columns=columns, times=times_of(look.facts[split.name]))
-        tables |= {"kept": split.parts}
+    rows: str = _POOL.format(columns=columns)
+    tables: dict[str, Sequence[str]] = {"captions": measure.parts}
+    if split is not None:
+        rows, tables = look.of_split(measure, split, f"words, content_words, {columns}")
     said = _Said(more=dict.fromkeys(there, (0, 0)))
     for content, captions, words, labels, attributes, named, known in look.rows(
         _COUNTED.format(rows=rows), **tables

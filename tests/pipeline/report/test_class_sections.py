@@ -227,3 +227,17 @@ def test_dispersion_of_captions(tmp_path: Path) -> None:
 
 def test_alarms_are_explained() -> None:
     assert "alarm" in attribute_association.ABOUT.lower()
+
+
+def test_captions_of_a_further_set_count_where_the_measure_is_of_that_set(tmp_path: Path) -> None:
+    run = Sections(tmp_path, 4)
+    run.measure("captions", words=[1, 2, 3, 4], content_words=[1, 1, 1, 1])
+    table = pa.table({"uid": [uid(1), uid(90)], "words": [10, 20], "content_words": [5, 6]})
+    path = write(tmp_path, layout.measure("captions", "captions", 0, "more"), table)
+    (measure,) = run.request.measures
+    run.request = replace(run.request, measures=(replace(measure, of_sets={"more": (path,)}),))
+    run.split("filled", [0, 1, 90], repeat=[3, 1, 2], sources=["pool", "more", "more"])
+    found = run.numbers("caption_richness")["captions"]["captions"]["split filled"]
+    assert found["captions"] == 6
+    assert found["mean_words"] == pytest.approx((3 * 1 + 10 + 2 * 20) / 6)
+    assert found["mean_content_words"] == pytest.approx((3 * 1 + 5 + 2 * 6) / 6)
