@@ -105,8 +105,8 @@ def _turns(
     """
     # Here, since numba takes half a second to load, and a plan's check needs none of it.
     from indexes.cpu.packing import padded_rows
-    from indexes.greedy.square import square
     from indexes.greedy.farthest_turns import turns
+    from indexes.greedy.square import square
 
     bits, which = padded_rows(vectors, rows)
     products, error = square(bits, which, vectors.shape[1], narrow)
