@@ -13,12 +13,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from export_pool import grouped
+from flat_atlas import draw_flat_atlas
 from measured_world import write_measured_plan
 
 from indexes.canonical import canonical
 from pipeline.execution.progress import Progress
 from pipeline.files.parquet import read_parquet
 from pipeline.plan import load_plan
+from pipeline.projection.atlas_request import AtlasRequest
 from pipeline.run import RunOptions, execute
 from pipeline.shipping import export
 from pipeline.verify import verify
@@ -249,6 +251,14 @@ def test_an_export_writes_samples_of_every_set(out: Path, small_world: Path, tmp
             assert members[file.suffix[1:]] == file.read_bytes()
         seen.add(row["source"])
     assert seen == {"pool", *folders}
+    card = (copy / "shards/joined/README.md").read_text()
+    held = ", ".join(f"{one['kept']} of `{one['name']}`" for one in facts(out, "joined")["sources"])
+    assert f"The samples come from several sets: {held}." in card
+    assert "It starts from other splits of the pool, `shared` or `whole`, whose rules follow." in card
+    drawn = draw_flat_atlas(copy, AtlasRequest("joined"))
+    own = [uid for uid, row in kept.items() if row["source"] == "pool"]
+    assert (drawn["samples"], drawn["of"]) == (len(own), len(own))
+    assert set(read_parquet(copy / "atlases/joined.parquet").column("uid").to_pylist()) == set(own)
     assert verify(copy).problems == []
 
 
