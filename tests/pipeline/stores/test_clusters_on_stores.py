@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -81,6 +82,32 @@ def test_machines_without_the_drivers_copy_make_the_same_bytes(
         "and not here"
     )
     monkeypatch.undo()
+
+
+def test_machines_fetch_onto_a_store(
+    place: str, cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list that lies on the store is brought by whoever cuts it; a piece that is tried again keeps its images."""
+    here, other = copies_folder(), tmp_path / "a worker's copies"
+    with hostile_server() as server:
+        server.failures = 4  # twice as often as a fetch tries
+        urls = [server.url(f"/{'flaky' if number == 2 else 'pictures'}/{number}.jpg") for number in range(6)]
+        Objects(parse_address(place)).write("list.txt", "\n".join(urls).encode())
+        options = ("--loopback", "--shard-rows", "3")
+        assert cli("ingest", f"{place}/list.txt", str(tmp_path / "folder"), *options)[0] == 0
+        monkeypatch.setattr(
+            "pipeline.incoming.lists.run_tasks",
+            lambda tasks, workers, scheduler: elsewhere(tasks, here, other),
+        )
+        more = ("--scheduler", "tcp://the.test:1")
+        assert cli("ingest", f"{place}/list.txt", f"{place}/pool", *options, *more)[0] == 0
+        assert whole_runs.committed(folder_of(f"{place}/pool")) == whole_runs.committed(tmp_path / "folder")
+        asked = Counter(server.asked)
+        code, said, wrong = cli(
+            "ingest", f"{place}/list.txt", f"{place}/pool", *options, *more, "--retry-failed"
+        )
+        assert (code, "6 of 6 URLs gave an image" in said) == (0, True), wrong
+        assert Counter(server.asked) - asked == {"/flaky/2.jpg": 1}
 
 
 @pytest.mark.soak
