@@ -18,7 +18,11 @@ CONFORMS_TO = "http://mlcommons.org/croissant/1.0"
 COUNTS = "_stats.json"
 """What the files of counts end with: they are as many as tars, and `sizes.json` says the same."""
 RECORDS, LISTING, IMAGES = "samples", "listing", "images"
-_MEDIA = {"tar": "application/x-tar", "parquet": "application/x-parquet", "json": "application/json"}
+_MEDIA = {
+    **{"tar": "application/x-tar", "parquet": "application/x-parquet", "json": "application/json"},
+    "csv": "text/csv",
+}
+_BYTES = "application/octet-stream"
 _IMAGE_MEDIA = {
     **{"jpg": "image/jpeg", "jpeg": "image/jpeg", "jfif": "image/jpeg", "tif": "image/tiff"},
     **{kind: f"image/{kind}" for kind in ("png", "webp", "gif", "bmp", "tiff", "avif")},
@@ -101,7 +105,7 @@ def _file(one: ShippedFile) -> Json:
         "name": one.name,
         "contentUrl": one.name,
         "contentSize": f"{one.bytes} B",
-        "encodingFormat": _MEDIA[one.name.rpartition(".")[2]],
+        "encodingFormat": _MEDIA.get(one.name.rpartition(".")[2], _BYTES),
         "sha256": one.sha256,
     }
 
