@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _LINE: Final = 64
-_MOST: Final = 16 << 20
+_MOST: Final = 5 << 20
 """Bytes up to which an array is kept for the thread's next call."""
 _KEPT = threading.local()
 

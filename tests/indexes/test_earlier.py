@@ -68,6 +68,17 @@ def test_block_sizes_and_memory_change_nothing(monkeypatch: pytest.MonkeyPatch) 
             np.testing.assert_array_equal(again.row, whole.row)
 
 
+def test_rows_that_lie_apart_in_memory_are_taken_alike() -> None:
+    vectors, uids = clustered(3, 600, 32), uids_of(4, 300)
+    order = np.random.default_rng(0).permutation(300)
+    apart, together = vectors[::2], np.ascontiguousarray(vectors[::2])
+    assert not apart.flags.c_contiguous
+    found, right = (nearest_earlier(rows, uids, order, OPTIONS) for rows in (apart, together))
+    assert found.similarity.tolist() == right.similarity.tolist()
+    thinned, right_order = (farthest_first(rows, uids, OPTIONS) for rows in (apart, together))
+    assert thinned.place.tolist() == right_order.place.tolist()
+
+
 def test_halving_as_on_a_card_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors, uids = with_copies(400)
     order = np.random.default_rng(0).permutation(400)
