@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -97,12 +98,24 @@ def test_equal_vectors_all_name_the_lowest_uid_before_them() -> None:
     assert found.row.tolist() == [-1] + [0] * 299
 
 
+def hardly_apart(rows: int) -> tuple[NDArray[np.float16], NDArray[np.uint64]]:
+    """Vectors so near to one another that no screen tells their products apart."""
+    return unit(np.ones((rows, 32)) + 0.02 * np.random.default_rng(6).normal(size=(rows, 32))), uids_of(
+        4, rows
+    )
+
+
 @pytest.mark.parametrize("narrow", [True, False])
-@pytest.mark.parametrize("rows", [1, 2, 60, 170])
+@pytest.mark.parametrize(
+    ("world", "rows"), [(with_copies, 1), (with_copies, 2), (with_copies, 170), (hardly_apart, 150)]
+)
 def test_farthest_first_is_that_of_brute_force(
-    rows: int, narrow: bool, monkeypatch: pytest.MonkeyPatch
+    world: Callable[[int], tuple[NDArray[np.float16], NDArray[np.uint64]]],
+    rows: int,
+    narrow: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    vectors, uids = with_copies(rows)
+    vectors, uids = world(rows)
     options = replace(OPTIONS, bfloat16=narrow)
     wide = vectors.astype(np.float64)
     left = sorted(range(rows), key=lambda n: uids[n].tolist())
