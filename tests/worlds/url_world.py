@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +36,11 @@ FAILED = {
 
 @dataclass(frozen=True)
 class Listed:
-    """A row of the list: its path on the server, and whether it is a repetition."""
+    """A row of the list: its path, the number of its drawn image (-1: none), whether it is a repetition."""
 
     path: str
     caption: str
+    number: int = -1
     again: bool = False
 
 
@@ -53,11 +54,11 @@ def drawn(number: int) -> bytes:
 
 def rows() -> list[Listed]:
     """The list: what fails stands among what comes, and the first row stands there twice."""
-    good = [Listed(f"/drawn/{n}.png", _caption(n)) for n in range(DRAWN) if n != DENIED]
+    good = [Listed(f"/drawn/{n}.png", _caption(n), n) for n in range(DRAWN) if n != DENIED]
     bad = [Listed(path, f"a caption of {path}") for path in FAILED]
     for at, one in enumerate(bad):
         good.insert(4 * at + 2, one)
-    return [*good, Listed(good[0].path, good[0].caption, again=True)]
+    return [*good, replace(good[0], again=True)]
 
 
 def _caption(number: int) -> str:

@@ -5,6 +5,7 @@ One plan twice, on a disk and on a store; every row of the list ends in one way 
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import tarfile
@@ -18,12 +19,15 @@ import pytest
 import whole_runs
 from forked_commands import Command, forking
 from hostile_server import hostile_server
+from PIL import Image
 from store_proxy import Faults
-from url_world import DRAWN, FAILED, FEW_WORDS, NEAR, Listed, write_plan, write_world
+from trainers_loader import loaded, pixels
+from url_world import DRAWN, FAILED, FEW_WORDS, NEAR, Listed, drawn, write_plan, write_world
 from whole_runs import Run
 
 from pipeline.stores.working_copies import folder_of
 
+pytest.importorskip("webdataset", reason="webdataset comes with the extra `train`")
 KILLED = -9
 STORE = "s3://bucket/from-urls"
 DISK = ("unit.read=kill@3", "unit.gather=kill@2")
@@ -119,6 +123,20 @@ def check_accounts(listed: list[Listed], found: list[Outcome], out: Path) -> Non
     assert sum(json.loads((out / "shards/pruned/sizes.json").read_text()).values()) == kinds["exported"]
 
 
+def check_trainer(listed: list[Listed], found: list[Outcome], out: Path) -> None:
+    """Compare what open_clip's loader reads of the tars with the images that were served."""
+    tars = sorted((out / "shards/pruned").glob("*.tar"))
+    served = {
+        one.path: (Image.open(io.BytesIO(drawn(one.number))), one.caption)
+        for one in listed
+        if one.number >= 0
+    }
+    wanted = [served[one.path] for one, end in zip(listed, found, strict=True) if end.kind == "exported"]
+    assert len(tars) > 1
+    shown = Counter((pixels(image), caption) for image, caption in wanted)
+    assert Counter(loaded("::".join(map(str, tars)), train=True, samples=len(wanted))) == shown
+
+
 def told(out: Path, name: str, places: tuple[str, str]) -> str:
     """Read a file of the report, with the places of pool and output under one name, wherever they are."""
     text = (out / name).read_text()
@@ -128,6 +146,7 @@ def told(out: Path, name: str, places: tuple[str, str]) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # webdataset closes no file
 @pytest.mark.parametrize(
     ("disk", "stored"),
     [(DISK, STORED), pytest.param(EVERYWHERE, (*EVERYWHERE, *TORN), marks=pytest.mark.soak)],
@@ -150,6 +169,7 @@ def test_every_url_is_accounted_for_on_a_disk_and_on_a_store(
     run_to_its_end(forked, disk)
     on_disk = outcomes(*map(Path, here))
     check_accounts(rows, on_disk, tmp_path / "out")
+    check_trainer(rows, on_disk, tmp_path / "out")
 
     store = f"{STORE}/{len(stored)}"
     there = (f"{store}/pool", f"{store}/out")

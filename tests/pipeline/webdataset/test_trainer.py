@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import hashlib
 import importlib
 import io
 import json
@@ -12,10 +10,7 @@ import shlex
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -24,6 +19,7 @@ import whole_runs
 import yaml
 from export_pool import grouped
 from PIL import Image
+from trainers_loader import loaded, pixels
 
 from pipeline.ending.exported_lines import trainers_command
 from pipeline.execution.progress import Progress
@@ -60,10 +56,6 @@ def exported(small_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return folder / "out"
 
 
-def pixels(image: Image.Image) -> str:
-    return hashlib.sha256(image.convert("RGB").tobytes()).hexdigest()
-
-
 def shards(out: Path) -> str:
     """The split's tars, as open_clip is told of them."""
     count = len(list((out / "shards" / SPLIT).glob("*.tar")))
@@ -78,20 +70,6 @@ def wanted(out: Path, pool: Path) -> Seen:
         (pixels(Image.open(io.BytesIO(of["jpg"]))), of["txt"].decode()): times[key]
         for _, key, of in grouped(pool) if key in times
     })  # fmt: skip
-
-
-def loaded(tars: str, train: bool, samples: int | None = None) -> Iterator[tuple[str, str]]:
-    """What open_clip's loader gives of it, one sample a batch: pixels and caption."""
-    data = importlib.import_module("open_clip_train.data")
-    own: dict[str, Any] = {"train_data": tars, "train_num_samples": samples, "seed": 0}
-    more: dict[str, Any] = {"val_data": tars, "val_num_samples": None, "world_size": 1}
-    upsampling = {"train_data_upsampling_factors": None, "dataset_resampled": False}
-    arguments = SimpleNamespace(**own, **more, **upsampling, workers=0, batch_size=1)
-    loader = data.get_wds_dataset(arguments, pixels, is_train=train, tokenizer=lambda text: [text]).dataloader
-    for images, texts in loader:
-        yield from zip(images, texts, strict=True)
-    del loader
-    gc.collect()  # webdataset leaves it to this to close the tars
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # they close no file
