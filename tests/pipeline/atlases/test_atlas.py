@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import shlex
 import shutil
 from pathlib import Path
@@ -151,8 +150,8 @@ def test_the_command_says_where_it_is_and_how_to_open_it(
     assert cli("verify", out)[0] == 1
     assert cli("verify", out, "--repair")[0] == 0
     assert file.read_bytes() == held
-    pool = json.loads(json.dumps({"core": [{"far": {"to": "all", "keep": 90}}]}))
-    assert cli("run", str(write_plan(sets, splits=pool)))[0] == 0
+    fewer = {"core": [{"far": {"to": "all", "keep": 90}}]}
+    assert cli("run", str(write_plan(sets, splits=fewer)))[0] == 0
     code, said, _ = cli("verify", out)
     assert (code, "the atlas of core is not of the split as it is now; to write it again" in said) == (
         1,
@@ -161,6 +160,10 @@ def test_the_command_says_where_it_is_and_how_to_open_it(
     again = said.partition("to write it again: nearfar ")[2].splitlines()[0]
     assert cli(*shlex.split(again))[0] == 0
     assert cli("verify", out)[0] == 0
+    (sets / "gone.txt").write_text(pq.read_table(file).column("uid")[0].as_py())
+    assert cli("purge", out, "--list", f"uid={sets / 'gone.txt'}")[0] == 0
+    assert not file.exists()
+    assert not list((sets / "out/internal").glob("picked/*/*"))
 
 
 def test_advice_of_an_atlas_leads_out(sets: Path, cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
