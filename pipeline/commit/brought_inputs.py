@@ -8,7 +8,6 @@ committed files.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +22,20 @@ Told = list[list[Any]]
 
 def told(paths: Iterable[str]) -> Told:
     """Say whence inputs came, as far as they came from stores."""
-    sets: dict[Path, list[Path]] = {}
-    pools: dict[Path, list[Path]] = {}
-    for path in map(Path, dict.fromkeys(paths)):
-        root, copy = set_root(path), _copy_above(path.parent)
+    files = [Path(path) for path in dict.fromkeys(paths)]
+    folders = {path.parent for path in files}
+    sets, copies = ({folder: find(folder) for folder in folders} for find in (set_root, _copy_above))
+    of_sets: dict[Path, list[Path]] = {}
+    of_pools: dict[Path, list[Path]] = {}
+    for path in files:
+        root, copy = sets[path.parent], copies[path.parent]
         if root is not None:
-            sets.setdefault(root, []).append(path)
+            of_sets.setdefault(root, []).append(path)
         elif copy is not None:
-            pools.setdefault(copy, []).append(path)
+            of_pools.setdefault(copy, []).append(path)
     return [
-        *(["set", str(root), *origins(root, files)] for root, files in sets.items()),
-        *(["pool", str(out), place_of(out), _outputs(out, files)] for out, files in pools.items()),
+        *(["set", str(root), *origins(root, files)] for root, files in of_sets.items()),
+        *(["pool", str(out), place_of(out), _outputs(out, files)] for out, files in of_pools.items()),
     ]
 
 
@@ -52,7 +54,6 @@ def bring_told(groups: Iterable[Sequence[Any]]) -> None:
             check_sound(Path(folder), (Output(path, size, None, sha256) for path, size, sha256 in known))
 
 
-@lru_cache(maxsize=1024)
 def _copy_above(folder: Path) -> Path | None:
     return next((one for one in (folder, *folder.parents) if store_of(one) is not None), None)
 

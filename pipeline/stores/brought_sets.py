@@ -54,10 +54,10 @@ def set_place(path: str) -> str:
     return path if store_of(above) is None else f"{place_of(above)}/{Path(path).name}"
 
 
-def set_root(path: Path) -> Path | None:
-    """Find the folder that a file was brought to with its set; None for any other file."""
+def set_root(folder: Path) -> Path | None:
+    """Find what a set was brought into, that a folder is of; None for any other folder."""
     return next(
-        (root for root in path.parents if root.name.startswith("set-") and (root / _STATE).is_file()), None
+        (one for one in folder.parents if one.name.startswith("set-") and (one / _STATE).is_file()), None
     )
 
 
