@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -54,7 +54,10 @@ class SampleListing:
         counts = np.bincount(filled.kind, minlength=len(filled.kinds)).tolist()
         self.kinds.update({kind: many for kind, many in zip(filled.kinds, counts, strict=True) if many})
         json_texts, captions = (self._texts(filled, kind) for kind in _TEXTS)
-        told = [(None, None) if text is None else _told(text) for text in json_texts]
+        told = [
+            (None, None) if text is None else _told(text, filled.said.get(sample))
+            for sample, text in enumerate(json_texts)
+        ]
         keys = filled.keys
         found = {
             "key": keys,
@@ -80,9 +83,10 @@ class SampleListing:
     def _texts(self, filled: FilledSamples, kind: str) -> Texts:
         """Read the text of one kind, of each sample that has it."""
         found: Texts = [None] * len(filled.uids)
+        odd = Counter[str]()
         for sample, content in filled.of(kind, MOST_TEXT):
             self._bytes += len(content)
-            found[sample] = decoded(content, Counter())
+            found[sample] = decoded(content, odd)
         return found
 
 
@@ -106,12 +110,14 @@ def _images(filled: FilledSamples, keys: list[str]) -> Texts:
     return found
 
 
-def _told(text: str) -> tuple[str | None, str | None]:
-    """Find url and label in a json."""
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return None, None
+def _told(text: str, said: Mapping[str, Any] | None) -> tuple[str | None, str | None]:
+    """Find url and label in a json, which has perhaps been read on the way."""
+    if said is None:
+        try:
+            said = json.loads(text)
+        except (ValueError, RecursionError):
+            return None, None
+    found = said
     if not isinstance(found, dict):
         return None, None
     url, label = _named(tuple(found))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 # A larger one is not parsed.
 MAX_JSON_BYTES = 16 << 20
@@ -22,10 +23,14 @@ def with_uid(content: bytes | None, uid: str) -> tuple[bytes, str]:
         object written again, since it says another uid or is not in UTF-8; `left` are the source's bytes, which are no
         JSON object or too large to be parsed.
     """
+    return marked(content, parsed(content), uid)
+
+
+def marked(content: bytes | None, found: dict[str, Any] | None, uid: str) -> tuple[bytes, str]:
+    """Give a json its uid, as `with_uid` does, where what it says has been read already by `parsed`."""
     own = f'"uid": "{uid}"'
     if content is None:
         return f"{{{own}}}".encode(), MADE
-    found = _parsed(content)
     if found is None:
         return content, LEFT
     if "uid" in found and str(found["uid"]).lower() == uid:
@@ -36,8 +41,9 @@ def with_uid(content: bytes | None, uid: str) -> tuple[bytes, str]:
     return content[:inside] + own.encode() + (b", " if found else b"") + content[inside:], ADDED
 
 
-def _parsed(content: bytes) -> dict[str, object] | None:
-    if len(content) > MAX_JSON_BYTES:
+def parsed(content: bytes | None) -> dict[str, Any] | None:
+    """Read what a json says; None where there is none, or it is no object, or too large."""
+    if content is None or len(content) > MAX_JSON_BYTES:
         return None
     try:
         found = json.loads(str(content, "utf-8", "surrogatepass") if _is_plain(content) else content)

@@ -8,8 +8,9 @@ piece, beside headers that are made for many members at once.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from pipeline.webdataset import hashed_writing
 from pipeline.webdataset.hashed_writing import HashedWriter
-from pipeline.webdataset.json_uid import LEFT, with_uid
+from pipeline.webdataset.json_uid import LEFT, marked, parsed
 from pipeline.webdataset.member_columns import MADE, member_columns
 from pipeline.webdataset.source_tars import ReadInto, SourceTars
 from pipeline.webdataset.tar_writing import BLOCK, LARGEST, ending, header
@@ -43,6 +44,7 @@ class FilledSamples:
         place: `(m,)` where its bytes begin in `room`.
         size: `(m,)` how many they are.
         room: What was written.
+        said: What their jsons say, by the number of the sample, of those that were read on the way.
     """
 
     uids: list[str]
@@ -53,6 +55,7 @@ class FilledSamples:
     place: Integers
     size: Integers
     room: memoryview
+    said: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def keys(self) -> list[str]:
@@ -100,6 +103,7 @@ class TarFilling:
         too_large = int(np.count_nonzero((members.kind == self._json) & ~members.looked_at))
         self.jsons = Counter({LEFT: too_large} if too_large else {})
         self.left_out = members.left_out
+        self._said: dict[int, Mapping[str, Any]] = {}
 
     def write(self) -> None:
         """Write all samples, and the end of the tar."""
@@ -131,18 +135,23 @@ class TarFilling:
         if self._told is not None:
             uids, copies = rows.column("uid").to_pylist(), self._copies[first:last]
             sample = of.sample[members] - first
-            self._told(FilledSamples(uids, copies, of.kinds, of.kind[members], sample, places, sizes, room))
+            where = (of.kind[members], sample, places, sizes)
+            self._told(FilledSamples(uids, copies, of.kinds, *where, room, self._said))
         return len(room)
 
     def _made(self, members: list[int], first: int, rows: pa.Table) -> dict[int, bytes | None]:
         """Make the bytes of members that are not simply moved; None for one that stays behind."""
+        self._said = dict[int, Mapping[str, Any]]()
         uids, captions, numbers = (rows.column(name).to_pylist() for name in ("uid", "caption", "cls"))
         of = self._members
         found: dict[int, bytes | None] = {}
         kinds, samples = of.kind[members].tolist(), (of.sample[members] - first).tolist()
         for member, kind, sample, own in zip(members, kinds, samples, self._own(members), strict=True):
             if kind == self._json:
-                found[member], how = with_uid(own, uids[sample])
+                said = parsed(own)
+                if said is not None or own is None:
+                    self._said[sample] = said or {}
+                found[member], how = marked(own, said, uids[sample])
                 self.jsons[how] += 1
             elif of.kinds[kind] == "txt":
                 found[member] = captions[sample].encode("utf-8", "surrogatepass")
