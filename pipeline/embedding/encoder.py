@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from indexes.device.choice import resolve_device
 from pipeline.embedding.batch_room import OutOfDeviceMemory
@@ -23,6 +22,7 @@ from pipeline.embedding.weights import EncoderSpec, Precision, build, find
 
 if TYPE_CHECKING:
     import torch
+    from PIL import Image
 
 __all__ = ["Encoder", "EncoderSpec", "load_encoder", "single_threaded"]
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from importlib.util import find_spec
-
-from PIL import Image
+from typing import TYPE_CHECKING
 
 from indexes.errors import DataError
 from pipeline.embedding.framing import Framing
-from pipeline.files.images import MAX_BYTES, MAX_PIXELS, check_size
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 OVERSAMPLED = 2.0
 """Pixels that are decoded for each that is left after resizing, along each side: fewer blur what the filter sees."""
@@ -47,6 +48,9 @@ def reduced(content: bytes, framing: Framing) -> tuple[Image.Image, tuple[int, i
         ImageRejected: If its header says that it is too large.
     """
     import simplejpeg
+    from PIL import Image
+
+    from pipeline.files.images import MAX_BYTES, MAX_PIXELS, check_size
 
     if not content.startswith(b"\xff\xd8\xff") or len(content) > MAX_BYTES:
         return None

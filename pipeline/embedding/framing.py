@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+
+if TYPE_CHECKING:  # a plan names framings, and is read where no image is
+    from PIL import Image
 
 Decoder = Literal["pillow", "simplejpeg"]
 MODES = ("shortest", "longest", "squash")
-_FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,9 @@ class Framing:
             image = image.crop((self.crop, self.crop, image.width - self.crop, image.height - self.crop))
         target = self.resized(*(size or image.size))
         if image.size != target:
-            image = image.resize(target, _FILTERS[self.resampling])
+            from PIL import Image
+
+            image = image.resize(target, Image.Resampling[self.resampling.upper()])
         return np.asarray(self._cut(self._filled_up(image)), dtype=np.uint8)
 
     def _filled_up(self, image: Image.Image) -> Image.Image:
@@ -85,6 +88,8 @@ class Framing:
         if not across and not down:
             return image
         border = (across // 2, down // 2, (across + 1) // 2, (down + 1) // 2)
+        from PIL import ImageOps
+
         return ImageOps.expand(image, border, fill=self.fill)
 
     def _cut(self, image: Image.Image) -> Image.Image:

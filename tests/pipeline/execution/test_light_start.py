@@ -12,7 +12,7 @@ import pytest
 from whole_runs import ROOT
 
 HEAVY = ("torch", "numba", "open_clip", "faiss", "timm", "dask", "distributed", "pandas")
-REPORTS = ("jinja2", "pipeline.report.making", "pipeline.fetching.crew")
+REPORTS = ("jinja2", "PIL", "pipeline.report.making", "pipeline.fetching.crew")
 SCRIPT = """
 import json, sys
 from pipeline.cli import main
