@@ -43,8 +43,8 @@ class HashedWriter:
         self._sha256 = hashlib.sha256()
         self._hands = (ThreadPoolExecutor(1), ThreadPoolExecutor(1))
         self._pending: deque[tuple[memoryview, tuple[Future[None], ...]]] = deque()
-        self._free = [_buffer(PIECE)]
-        self._held = self._free.pop()
+        self._free: list[memoryview] = []
+        self._held = _buffer(PIECE)
         self._used = 0
 
     def __enter__(self) -> Self:
