@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import yaml
+from PIL import Image
 from whole_runs import ROOT
 
 TINY = ROOT / "data_manifests" / "encoders" / "tiny"
@@ -60,6 +61,10 @@ SPLITS: dict[str, Any] = {
             }
         }
     ],
+    # Its captions are compared with the texts of the classes that their folders say.
+    "nearest": [
+        {"class-balance": {"by": "label", "counts": {"cat": 1, "bus": 9}, "fill": "captioned"}},
+    ],
     "both": {"from": {"union": ["halved", "joined"]}, "rules": [{"random": {"fraction": 0.8}}]},
 }
 
@@ -75,10 +80,21 @@ def _keys(path: Path) -> list[str]:
     return [row["key"] for row in table if row["status"] == "success"]
 
 
+def _write_captioned(folder: Path) -> None:
+    """A further set of five pictures with captions, in folders that say their class."""
+    for at, (label, caption) in enumerate(
+        [("cat", "a cat"), ("cat", "two"), ("bus", "a dog"), ("bus", ""), ("cow", "")]
+    ):
+        (folder / label).mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (16, 16), (40 * at, 99, 200 - 30 * at)).save(folder / label / f"{at}.png")
+        (folder / label / f"{at}.txt").write_text(caption, encoding="utf-8")
+
+
 def write_measured_plan(folder: Path, world: Path, **changes: Any) -> Path:
     """Write the plan; one neighbour of each query is listed, so that splits lose whole lists."""
     names = folder / "classes.json"
     names.write_text(json.dumps([["cat"], ["dog"], ["car", "bus"], ["fish"], ["tree"], ["house"]]))
+    _write_captioned(folder / "captioned")
     labels = folder / "labels.csv"
     labels.write_text("key,domain\n" + "".join(f"{key},{domain}\n" for key, domain in domains_of(world)))
     tags = folder / "tags.csv"
@@ -93,7 +109,8 @@ def write_measured_plan(folder: Path, world: Path, **changes: Any) -> Path:
             for name in ("photo", "sketch")
         },
         "sources": {
-            "renditions": {"path": str(world / "benchmarks" / "rendition"), "format": "image-folder"}
+            "renditions": {"path": str(world / "benchmarks" / "rendition"), "format": "image-folder"},
+            "captioned": {"path": str(folder / "captioned"), "format": "image-folder"},
         },
         "measures": MEASURES
         | {name: MEASURES[name] | {"names": str(names)} for name in ("classes", "class_similarity")}
