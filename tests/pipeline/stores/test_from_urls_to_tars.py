@@ -38,7 +38,10 @@ EVERYWHERE = tuple(
     f"unit.{stage}=kill"
     for stage in ("cut", "fetch", "hosts", "read", "index", "measure", "split", "report", "locate", "export")
 )
-TORN = ("store.uploaded=kill@2", "store.before_record=kill@9", "store.after_record=kill@5")
+TORN = (
+    *("store.uploaded=kill@2", "store.before_record=kill@9", "store.after_record=kill@5"),
+    *("unit.split=kill", "unit.gather=kill"),
+)
 FAULTS = (("503", "PUT", "shards/"), ("lost", "PUT", "commits/read"), ("409 after", "PUT", "commits/split"))
 """What the store does besides, by the part of an object's name that it is done to."""
 
@@ -149,7 +152,7 @@ def told(out: Path, name: str, places: tuple[str, str]) -> str:
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # webdataset closes no file
 @pytest.mark.parametrize(
     ("disk", "stored"),
-    [(DISK, STORED), pytest.param(EVERYWHERE, (*EVERYWHERE, *TORN), marks=pytest.mark.soak)],
+    [(DISK, STORED), pytest.param(EVERYWHERE, TORN, marks=pytest.mark.soak)],
     ids=("few", "everywhere"),
 )
 def test_every_url_is_accounted_for_on_a_disk_and_on_a_store(
