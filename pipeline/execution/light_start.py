@@ -6,6 +6,7 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
@@ -28,9 +29,10 @@ def start_light() -> None:
         hidden = _Hidden("pandas")
         sys.meta_path.insert(0, hidden)
         try:
-            import pyarrow as pa
+            with suppress(ImportError):  # who needs it says so, and the doctor too
+                import pyarrow as pa
 
-            pa.array([])
+                pa.array([])
         finally:
             sys.meta_path.remove(hidden)
 
