@@ -30,6 +30,8 @@ from indexes.scanner import ScanOptions
 
 FORMS = [FLOAT32] + ([INT16] if HAS_INT16 else []) + ([INT8] if HAS_INT8 else [])
 OPTIONS = ScanOptions(k=1, device="cpu", threads=2)
+FEW = ROWS - 1
+"""Rows of a tile that is not full."""
 all_forms = pytest.mark.parametrize("form", FORMS)
 
 
@@ -85,14 +87,14 @@ def adversaries(width: int) -> list[NDArray[np.float16]]:
 def test_a_tiles_sums_are_those_of_integers(width: int, form: int) -> None:
     for vectors in adversaries(width):
         lattice = lattice_in(form, vectors)
-        rows, columns = placed(vectors[:7], lattice), placed(vectors, lattice)
+        rows, columns = placed(vectors[:FEW], lattice), placed(vectors, lattice)
         left, (right, levels) = row_panels(rows, lattice.form), column_panels(columns, "")
         u, v = numbers(rows, lattice.form), numbers(columns, lattice.form)
         for stage, edge in enumerate(stages(rows.units.shape[1]).tolist()):
             upto = edge * (4 // {FLOAT32: 4, INT16: 2, INT8: 1}[lattice.form])
             sums = u[:, :upto] @ v[:COLUMNS, :upto].T - (v[:COLUMNS, :upto] ** 2).sum(axis=1) // 2
             cuts = np.full(ROWS, 2**31 - 1, np.int32)
-            cuts[:7] = np.median(sums, axis=1)
+            cuts[:FEW] = np.median(sums, axis=1)
             out = workroom.array("answer", (32 + ROWS * COLUMNS,), np.int32)
             level = np.ascontiguousarray(levels[stage, :COLUMNS])
             addresses = (array.ctypes.data for array in (cuts, level, out))
@@ -101,10 +103,10 @@ def test_a_tiles_sums_are_those_of_integers(width: int, form: int) -> None:
                 sum(1 << j for j in np.flatnonzero(row >= cut).tolist())
                 for row, cut in zip(sums, cuts, strict=False)
             ]
-            assert out[: 2 * ROWS].view(np.int64).tolist() == masks + [0] * (ROWS - 7)
+            assert out[: 2 * ROWS].view(np.int64).tolist() == masks + [0] * (ROWS - FEW)
             assert answer == np.bitwise_or.reduce(np.array(masks))
             found = out[VALUES // 4 :].reshape(ROWS, COLUMNS)
-            np.testing.assert_array_equal(found[:7], sums)
+            np.testing.assert_array_equal(found[:FEW], sums)
 
 
 @all_forms
