@@ -5,6 +5,8 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 # Test files run side by side in this many processes; each takes up to 2 GB.
 JOBS   ?= 2
+# Tests start hundreds of processes: without compiled files each would compile nearfar anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: quickstart test coverage check lint types format soak notebook clean
 

@@ -56,7 +56,7 @@ class Points(NamedTuple):
 
 
 def stages(units: int) -> NDArray[np.int64]:
-    """List the units of the first columns after which a tile may be given up; the last are all."""
+    """List `(stages,)` units of the first columns after which a tile may be given up; the last are all."""
     return np.array([-(-units * part // (8 * LANES)) * LANES for part in EIGHTHS], np.int64)
 
 

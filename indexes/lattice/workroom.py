@@ -18,7 +18,7 @@ _KEPT = threading.local()
 
 
 def array(use: str, shape: tuple[int, ...], kind: Any) -> NDArray[Any]:
-    """Give an array of any content that begins at a cache line.
+    """Give an array `(shape)` of any content that begins at a cache line.
 
     Args:
         use: What it is for: it is valid until the thread asks for one of the same use again. Empty for one that its

@@ -44,7 +44,7 @@ class SetLosses:
     Attributes:
         name: The set, as the report calls it: `pool`, `benchmark NAME`.
         dataset: What it is part of; empty where the plan does not say.
-        format: How it was read.
+        format: How it was read; empty where the plan left it to be found.
         contents: A digest of what was in its files.
         listed: Rows that it lists.
         measured: Those that took part.

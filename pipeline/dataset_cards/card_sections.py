@@ -123,7 +123,8 @@ def _of_set(rows: SetLosses) -> tuple[str, ...]:
     share = f" ({percent(lost / rows.listed)})" if lost else ""
     of = f" of {code(rows.dataset)}" if rows.dataset else ""
     counts = (count(rows.listed), count(rows.measured), f"{count(lost)}{share}", count(rows.repeated))
-    return (f"{code(rows.name)}{of}", code(rows.format), *counts, code(rows.contents[:_DIGITS]))
+    read_as = code(rows.format) if rows.format else "as found"
+    return (f"{code(rows.name)}{of}", read_as, *counts, code(rows.contents[:_DIGITS]))
 
 
 def encoders(facts: CardFacts) -> Iterator[str]:

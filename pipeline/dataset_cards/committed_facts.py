@@ -115,7 +115,7 @@ def _losses(name: str, rows: Mapping[str, Any], made_of: Mapping[str, Any]) -> S
     return SetLosses(
         name,
         rows["dataset"] or "",
-        made_of["format"],
+        made_of["format"] or "",
         made_of["files"],
         rows["listed"],
         rows["measured"],

@@ -158,14 +158,23 @@ def _rows_first(path: str, array: str | None) -> str:
 
 
 def _header(stream: IO[bytes], label: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    start = stream.tell()
     try:
-        version = np.lib.format.read_magic(stream)
-        if version == (1, 0):
-            return np.lib.format.read_array_header_1_0(stream)
-        return np.lib.format.read_array_header_2_0(stream)
+        try:
+            return _described(stream)
+        except SystemError:
+            # Python 3.11 counts how deep two threads are in their literals together, and takes it for a mistake.
+            stream.seek(start)
+            return _described(stream)
     except (ValueError, SyntaxError, TypeError, tokenize.TokenError, *DAMAGE) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{label} has no whole numpy header ({reason}). Fetch or write it again") from error
+
+
+def _described(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    if np.lib.format.read_magic(stream) == (1, 0):
+        return np.lib.format.read_array_header_1_0(stream)
+    return np.lib.format.read_array_header_2_0(stream)
 
 
 def array_names(path: str) -> tuple[str, ...]:

@@ -224,7 +224,7 @@ def test_nearest_samples_are_those_of_brute_force(samples: int, width: int, seed
         assert np.allclose(np.sort(distances[row, 1:]), np.clip(others, 0, 2), atol=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_umap_puts_what_is_alike_together_and_gives_the_same_again() -> None:
     pytest.importorskip("umap", reason="umap-learn comes with the extra `atlas`")
     rng = np.random.default_rng(0)
