@@ -6,8 +6,8 @@
 of each column, and the comparison; the float32 rows are made beforehand and not counted. `nearfar` is
 `indexes.greedy.earlier.nearest_earlier` from float16 rows, with the uid of the nearest: told the same level
 (`at_least_0.876`), told 0.8, which serves every ε up to 0.2, and told nothing (`every`), which serves any. `thinning`
-is `indexes.greedy.farthest.farthest_first`. Each cluster goes through all in turn, with the same threads: one, since
-clusters are what a run spreads over threads. Every answer is compared with torch's.
+is `indexes.greedy.farthest.farthest_first`. All take rounds of clusters in turn, with the same threads: one,
+since clusters are what a run spreads over threads. Every answer is compared with torch's.
 
 Two kinds of clusters: `isotropic`, whose noise lies in all directions alike; and `spectrum`, whose rows are about as
 similar as those of a cluster of real embeddings (0.7 in the median), spread as these are (`search_vectors.spectral`),
@@ -44,6 +44,8 @@ EPSILON = 0.124
 LEVELS = {"at_least_0.876": 0.876, "at_least_0.8": 0.8, "every": -np.inf}
 OPTIONS = ScanOptions(k=1, device="cpu")
 FLOAT32_ERROR = 1e-4
+ROUND = 25
+"""Clusters that one of them takes before the next does: a run takes one after the other, too."""
 TOGETHER = 0.4
 """Length of a cluster's mean before its rows are normalised beside their own spread."""
 
@@ -70,33 +72,39 @@ def semdedup(rows: Any) -> Any:
 
 
 Times = dict[str, list[tuple[float, float]]]
-"""Wall and processor seconds of each cluster."""
+"""Wall and processor seconds of each round."""
 
 
-def timed(cluster: NDArray[np.float16], number: int, times: Times, options: ScanOptions) -> None:
-    """Take one cluster through all, and stop if the answers differ by more than float32 may."""
+def timed(clusters: list[NDArray[np.float16]], number: int, times: Times, options: ScanOptions) -> None:
+    """Take a round of clusters through all, and stop if the answers differ by more than float32 may."""
     import torch
 
-    uids = np.random.default_rng(number).integers(0, 2**63, (len(cluster), 2)).astype(np.uint64)
-    order, wide = np.arange(len(cluster)), torch.from_numpy(cluster.astype(np.float32))
-    found: list[Any] = []
+    random, order = np.random.default_rng(number), np.arange(len(clusters[0]))
+    uids = [random.integers(0, 2**63, (len(one), 2)).astype(np.uint64) for one in clusters]
+    wide = [torch.from_numpy(one.astype(np.float32)) for one in clusters]
+    found: dict[str, list[Any]] = {}
 
     def theirs() -> None:
-        found.append(semdedup(wide))
-        found.append(found[0] > 1 - EPSILON)
+        found["torch"] = [semdedup(one) for one in wide]
+        found["over"] = [one > 1 - EPSILON for one in found["torch"]]
+
+    def ours(name: str, level: float) -> None:
+        found[name] = [
+            nearest_earlier(one, names, order, options, level).similarity
+            for one, names in zip(clusters, uids, strict=True)
+        ]
 
     times.setdefault("torch", []).append(spent(theirs))
-    known = found[0].numpy()
     for name, level in LEVELS.items():
-
-        def ours(level: float = level) -> None:
-            found.append(nearest_earlier(cluster, uids, order, options, level))
-
-        times.setdefault(name, []).append(spent(ours))
-        told = np.maximum(found[-1].similarity, max(level, 0.0))
-        if np.abs(told - np.maximum(known, max(level, 0.0))).max() > FLOAT32_ERROR:
-            raise SystemExit("the answers differ; the speed says nothing")
-    times.setdefault("thinning", []).append(spent(lambda: farthest_first(cluster, uids, options)))
+        times.setdefault(name, []).append(spent(lambda n=name, at=level: ours(n, at)))
+        for told, known in zip(found[name], found["torch"], strict=True):
+            differing = np.maximum(told, max(level, 0.0)) - np.maximum(known.numpy(), max(level, 0.0))
+            if np.abs(differing).max() > FLOAT32_ERROR:
+                raise SystemExit("the answers differ; the speed says nothing")
+    pairs = list(zip(clusters, uids, strict=True))
+    times.setdefault("thinning", []).append(
+        spent(lambda: [farthest_first(one, names, options) for one, names in pairs])
+    )
 
 
 def multiplied(cluster: NDArray[np.float16]) -> dict[str, float]:
@@ -118,10 +126,11 @@ def multiplied(cluster: NDArray[np.float16]) -> dict[str, float]:
 def measured(data: str, clusters: int, rows: int, width: int, options: ScanOptions) -> dict[str, Any]:
     """Run all clusters of one kind."""
     make, times = DATA[data], {}
-    timed(make(0, rows, width), 0, {}, options)  # compiles and warms up
+    timed([make(0, rows, width)], 0, {}, options)  # compiles and warms up
     before = processor_time()
-    for number in range(clusters):
-        timed(make(number + 1, rows, width), number, times, options)
+    for start in range(0, clusters, ROUND):
+        some = range(start + 1, min(start + ROUND, clusters) + 1)
+        timed([make(number, rows, width) for number in some], start, times, options)
     whole = {name: np.array(values).sum(axis=0) for name, values in times.items()}
     ratios = {
         name: np.median(np.array(times["torch"]) / np.array(times[name]), axis=0)
