@@ -81,3 +81,23 @@ def test_matchers_of_classes() -> None:
         ],
         rel=0.03,
     )
+
+
+def test_groups_of_samples() -> None:
+    found = measured("dedup")
+    levels = ("at_least_0.876", "at_least_0.8", "every")
+    for of, data in (("near-duplicates in 500 clusters", "isotropic"), ("the same in clusters", "spectrum")):
+        assert row(of) == pytest.approx([found[data]["torch_to"][level] for level in levels], abs=0.051)
+    assert (found["clusters"], found["rows"], found["width"], found["threads"]) == (500, 1000, 512, 1)
+    found = measured("kmeans")
+    together = [
+        found[f"{data}-spherical"]["together"]["wall"]["to_faiss"] for data in ("isotropic", "spectrum")
+    ]
+    assert row("k-means, 10,000 centroids") == pytest.approx(together, abs=0.051)
+    assert (found["centroids"], found["rows"], found["width"]) == (10_000, 1_000_000, 512)
+
+
+def test_exported_bytes() -> None:
+    found = measured("export")
+    ratios = [found["of_a_durable_copy"], found["of_a_durable_copy_once_started"]]
+    assert row("`export` of 944 MB") == ratios

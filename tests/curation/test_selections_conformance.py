@@ -23,7 +23,7 @@ EXAMPLES = [(name, place) for name in selections.names() for place in range(len(
 EVERY_EXAMPLE = pytest.mark.parametrize(("name", "place"), EXAMPLES)
 EVERY_KIND = pytest.mark.parametrize("name", selections.names())
 ORDINARY = settings(
-    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 Rows = list[dict[str, Any]]
 

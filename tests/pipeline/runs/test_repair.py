@@ -49,15 +49,15 @@ OTHERS = (
     "splits/pruned/part-0000.parquet",
     "report/report.html",
     "report/audit.json",
+    "samples/pool/part-0001.parquet",
+    "measures/similarity/one/part-0002.parquet",
 )
 
 
 @pytest.mark.parametrize(
     "damaged",
     [
-        "samples/pool/part-0001.parquet",
         "indexes/two/queries.parquet",
-        "measures/similarity/one/part-0002.parquet",
         "splits/core/uids.npy",
         *(pytest.param(path, marks=pytest.mark.soak) for path in OTHERS),
     ],
