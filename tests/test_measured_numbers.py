@@ -97,6 +97,17 @@ def test_groups_of_samples() -> None:
     assert (found["centroids"], found["rows"], found["width"]) == (10_000, 1_000_000, 512)
 
 
+def test_bytes_in() -> None:
+    found = measured("norm_sim")
+    ratios = [found["shared"]["of_engine"], found["apart"]["of_engine"]]
+    assert row("NormSim-∞ to 10,000 images, 512 wide") == ratios
+    rows = measured("embed")["rows"]
+    assert row("`embed` from tars, ViT-B/32 in float32") == [rows["of_forward"]["ratio"]]
+    assert row("`embed`, a small model") == [rows["decode_bound"]["ratio"]]
+    assert row("`embed`, ViT-B/32 in bfloat16") == [rows["of_a_loop"]["ratio"]]
+    assert row("`ingest` of 2,000 images") == [measured("ingest")["ratio"]]
+
+
 def test_exported_bytes() -> None:
     found = measured("export")
     ratios = [found["of_a_durable_copy"], found["of_a_durable_copy_once_started"]]
