@@ -57,22 +57,27 @@ def inlined(function: _Function) -> _Function:
     return cast("_Function", compiler(forceinline=True, **options)(function))
 
 
-def _products(
-    emit: Emitter, left: ir.Value, right: ir.Value, units: ir.Value, form: int
+def register_sums(
+    emit: Emitter, sides: tuple[ir.Value, ir.Value, ir.Value], form: int, begin: list[ir.Value]
 ) -> list[list[ir.Value]]:  # pragma: no cover
     """Loop over the width with all accumulators in registers.
 
     Every accumulator is a phi of its own: in memory they would be stored and loaded in each step. Queries are loaded
     once per step for all rows, a sample's unit is broadcast once for all its vectors of queries.
+
+    Args:
+        emit: Where to write it.
+        sides: Addresses of the samples' and the queries' panel, and how many units there are.
+        form: What is multiplied.
+        begin: What each row's sums begin with, a vector for each of a panel's.
     """
-    builder = emit.builder
-    kind, zero = (INTS, 0) if form == INT16 else (FLOATS, 0.0)
+    builder, (left, right, units) = emit.builder, sides
     entry = builder.block
     loop, done = builder.append_basic_block("loop"), builder.append_basic_block("done")
     builder.branch(loop)
     builder.position_at_end(loop)
     index, pa, pb = builder.phi(_I64), builder.phi(_I64), builder.phi(_I64)
-    totals = [[builder.phi(kind) for _ in range(VECTORS)] for _ in range(ROWS)]
+    totals = [[builder.phi(value.type) for value in begin] for _ in range(ROWS)]
     queries = [emit.load(pb, 4 * LANES * column, INTS, 4 * LANES) for column in range(VECTORS)]
     sums = []
     for row in range(ROWS):
@@ -85,12 +90,20 @@ def _products(
     for (phi, start, _), value in zip(steps, following, strict=True):
         phi.add_incoming(start, entry)
         phi.add_incoming(value, loop)
-    for before, after in zip(chain(*totals), chain(*sums), strict=True):
-        before.add_incoming(ir.Constant(kind, [zero] * LANES), entry)
+    for place, (before, after) in enumerate(zip(chain(*totals), chain(*sums), strict=True)):
+        before.add_incoming(begin[place % VECTORS], entry)
         before.add_incoming(after, loop)
     builder.cbranch(builder.icmp_unsigned("<", following[0], units), loop, done)
     builder.position_at_end(done)
     return sums
+
+
+def _products(
+    emit: Emitter, left: ir.Value, right: ir.Value, units: ir.Value, form: int
+) -> list[list[ir.Value]]:  # pragma: no cover
+    """Sums that begin at zero."""
+    kind, zero = (INTS, 0) if form == INT16 else (FLOATS, 0.0)
+    return register_sums(emit, (left, right, units), form, [ir.Constant(kind, [zero] * LANES)] * VECTORS)
 
 
 def _row_hits(

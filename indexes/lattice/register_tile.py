@@ -9,7 +9,6 @@ What is marked `no cover` here runs only while numba compiles, and so not when i
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import Any, Final
 
 from llvmlite import ir  # type: ignore[import-untyped]
@@ -17,8 +16,8 @@ from numba import types
 from numba.extending import intrinsic
 
 from indexes.cpu.emitter import FLOATS, INTS, Emitter, declared
-from indexes.cpu.kernel import inlined
-from indexes.cpu.processor import COLUMNS, FLOAT32, HAS_INT8, HAS_INT16, INT8, INT16, LANES, ROWS, VECTORS
+from indexes.cpu.kernel import inlined, register_sums
+from indexes.cpu.processor import COLUMNS, FLOAT32, HAS_INT8, HAS_INT16, INT8, INT16, LANES, VECTORS
 
 FLIP: Final = -2139062144
 """Bits that turn four int8 into those numbers plus 128, without sign."""
@@ -32,32 +31,11 @@ def _sums(
     emit: Emitter, sides: tuple[ir.Value, ir.Value, ir.Value], levels: ir.Value, form: int
 ) -> list[list[ir.Value]]:  # pragma: no cover
     """Loop over the units with all sums in registers; each begins at minus its column's level."""
-    builder, (left, right, units) = emit.builder, sides
-    kind = FLOATS if form == FLOAT32 else INTS
+    builder = emit.builder
     begin = [builder.neg(emit.load(levels, 4 * LANES * column, INTS)) for column in range(VECTORS)]
     if form == FLOAT32:
         begin = [builder.sitofp(value, FLOATS) for value in begin]
-    entry = builder.block
-    loop, done = builder.append_basic_block("loop"), builder.append_basic_block("done")
-    builder.branch(loop)
-    builder.position_at_end(loop)
-    index, pa, pb = builder.phi(_I64), builder.phi(_I64), builder.phi(_I64)
-    totals = [[builder.phi(kind) for _ in range(VECTORS)] for _ in range(ROWS)]
-    columns = [emit.load(pb, 4 * LANES * column, INTS, 4 * LANES) for column in range(VECTORS)]
-    sums = []
-    for row in range(ROWS):
-        unit = emit.splat(emit.load(pa, 4 * row, _I32), INTS)
-        sums.append([emit.multiply_add(t, unit, c, form) for t, c in zip(totals[row], columns, strict=True)])
-    steps = [(index, ir.Constant(_I64, 0), 1), (pa, left, 4 * ROWS), (pb, right, 4 * COLUMNS)]
-    following = [builder.add(phi, ir.Constant(_I64, step)) for phi, _, step in steps]
-    for (phi, start, _), value in zip(steps, following, strict=True):
-        phi.add_incoming(start, entry)
-        phi.add_incoming(value, loop)
-    for place, (before, after) in enumerate(zip(chain(*totals), chain(*sums), strict=True)):
-        before.add_incoming(begin[place % VECTORS], entry)
-        before.add_incoming(after, loop)
-    builder.cbranch(builder.icmp_unsigned("<", following[0], units), loop, done)
-    builder.position_at_end(done)
+    sums = register_sums(emit, sides, form, begin)
     if form == FLOAT32:
         sums = [[builder.fptosi(value, INTS) for value in row] for row in sums]
     return sums
