@@ -133,9 +133,7 @@ class Crew:
     def _one(self, row: Row, host: str) -> Fetched:
         shown, status = redact(row.url), "failed_to_download"
         try:
-            if self._denied.denies_url(row.url):
-                raise NotFetchedError("on a deny list")
-            content = download(row.url, self._limits, self._names)
+            content = download(row.url, self._limits, self._names, self._denied.denies_url)
             failpoint("fetch.body")
             digest = hashlib.sha256(content).hexdigest()
             if self._denied.denies_content(content, digest):

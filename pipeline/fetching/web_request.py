@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import http.client
+import re
 import urllib.parse
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from pipeline.fetching.connections import Connection
@@ -19,11 +20,15 @@ _HEADERS = {
     "Accept-Encoding": "identity",
     "Connection": "close",
 }
-_OPT_OUT = frozenset({"noai", "noimageai", "noindex", "noimageindex"})
+_OPT_OUT = frozenset({"noai", "noimageai", "noindex", "noimageindex", "none"})
+"""What nobody may take; `none` is how crawlers' documentation calls noindex and nofollow together."""
+_VALUED = frozenset({"max-snippet", "max-image-preview", "max-video-preview", "unavailable_after"})
+"""Words of X-Robots-Tag that a value follows after a colon; before any other colon stands a robot's name."""
 _MOVED = frozenset({301, 302, 303, 307, 308})
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _CHUNK = 1 << 16
 _SAFE = "%/:=&?~#+!$,;'@()*[]|"
+_NO_HOST = re.compile(r"[\x00-\x20\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,8 @@ def target(url: str) -> WebTarget:
         spelled = host if ":" in host else host.encode("idna").decode("ascii")
     except UnicodeError:
         raise NotFetchedError("no valid host name") from None
+    if _NO_HOST.search(spelled):
+        raise NotFetchedError("no valid host name")
     path = urllib.parse.quote(parts.path or "/", safe=_SAFE, errors="replace")
     query = urllib.parse.quote(parts.query, safe=_SAFE, errors="replace")
     return WebTarget(parts.scheme.lower() == "https", spelled, port, f"{path}?{query}" if query else path)
@@ -70,18 +77,28 @@ def host_of(url: str) -> str:
         return ""
 
 
-def download(url: str, limits: Limits, names: HostNames) -> bytes:
+def download(
+    url: str, limits: Limits, names: HostNames, denies: Callable[[str], bool] | None = None
+) -> bytes:
     """Fetch a body.
+
+    Args:
+        url: Where to ask first.
+        limits: What it may cost.
+        names: Who looks hosts up.
+        denies: Says of an address, at each redirect anew, whether nobody is to ask there.
 
     Raises:
         NotFetchedError: With the reason.
     """
     clock = Clock(limits)
     for _ in range(limits.redirects + 1):
+        if denies is not None and denies(url):
+            raise NotFetchedError("on a deny list")
         found = _ask(target(url), limits, names, clock)
         if isinstance(found, bytes):
             return found
-        url = urllib.parse.urljoin(url, found)
+        url = _joined(url, found)
     raise NotFetchedError(f"more than {limits.redirects} redirects")
 
 
@@ -113,6 +130,13 @@ def _elsewhere(answer: http.client.HTTPResponse) -> str:
     return there.encode("latin-1", "replace").decode("utf-8", "replace")
 
 
+def _joined(url: str, there: str) -> str:
+    try:
+        return urllib.parse.urljoin(url, there)
+    except ValueError:
+        raise NotFetchedError("not a URL") from None
+
+
 def _check_answer(answer: http.client.HTTPResponse) -> None:
     if answer.status != http.HTTPStatus.OK:
         raise NotFetchedError(f"HTTP status {answer.status}", passing=answer.status in _PASSING)
@@ -128,11 +152,15 @@ def _check_answer(answer: http.client.HTTPResponse) -> None:
 def opted_out(robots: Iterable[str], mining: Iterable[str]) -> bool:
     """Say whether headers ask not to be taken: X-Robots-Tag for all or for nearfar, or the TDM reservation protocol."""
     for header in robots:
-        agent, mark, rest = header.lower().partition(":")
-        if mark and agent.strip() not in ("nearfar", "*"):
-            continue
-        if _OPT_OUT & {word.strip() for word in (rest if mark else header.lower()).split(",")}:
-            return True
+        agent = ""
+        for part in header.lower().split(","):
+            before, colon, after = (piece.strip() for piece in part.partition(":"))
+            if colon and before not in _VALUED:
+                agent, word = before, after
+            else:
+                word = before
+            if word in _OPT_OUT and agent in ("", "*", "nearfar"):
+                return True
     return any(value.strip() == "1" for value in mining)
 
 

@@ -24,6 +24,7 @@ from indexes.errors import DataError, UnknownNameError
 # What zipfile, zlib and numpy raise on a file that is torn or no such file.
 DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 _KINDS = ("float16", "float32", "float64")
+_LONGEST_HEAD = 1 << 16
 _ADVICE = "Save it again as a two-dimensional float16 array, one row per sample, with numpy.save"
 
 
@@ -49,6 +50,18 @@ class VectorFile:
     def nbytes(self) -> int:
         """Bytes of the vectors, uncompressed."""
         return self.rows * self.width * np.dtype(self.dtype).itemsize
+
+
+class _Head:
+    """As much of a file as numpy reads a header from: one that says it has gigabytes is refused before it is read."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+
+    def read(self, size: int) -> bytes:
+        if size > _LONGEST_HEAD:
+            raise ValueError(f"it says that it has {size:,} bytes")
+        return self._stream.read(size)
 
 
 @contextmanager
@@ -172,9 +185,10 @@ def _header(stream: IO[bytes], label: str) -> tuple[tuple[int, ...], bool, np.dt
 
 
 def _described(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    if np.lib.format.read_magic(stream) == (1, 0):
-        return np.lib.format.read_array_header_1_0(stream)
-    return np.lib.format.read_array_header_2_0(stream)
+    head: Any = _Head(stream)
+    if np.lib.format.read_magic(head) == (1, 0):
+        return np.lib.format.read_array_header_1_0(head)
+    return np.lib.format.read_array_header_2_0(head)
 
 
 def array_names(path: str) -> tuple[str, ...]:

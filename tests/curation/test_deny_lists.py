@@ -44,6 +44,7 @@ def read(kind: Any, path: Path) -> frozenset[str]:
         ("https://example.org", " https://user:word@example.org./ ", True),
         ("https://example.org/a%2fb", "https://example.org/a%2Fb", True),
         ("https://caf\u00e9.example/", "https://xn--caf-dma.example/", True),
+        ("https://example.org\u3002/", "https://example.org/", True),
         ("https://example.org/A", "https://example.org/a", False),
         ("https://example.org/a?b=1", "https://example.org/a", False),
         ("https://example.org:8080/", "https://example.org/", False),

@@ -56,6 +56,9 @@ class Handler(BaseHTTPRequestHandler):
         "/to-password": "http://user:word@127.0.0.1/a.jpg",
         "/to-itself": "/to-itself",
         "/to-picture": "/pictures/3.jpg",
+        "/to-half-an-address": "http://[::1",
+        "/to-no-host": "http://a b/",
+        "/to-nowhere": "",
     }
     headers_of: ClassVar = {
         "/noai.jpg": ("X-Robots-Tag", "noai, noimageai"),

@@ -103,7 +103,7 @@ def normal_host(host: str) -> str:
     if text.isascii() or len(text) > LONGEST_HOST:
         return text
     try:
-        return text.encode("idna").decode()
+        return text.encode("idna").decode().rstrip(".")  # of which some dots are ASCII's only now
     except UnicodeError:
         return text
 

@@ -126,9 +126,9 @@ def _earlier_is_sound(work: Work[Identity, Settings]) -> bool:
 def _digests(table: pa.Table) -> list[str | None]:
     """Read what the list says that an image's sha256 is; what is no text of 64 hex digits says nothing."""
     name = next((one for one in table.column_names if one.lower() == "listed_sha256"), None)
-    if name is None or not pa.types.is_string(table.column(name).type):
-        return [None] * len(table)
-    return [value.lower() if value and len(value) == 64 else None for value in table.column(name).to_pylist()]
+    values = [None] * len(table) if name is None else table.column(name).to_pylist()
+    texts = (value.strip().lower() if isinstance(value, str) else "" for value in values)
+    return [text if len(text) == 64 else None for text in texts]
 
 
 def _sidecar(table: pa.Table, keys: list[str], found: list[Fetched]) -> pa.Table:

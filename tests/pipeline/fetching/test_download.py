@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from hostile_server import Server, hostile_server, picture
 
+from pipeline.fetching import connections
 from pipeline.fetching.host_names import HostNames, look_up
 from pipeline.fetching.limits import Limits, NotFetchedError
 from pipeline.fetching.web_request import download, host_of, opted_out, target
@@ -50,6 +52,9 @@ def test_an_image_comes_as_it_is(server: Server, names: HostNames, path: str) ->
         ("/to-file", "not a URL of http or https"),
         ("/to-password", "the URL holds a user name or password"),
         ("/to-itself", "more than 5 redirects"),
+        ("/to-half-an-address", "not a URL"),
+        ("/to-no-host", "no valid host name"),
+        ("/to-nowhere", "a redirect to nowhere"),
         ("/noai.jpg", "its owner opted out"),
         ("/noindex.jpg", "its owner opted out"),
         ("/reserved.jpg", "its owner opted out"),
@@ -104,6 +109,9 @@ def test_private_addresses_in_any_spelling(url: str) -> None:
         "http://a:b@c/",
         "http://[::1",
         "http://a:99999/",
+        "http://a b/",
+        "http://a\x00/",
+        "http://a..b/",
     ],
 )
 def test_what_is_no_url_opens_no_connection(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,10 +179,32 @@ def test_proxies_of_the_environment_are_not_used(
         (["all"], ["0"], False),
         ([], ["1"], True),
         (["unavailable_after: 25 Jun 2010"], [], False),
+        (["max-snippet:-1, noindex"], [], True),
+        (["noai, max-image-preview:large"], [], True),
+        (["googlebot: nofollow, noai"], [], False),
+        (["googlebot: nofollow, nearfar: noai"], [], True),
+        (["*: none"], [], True),
+        (["all", "noimageindex"], ["0"], True),
     ],
 )
 def test_who_opts_out(robots: list[str], mining: list[str], expected: bool) -> None:
     assert opted_out(robots, mining) is expected
+
+
+def test_nobody_is_asked_at_a_denied_address_that_a_redirect_leads_to(
+    server: Server, names: HostNames
+) -> None:
+    denied = server.url("/pictures/3.jpg")
+    before = server.asked["/pictures/3.jpg"]
+    with pytest.raises(NotFetchedError, match="on a deny list"):
+        download(server.url("/to-picture"), LIMITS, names, lambda url: url == denied)
+    assert server.asked["/pictures/3.jpg"] == before
+
+
+def test_certificates_are_looked_at() -> None:
+    context = connections._certificates()
+    assert context.check_hostname
+    assert context.verify_mode == ssl.CERT_REQUIRED
 
 
 def test_look_up_lists_each_address_once() -> None:

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import whole_runs
@@ -21,6 +22,8 @@ from hostile_server import Server, hostile_server, picture
 from last_objects import last_object
 from PIL import Image
 from whole_runs import Run
+
+from pipeline.stages.ingesting.fetch import _digests
 
 BAD = {
     "/bomb.png": "more than 67108864 pixels",
@@ -180,6 +183,15 @@ def test_a_known_sha256_is_checked(server: Server, tmp_path: Path, cli: Run) -> 
         None,
         "the sha256 is not that of the list",
     ]
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string())], ids=str
+)
+def test_a_sha256_is_read_from_every_kind_of_text(kind: pa.DataType) -> None:
+    values = pa.array(["0" * 63 + "A", None, f" {'1' * 64}\n", "12"]).cast(kind)
+    assert _digests(pa.table({"listed_sha256": values})) == ["0" * 63 + "a", None, "1" * 64, None]
+    assert _digests(pa.table({"listed_sha256": pa.array([7])})) == [None]
 
 
 def test_what_is_denied_is_not_asked_for(server: Server, tmp_path: Path, cli: Run) -> None:

@@ -175,6 +175,19 @@ def test_files_that_are_no_arrays(tmp_path: Path, content: bytes) -> None:
         vectors.inspect(tmp_path / "x.npy")
 
 
+def test_a_header_of_gigabytes_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    """Packed, it takes a few kilobytes of an .npz."""
+    head = b"\x93NUMPY\x02\x00" + (32 << 20).to_bytes(4, "little")
+    with zipfile.ZipFile(tmp_path / "x.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.npy", head + b" " * (32 << 20))
+    tracemalloc.start()
+    with pytest.raises(DataError, match="it says that it has 33,554,432 bytes"):
+        vectors.inspect(tmp_path / "x.npz")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 << 20
+
+
 def test_missing_folder_and_pipe(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.npy")
     for name in ("none.npy", "pipe.npy", ""):
