@@ -7,10 +7,14 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import whole_runs
 from small_sets import write_sets
+
+if TYPE_CHECKING:
+    from forked_commands import Forker
 
 # A suite that was started in the background has Ctrl-C ignored, and so would have all that it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -51,6 +55,24 @@ def finished_run(small_world: Path, tmp_path_factory: pytest.TempPathFactory) ->
 def quickstart_output(finished_run: whole_runs.FinishedRun) -> Path:
     """The output folder of that run; read it, change nothing in it."""
     return finished_run.out
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real embeddings, images and tables, which is no part of the repository."""
+    where = os.environ.get("NEARFAR_REAL_DATA")
+    if not where:
+        pytest.skip("NEARFAR_REAL_DATA is not set: it names the folder of real embeddings, images and tables")
+    return Path(where)
+
+
+@pytest.fixture(scope="session")
+def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forker]:
+    """Give commands that may be killed, in processes that start at once."""
+    from forked_commands import forking
+
+    with forking(tmp_path_factory.mktemp("forked") / "said.txt") as forker:
+        yield forker
 
 
 @pytest.fixture

@@ -1,51 +1,69 @@
 """Commands of nearfar in processes of their own that may be killed: forked from one that has imported all, once.
 
-Reads lines of JSON (arguments, environment, the file for what the command says), and prints how each process ended: an
-exit status, negative for a signal.
+It reads lines of JSON (arguments, folder, environment, the file for what the command says), and prints for each the
+process, and then how it ended: an exit status, negative for a signal.
 """
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
+import runpy
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
+
+from source_tree import MODULES
 
 from pipeline.cli import main
-from pipeline.execution.work import stage_module
-from pipeline.stages import performing_names
 
-Command = Callable[..., tuple[int, str]]
-"""Arguments, and what the environment has besides, to how the process ended and what it said."""
+LATE = ("faiss", "open_clip", "pandas", "pyarrow.acero", "pyarrow.dataset", "scipy.linalg")
+"""What libraries import of others when they first need it, and takes long."""
+
+
+class Forker:
+    """Gives commands: the arguments of `nearfar`, or a script of the tests with its arguments."""
+
+    def __init__(self, asked: IO[str], answers: IO[str], said: Path) -> None:
+        self._asked, self._answers, self._said = asked, answers, said
+
+    def __call__(self, *arguments: str, folder: Path, **environment: str) -> tuple[int, str]:
+        """Give a command in a folder: how its process ended, and what it said."""
+        self.start(*arguments, folder=folder, **environment)
+        return self.end()
+
+    def start(self, *arguments: str, folder: Path, **environment: str) -> int:
+        """Give a command; the process that does it, which leads a group of its own."""
+        self._said.write_text("")
+        line = [list(arguments), str(folder), environment, str(self._said)]
+        self._asked.write(json.dumps(line) + "\n")
+        self._asked.flush()
+        return int(self._answers.readline())
+
+    def end(self) -> tuple[int, str]:
+        """Wait for the command that was started."""
+        return int(self._answers.readline()), self._said.read_text()
 
 
 @contextmanager
-def forking(folder: Path) -> Iterator[Command]:
-    """Start the process that forks; what commands say is written in `folder`, where they run."""
+def forking(said: Path) -> Iterator[Forker]:
+    """Start the process that forks; what a command says is written to a file."""
     parent = subprocess.Popen(
-        [sys.executable, __file__, str(folder)],
+        [sys.executable, __file__],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        cwd=folder,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
     assert parent.stdin is not None
     assert parent.stdout is not None
-
-    def command(*arguments: str, **environment: str) -> tuple[int, str]:
-        said = folder / "said.txt"
-        parent.stdin.write(json.dumps([list(arguments), environment, str(said)]) + "\n")
-        parent.stdin.flush()
-        status = int(parent.stdout.readline())
-        return status, said.read_text()
-
     try:
-        yield command
+        yield Forker(parent.stdin, parent.stdout, said)
     finally:
         parent.stdin.close()
         parent.wait()
@@ -54,28 +72,47 @@ def forking(folder: Path) -> Iterator[Command]:
 
 def serve() -> None:
     """Fork for each line."""
-    # What takes long to import is imported before the fork.
-    for module in ("open_clip", "indexes.cpu.engine", "pipeline.commands"):
-        importlib.import_module(module)
-    for stage in performing_names():
-        stage_module(stage)
+    _import_all()
     for line in sys.stdin:
-        arguments, environment, said = json.loads(line)
+        arguments, folder, environment, said = json.loads(line)
         child = os.fork()
         if child == 0:
+            os.setsid()
             os.environ.update(environment)
-            out = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            os.chdir(folder)
+            out = os.open(said, os.O_WRONLY | os.O_TRUNC)
             os.dup2(out, 1)
             os.dup2(out, 2)
             _leave(arguments)
+        print(child, flush=True)
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+    os._exit(0)  # libraries would complain of what was imported and never used
+
+
+def _import_all() -> None:
+    """Import before the fork what takes long; no thread may be started by it."""
+    for module in (*LATE, *MODULES):
+        if not module.endswith("__main__"):
+            try:
+                importlib.import_module(module)
+            except ImportError:
+                continue  # an extra that is not installed
+    registry = importlib.import_module("numba.core.registry")
+    for context in (registry.cpu_target.typing_context, registry.cpu_target.target_context):
+        context.refresh()
+    gc.freeze()  # a child that collects what is no garbage would copy all of it
 
 
 def _leave(arguments: list[str]) -> None:
-    """Run a command, and leave with its status; nothing of the parent's runs twice."""
+    """Do a command, and leave with its status; nothing of the parent's runs twice."""
     status = 1
     try:
-        main(arguments)
+        if arguments[0].endswith(".py"):
+            sys.argv = arguments
+            runpy.run_path(arguments[0], run_name="__main__")
+            status = 0
+        else:
+            main(arguments)
     except SystemExit as stopped:
         status = int(stopped.code or 0)
     finally:

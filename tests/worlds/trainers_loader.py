@@ -1,10 +1,15 @@
-"""What open_clip's own loader gives of tars; needs the extra `train`."""
+"""What open_clip's own loader gives of tars; needs the extra `train`.
+
+Given as a script: tars and how many samples; prints the pixels' name and the caption of each as a line of JSON.
+"""
 
 from __future__ import annotations
 
 import gc
 import hashlib
 import importlib
+import json
+import sys
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -29,3 +34,8 @@ def loaded(tars: str, train: bool, samples: int | None = None) -> Iterator[tuple
         yield from zip(images, texts, strict=True)
     del loader
     gc.collect()  # webdataset leaves it to this to close the tars
+
+
+if __name__ == "__main__":
+    for image, caption in loaded(sys.argv[1], train=True, samples=int(sys.argv[2])):
+        print(json.dumps([image, caption]))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import uuid
 from pathlib import Path
 
@@ -30,14 +29,6 @@ SPLITS = {
     "rand_250": [{"random": {"keep": KEEP_RANDOM, "seed": SEED}}],
     "rand_like_near": [{"random": {"like": "near_pruned", "seed": SEED}}],
 }
-
-
-@pytest.fixture(scope="module")
-def real_data() -> Path:
-    where = os.environ.get("NEARFAR_REAL_DATA")
-    if not where:
-        pytest.skip("NEARFAR_REAL_DATA is not set: it names the folder of real embeddings and images")
-    return Path(where)
 
 
 def load_folder(folder: Path) -> tuple[np.ndarray, list[dict[str, str]]]:

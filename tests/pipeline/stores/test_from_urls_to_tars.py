@@ -5,6 +5,7 @@ One plan twice, on a disk and on a store; every row of the list ends in one way 
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
 import os
@@ -16,18 +17,19 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import trainers_loader
 import whole_runs
-from forked_commands import Command, forking
-from hostile_server import hostile_server
+from forked_commands import Forker
+from hostile_server import Server, hostile_server
 from PIL import Image
 from store_proxy import Faults
-from trainers_loader import loaded, pixels
-from url_world import DRAWN, FAILED, FEW_WORDS, NEAR, Listed, drawn, write_plan, write_world
-from whole_runs import Run
+from trainers_loader import pixels
+from url_world import UrlWorld, drawn_world, real_world, write_plan, write_world
 
 from pipeline.stores.working_copies import folder_of
 
-pytest.importorskip("webdataset", reason="webdataset comes with the extra `train`")
+if importlib.util.find_spec("webdataset") is None:
+    pytest.skip("webdataset comes with the extra `train`", allow_module_level=True)
 KILLED = -9
 STORE = "s3://bucket/from-urls"
 DISK = ("unit.read=kill@3", "unit.gather=kill@2")
@@ -48,34 +50,26 @@ FAULTS = (("503", "PUT", "shards/"), ("lost", "PUT", "commits/read"), ("409 afte
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a row of the list ended: `failed`, `cut` or `exported`, and why or where."""
+    """How a row of the list ended: `failed`, `cut` or `exported`, why or in which tar, and as which bytes there."""
 
     kind: str
     why: str
+    image: bytes = b""
 
 
 @pytest.fixture(scope="module")
-def listed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, list[Listed]]]:
-    """The list and the sets in a folder, and the server that has the images."""
-    folder = tmp_path_factory.mktemp("urls")
-    with hostile_server() as server:
-        yield folder, write_world(folder, server)
+def web() -> Iterator[Server]:
+    with hostile_server() as running:
+        yield running
 
 
-@pytest.fixture(scope="module")
-def forked(listed: tuple[Path, list[Listed]]) -> Iterator[Command]:
-    with forking(listed[0]) as command:
-        yield command
-
-
-def run_to_its_end(command: Command, points: tuple[str, ...], **environment: str) -> str:
-    """Run the plan once for each point, at which it is killed, and then to its end; what that said."""
+def run_to_its_end(forked: Forker, folder: Path, points: tuple[str, ...], **environment: str) -> None:
+    """Run the plan once for each point, at which it is killed, and then to its end."""
     for point in points:
-        status, said = command("run", "plan.yaml", **environment, NEARFAR_FAILPOINT=point)
+        status, said = forked("run", "plan.yaml", folder=folder, **environment, NEARFAR_FAILPOINT=point)
         assert status == KILLED, f"{point}: {said}"
-    status, said = command("run", "plan.yaml", **environment, NEARFAR_FAILPOINT="")
+    status, said = forked("run", "plan.yaml", folder=folder, **environment)
     assert status == 0, said
-    return said
 
 
 def outcomes(pool: Path, out: Path) -> list[Outcome]:
@@ -84,10 +78,11 @@ def outcomes(pool: Path, out: Path) -> list[Outcome]:
     uid_of = {row["key"]: row["uid"] for row in pq.read_table(out / "samples/pool").to_pylist()}
     again = {row["uid"] for row in pq.read_table(out / "lost/duplicates/pool").to_pylist()}
     dropped = {row["uid"]: row["rule"] for row in pq.read_table(out / "splits/pruned/dropped").to_pylist()}
-    exported: dict[str, str] = {}
-    for path in sorted((out / "shards/pruned").glob("*.tar")):
-        with tarfile.open(path) as tar:
-            exported |= {name.partition(".")[0]: path.name for name in tar.getnames()}
+    exported = {
+        uid: outcome
+        for path in sorted((out / "shards/pruned").glob("*.tar"))
+        for uid, outcome in images(path)
+    }
     seen: set[str] = set()
     found = []
     for row in (row for table in tables for row in table):
@@ -98,46 +93,58 @@ def outcomes(pool: Path, out: Path) -> list[Outcome]:
         ends = [Outcome("failed", "repeated")] if uid in seen and uid in again else []
         if uid not in seen:
             ends += [Outcome("cut", dropped[uid])] if uid in dropped else []
-            ends += [Outcome("exported", exported[uid])] if uid in exported else []
+            ends += [exported[uid]] if uid in exported else []
         seen.add(uid)
         assert len(ends) == 1, (row, ends)
         found += ends
     return found
 
 
-def check_accounts(listed: list[Listed], found: list[Outcome], out: Path) -> None:
+def images(path: Path) -> Iterator[tuple[str, Outcome]]:
+    """Read the images of an exported tar, with the uids that they are called by."""
+    with tarfile.open(path) as tar:
+        for member in tar:
+            uid, _, suffix = member.name.partition(".")
+            content = tar.extractfile(member)
+            if suffix in ("jpg", "png") and content is not None:
+                yield uid, Outcome("exported", path.name, content.read())
+
+
+def check_accounts(world: UrlWorld, found: list[Outcome], out: Path) -> None:
     """Compare how rows ended with how they were made to end, and the counts with those that the run says."""
-    assert len(found) == len(listed)
-    ends = {one.path: end for one, end in zip(listed, found, strict=True) if not one.again}
-    assert {path: end.why for path, end in ends.items() if end.kind == "failed"} == FAILED
+    assert len(found) == len(world.rows)
+    ends = {row.path: end for row, end in zip(world.rows, found, strict=True) if not row.again}
+    once = [row for row in world.rows if not row.again]
+    assert {path: end.why for path, end in ends.items() if end.kind == "failed"} == {
+        row.path: row.why for row in once if row.why
+    }
     assert found[-1] == Outcome("failed", "repeated")
-    assert {ends[f"/drawn/{number}.png"] for number in NEAR} == {Outcome("cut", "1:near")}
-    short = {ends[f"/drawn/{number}.png"].why for number in FEW_WORDS}
+    assert {ends[row.path] for row in once if row.near} == {Outcome("cut", "1:near")}
+    short = {ends[row.path].why for row in once if row.body and world.is_short(row)}
     assert "2:where" in short
     assert short <= {"1:near", "2:where"}
+    assert all(
+        end.image == row.body for row, end in zip(world.rows, found, strict=True) if end.kind == "exported"
+    )
     kinds = Counter(end.kind for end in found)
-    assert kinds["exported"] >= 8, "there is something to train on"
+    assert kinds["exported"] > 8, "there is something to train on, in more than one tar"
     said = json.loads((out / "splits/pruned/split.json").read_text())["waterfall"]
     assert said["kept"] == kinds["exported"]
     lost = sum(said["failed"].values()) + sum(said["quarantined"].values()) + said["duplicates"]
-    assert (said["rows_in"], lost) == (len(listed), kinds["failed"])
+    assert (said["rows_in"], lost) == (len(world.rows), kinds["failed"])
     assert sum(one["dropped"] for one in said["dropped"]) == kinds["cut"]
-    assert kinds["exported"] + kinds["cut"] == DRAWN - 1
+    assert kinds["exported"] + kinds["cut"] == sum(bool(row.body) for row in once)
     assert sum(json.loads((out / "shards/pruned/sizes.json").read_text()).values()) == kinds["exported"]
 
 
-def check_trainer(listed: list[Listed], found: list[Outcome], out: Path) -> None:
+def check_trainer(world: UrlWorld, found: list[Outcome], out: Path, forked: Forker) -> None:
     """Compare what open_clip's loader reads of the tars with the images that were served."""
-    tars = sorted((out / "shards/pruned").glob("*.tar"))
-    served = {
-        one.path: (Image.open(io.BytesIO(drawn(one.number))), one.caption)
-        for one in listed
-        if one.number >= 0
-    }
-    wanted = [served[one.path] for one, end in zip(listed, found, strict=True) if end.kind == "exported"]
-    assert len(tars) > 1
-    shown = Counter((pixels(image), caption) for image, caption in wanted)
-    assert Counter(loaded("::".join(map(str, tars)), train=True, samples=len(wanted))) == shown
+    tars = "::".join(map(str, sorted((out / "shards/pruned").glob("*.tar"))))
+    wanted = [row for row, end in zip(world.rows, found, strict=True) if end.kind == "exported"]
+    status, said = forked(trainers_loader.__file__, tars, str(len(wanted)), folder=out)
+    assert status == 0, said
+    shown = Counter((pixels(Image.open(io.BytesIO(row.body))), row.caption) for row in wanted)
+    assert Counter(tuple(json.loads(line)) for line in said.splitlines() if line.startswith("[")) == shown
 
 
 def told(out: Path, name: str, places: tuple[str, str]) -> str:
@@ -148,44 +155,63 @@ def told(out: Path, name: str, places: tuple[str, str]) -> str:
     return text
 
 
+def world_of(name: str, request: pytest.FixtureRequest) -> UrlWorld:
+    if name == "drawn":
+        return drawn_world()
+    data: Path = request.getfixturevalue("real_data")
+    return real_world(data, 40, 40, 15) if name == "photographs" else real_world(data, 1000, 1000, 250)
+
+
+SOAK = pytest.mark.soak
+REAL = pytest.mark.real_data
+
+
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::ResourceWarning")  # webdataset closes no file
 @pytest.mark.parametrize(
-    ("disk", "stored"),
-    [(DISK, STORED), pytest.param(EVERYWHERE, TORN, marks=pytest.mark.soak)],
-    ids=("few", "everywhere"),
+    ("name", "disk", "stored"),
+    [
+        pytest.param("drawn", DISK, STORED, id="drawn"),
+        pytest.param("photographs", DISK[1:], STORED[1:], marks=REAL, id="photographs"),
+        pytest.param("drawn", EVERYWHERE, TORN, marks=SOAK, id="drawn-everywhere"),
+        pytest.param("all photographs", EVERYWHERE, TORN, marks=(SOAK, REAL), id="photographs-everywhere"),
+    ],
 )
 def test_every_url_is_accounted_for_on_a_disk_and_on_a_store(
+    name: str,
     disk: tuple[str, ...],
     stored: tuple[str, ...],
-    listed: tuple[Path, list[Listed]],
-    forked: Command,
+    web: Server,
+    forked: Forker,
     faults: Faults,
-    cli: Run,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
     """Many faults of tests/test_faults.py at once, and none shows in what came of it."""
-    folder, rows = listed
+    world = world_of(name, request)
+    folder = tmp_path / "list"
+    folder.mkdir()
+    write_world(folder, world, web)
     here = (str(tmp_path / "pool"), str(tmp_path / "out"))
-    write_plan(folder, *here)
-    run_to_its_end(forked, disk)
+    write_plan(folder, world, *here)
+    run_to_its_end(forked, folder, disk)
     on_disk = outcomes(*map(Path, here))
-    check_accounts(rows, on_disk, tmp_path / "out")
-    check_trainer(rows, on_disk, tmp_path / "out")
+    check_accounts(world, on_disk, tmp_path / "out")
+    check_trainer(world, on_disk, tmp_path / "out", forked)
 
-    store = f"{STORE}/{len(stored)}"
+    store = f"{STORE}/{name.replace(' ', '-')}-{len(stored)}"
     there = (f"{store}/pool", f"{store}/out")
-    write_plan(folder, *there)
+    write_plan(folder, world, *there)
     for fault in FAULTS:
         faults.add(*fault)
     who = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
-    run_to_its_end(forked, stored, **who, NEARFAR_COPIES=str(tmp_path / "one machine"))
+    run_to_its_end(forked, folder, stored, **who, NEARFAR_COPIES=str(tmp_path / "one machine"))
     assert faults.left() == 0
-    monkeypatch.setenv("NEARFAR_COPIES", str(tmp_path / "another machine"))
+    another = str(tmp_path / "another machine")
     for place in there:
-        code, said, wrong = cli("verify", place)
-        assert (code, "all well" in said) == (0, True), said + wrong
+        status, said = forked("verify", place, folder=folder, **who, NEARFAR_COPIES=another)
+        assert (status, "all well" in said) == (0, True), said
+    monkeypatch.setenv("NEARFAR_COPIES", another)
     pool, out = map(folder_of, there)
     assert outcomes(pool, out) == on_disk
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from forked_commands import Command, forking
+from forked_commands import Forker
 from purge_pool import said_of, write_purgeable
 from store_servers import StoreServer, use
 
@@ -33,14 +32,14 @@ MORE = (
 class Machine:
     """One who speaks to the server with working copies of its own."""
 
-    def __init__(self, command: Command, server: StoreServer, copies: Path) -> None:
-        self._command, self.copies = command, copies
+    def __init__(self, forked: Forker, server: StoreServer, folder: Path, copies: Path) -> None:
+        self._forked, self._folder, self.copies = forked, folder, copies
         self._environment = server.variables | {"NEARFAR_COPIES": str(copies)}
 
     def does(self, *arguments: str, dies_at: str = "") -> tuple[int, str]:
         """Give a command."""
         point = f"{dies_at}=kill" if dies_at else ""
-        return self._command(*arguments, **self._environment, NEARFAR_FAILPOINT=point)
+        return self._forked(*arguments, folder=self._folder, **self._environment, NEARFAR_FAILPOINT=point)
 
 
 def brought_whole(place: str, into: Path) -> Path:
@@ -65,17 +64,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def command(folder: Path) -> Iterator[Command]:
-    with forking(folder) as forked:
-        yield forked
-
-
-@pytest.fixture(scope="module")
-def finished(folder: Path, command: Command, server: StoreServer) -> str:
+def finished(folder: Path, forked: Forker, server: StoreServer) -> str:
     """Where a finished run lies that has an export, with the uids of who is to go in `uids.txt`."""
     place = f"s3://bucket/{secrets.token_hex(4)}"
     write_purgeable(folder, place)
-    machine = Machine(command, server, folder / "first machine")
+    machine = Machine(forked, server, folder, folder / "first machine")
     for arguments in (("run", "plan.yaml"), ("export", place, "whole")):
         status, said = machine.does(*arguments)
         assert status == 0, said
@@ -106,10 +99,10 @@ def copied(finished: str, direct: StoreServer) -> str:
 
 
 def test_nothing_says_a_purged_sample_any_more(
-    copied: str, uids: dict[int, str], command: Command, direct: StoreServer, folder: Path, tmp_path: Path
+    copied: str, uids: dict[int, str], forked: Forker, direct: StoreServer, folder: Path, tmp_path: Path
 ) -> None:
     """Neither the store, nor the copy of a machine that had it all, once that looks at the store again."""
-    one, other = (Machine(command, direct, tmp_path / name) for name in ("one", "other"))
+    one, other = (Machine(forked, direct, folder, tmp_path / name) for name in ("one", "other"))
     assert other.does("verify", copied)[0] == 0
     for place in (brought_whole(copied, tmp_path / "before"), other.copies):
         assert all(len(said_of(place, number, uid)) > 8 for number, uid in uids.items()), "the search finds"
@@ -132,14 +125,14 @@ def test_nothing_says_a_purged_sample_any_more(
 def test_a_purge_that_is_killed_anywhere_is_finished_by_another_machine(
     copied: str,
     uids: dict[int, str],
-    command: Command,
+    forked: Forker,
     direct: StoreServer,
     folder: Path,
     tmp_path: Path,
     point: str,
 ) -> None:
     """The next run finishes it: nothing of a purged sample is left, and what stays is what stays of any purge."""
-    one, other = (Machine(command, direct, tmp_path / name) for name in ("one", "other"))
+    one, other = (Machine(forked, direct, folder, tmp_path / name) for name in ("one", "other"))
     assert one.does("purge", copied, "--list", f"uid={folder / 'uids.txt'}", dies_at=point)[0] == -9
     release(copied)
     status, said = other.does("run", "plan.yaml", "--set", f"output={copied}")
