@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from types import ModuleType
 
 from indexes.errors import UnknownNameError
+
+_seen: dict[tuple[str, ...], tuple[dict[str, int], Mapping[str, str]]] = {}
+"""By a package's paths: its folders and when each last changed, and what lay in them. Plans ask hundreds of times."""
 
 
 def names(package: ModuleType) -> tuple[str, ...]:
@@ -38,10 +42,19 @@ def load(package: ModuleType, kind: str, name: str) -> ModuleType:
     return importlib.import_module(available[spelled])
 
 
-def _found(package: ModuleType) -> dict[str, str]:
+def _found(package: ModuleType) -> Mapping[str, str]:
     """Map each plugin's name to its module; nothing is imported."""
+    paths = tuple(package.__path__)
+    seen = _seen.get(paths)
+    if seen is None or any(_changed(folder) != at for folder, at in seen[0].items()):
+        folders: dict[str, int] = {}
+        seen = _seen[paths] = (folders, _look(package, folders))
+    return seen[1]
+
+
+def _look(package: ModuleType, folders: dict[str, int]) -> Mapping[str, str]:
     found: dict[str, str] = {}
-    for module in _modules(list(package.__path__), package.__name__):
+    for module in _modules(list(package.__path__), package.__name__, folders):
         spelled = module.rpartition(".")[2].replace("_", "-")
         if spelled in found:
             raise TypeError(f"{found[spelled]} and {module} have one name; rename one of them")
@@ -49,11 +62,20 @@ def _found(package: ModuleType) -> dict[str, str]:
     return found
 
 
-def _modules(paths: list[str], prefix: str) -> Iterator[str]:
+def _changed(folder: str) -> int:
+    try:
+        return Path(folder).stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _modules(paths: list[str], prefix: str, folders: dict[str, int]) -> Iterator[str]:
+    folders |= {path: _changed(path) for path in paths}
     for entry in pkgutil.iter_modules(paths):
         if entry.name.startswith("_"):
             continue
         if entry.ispkg:
-            yield from _modules([f"{path}/{entry.name}" for path in paths], f"{prefix}.{entry.name}")
+            rooms = [f"{path}/{entry.name}" for path in paths]
+            yield from _modules(rooms, f"{prefix}.{entry.name}", folders)
         else:
             yield f"{prefix}.{entry.name}"

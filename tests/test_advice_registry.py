@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import advice_plan_cases
@@ -192,11 +193,12 @@ NOT_FOLLOWED = {
 """Advice that no test follows, and why. What is new is not put here: it gets a case in `tests/worlds`."""
 
 
-def followed() -> set[str]:
+@cache
+def followed() -> frozenset[str]:
     """What the cases of `tests/worlds/advice_*cases.py` expect a message to say."""
     trees = [ast.parse(path.read_text()) for path in sorted(WORLDS.glob("advice*_cases.py"))]
     yields = [node.value for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Yield)]
-    return {str(value.value) for value in yields if isinstance(value, ast.Constant)}
+    return frozenset(str(value.value) for value in yields if isinstance(value, ast.Constant))
 
 
 MESSAGES = [(module, template) for module, template in messages() if advice(template) is not None]

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass
+import re
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import quote
@@ -61,6 +62,8 @@ class Record:
 
 
 _RECORD = TypeAdapter(Record)
+_FIELDS, _OUTPUT_FIELDS = (tuple(field.name for field in fields(of)) for of in (Record, Output))
+_SIGNED = re.compile(rb'\{\n "digest": "([0-9a-f]{64})",\n')
 
 
 def output_of(record: Record, path: str) -> Output:
@@ -134,20 +137,34 @@ def find(out: Path, unit: Unit) -> Record | None:
 
 def parse_record(content: Bytes) -> Record | None:
     """Read a record; None where a byte of it is not what was written, or it names a path outside the output folder."""
+    head = _SIGNED.match(content)
+    if head is not None and _digest_of(held := b"{\n" + content[head.end() :]) != head[1]:
+        return None
     try:
-        record = _RECORD.validate_json(content)
+        record = _RECORD.validate_json(content if head is None else held)
         for output in record.outputs:
             relative_parts(output.path)
     except (ValidationError, OutputError):
         return None
     # Records of earlier versions have no digest; they hold if they are spelled as those versions spelled them.
-    return record if content in (dump_record(record), canonical_json(asdict(record))) else None
+    return record if head is not None or content == _held(record) else None
 
 
 def dump_record(record: Record) -> Bytes:
     """The bytes of a record's file, with a digest of themselves: a flipped bit in a fact makes it no record."""
-    held = asdict(record)
-    return canonical_json(held | {"digest": fingerprint(held)})
+    held = _held(record)
+    return b'{\n "digest": "%s",\n%s' % (_digest_of(held), held.removeprefix(b"{\n"))
+
+
+def _held(record: Record) -> Bytes:
+    outputs = [{name: getattr(output, name) for name in _OUTPUT_FIELDS} for output in record.outputs]
+    return canonical_json({name: getattr(record, name) for name in _FIELDS} | {"outputs": outputs})
+
+
+def _digest_of(held: Bytes) -> Bytes:
+    """`fingerprint` of what a record's text says, from the text: as the one item of a list it stands one space in."""
+    inner = held.removesuffix(b"\n").replace(b"\n", b"\n ")
+    return hashlib.sha256(b"[\n %s\n]\n" % inner).hexdigest().encode()
 
 
 def _load(out: Path, stage: str, file: str) -> Record | None:

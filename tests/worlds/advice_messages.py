@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from functools import cache
 
 from source_tree import MODULES, tree
 
@@ -28,12 +28,15 @@ def advice(template: str) -> str | None:
     return None if found is None else template[found.start(1) :]
 
 
-def messages() -> Iterator[tuple[str, str]]:
+@cache
+def messages() -> tuple[tuple[str, str], ...]:
     """Give module and template of each error that is made anywhere."""
-    for module in MODULES:
-        for node in ast.walk(tree(module)):
-            if isinstance(node, ast.Call) and _name(node.func) in ERRORS:
-                yield module, " ".join(_template(argument) for argument in node.args)
+    return tuple(
+        (module, " ".join(_template(argument) for argument in node.args))
+        for module in MODULES
+        for node in ast.walk(tree(module))
+        if isinstance(node, ast.Call) and _name(node.func) in ERRORS
+    )
 
 
 def _name(called: ast.expr) -> str:
