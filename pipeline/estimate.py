@@ -18,6 +18,7 @@ from pipeline.commit import find, records
 from pipeline.execution.context import RunContext
 from pipeline.execution.costs import Rates
 from pipeline.execution.work import Work, bytes_read, stage_module
+from pipeline.files.afar.stand_ins import length_of
 from pipeline.files.digests import sha256_of
 from pipeline.files.vectors import blocks
 from pipeline.measuring import encoder_name
@@ -30,6 +31,7 @@ from pipeline.plan import Plan, check_sources, check_weights
 from pipeline.readers import Shard, open_reader
 from pipeline.run import RunOptions, encoders_of, open_run, standing, waves
 from pipeline.stages import stage_names
+from pipeline.stores.held_files import held
 
 # Enough to be past warm-up, small enough to wait for.
 PROBE_IMAGES, PROBE_ROWS, PROBE_QUERIES = 128, 4096, 1024
@@ -175,9 +177,14 @@ def probe(run: RunContext, options: RunOptions, embeds: bool) -> Rates:
     """Measure this machine on the first shard of the pool that may have rows; the encoder only where it has work."""
     shards = run.shards("pool")
     shard = next((shard for shard in shards if shard.rows != 0), shards[0])
+    with held(shard.files):
+        return _measured(run, options, shard, embeds)
+
+
+def _measured(run: RunContext, options: RunOptions, shard: Shard, embeds: bool) -> Rates:
     start = time.perf_counter()
     sha256_of(Path(shard.files[0]))
-    read = Path(shard.files[0]).stat().st_size / max(time.perf_counter() - start, 1e-6)
+    read = length_of(shard.files[0]) / max(time.perf_counter() - start, 1e-6)
     images, vectors = None, None
     if embeds and embeds_while_reading(run, "pool"):
         images, vectors = _probe_images(run, shard)

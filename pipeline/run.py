@@ -16,6 +16,7 @@ from pipeline.commit.holding import hold_output, open_output
 from pipeline.commit.joining import invitation
 from pipeline.execution.context import RunContext
 from pipeline.execution.executors import open_executor, run_tasks
+from pipeline.execution.one_ahead import one_ahead
 from pipeline.execution.progress import Progress
 from pipeline.execution.work import (
     OUTPUT_VERSION,
@@ -197,7 +198,10 @@ def do_wave(
     with progress.stage(stage, len(todo), rows, done_units=len(wave) - len(todo), facts=facts) as bar:
         groups = together(todo)
         invited = None if options.scheduler is None else invitation(run.out)
-        tasks = (task_of(group, known, invited) for group in groups)
+        # Machines of a cluster bring their own.
+        tasks = (
+            task_of(group, known, invited) for group in (one_ahead(groups) if invited is None else groups)
+        )
         for index, entries in run_tasks(tasks, options.workers, options.scheduler):
             run.ledger.note(entries)
             bar.advance(units=len(groups[index]), rows=sum(work.rows for work in groups[index]))

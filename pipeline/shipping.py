@@ -27,6 +27,7 @@ from pipeline.plan import sets_in
 from pipeline.run import RunOptions, do_wave, open_run, waves
 from pipeline.stages.exporting import card, gather, locate
 from pipeline.stages.exporting import export as listing
+from pipeline.stores.held_files import held
 from pipeline.stores.working_copies import place_of
 from pipeline.webdataset.export_request import CSV, TARS, ExportRequest
 from pipeline.webdataset.exportable import check_exportable
@@ -162,14 +163,15 @@ def _not_done(label: str, out: Path) -> str:
 
 def _content(run: RunContext, inputs: Iterable[Input]) -> str:
     """Name the content of inputs; one that has been touched since it was read is read again."""
-    held = tuple(inputs)
-    known = run.known(held)
-    for one in held:
+    every = tuple(inputs)
+    known = run.known(every)
+    for one in every:
         if one.key not in known:
             stamp = stamp_of(one.path)
-            known[one.key] = content_of(one)
+            with held([one.path]):
+                known[one.key] = content_of(one)
             run.ledger.note([[one.key, *stamp, known[one.key]]])
-    return content_fingerprint((one.name, known[one.key]) for one in held)
+    return content_fingerprint((one.name, known[one.key]) for one in every)
 
 
 def _check_found(run: RunContext, request: ExportRequest, located: list[Work[Any, Any]]) -> None:

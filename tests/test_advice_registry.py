@@ -18,6 +18,7 @@ WORLDS = Path(advice_plan_cases.__file__).parent
 TESTS = ROOT / "tests"
 
 _STORES = "stores/test_stores_bad_input.py::"
+_HELD = "stores/test_held_files.py::"
 _CLUSTERS = "stores/test_clusters_on_stores.py::"
 _ADDRESS = f"{_STORES}test_what_is_no_address_is_refused_without_its_credentials"
 ELSEWHERE = {
@@ -28,6 +29,10 @@ ELSEWHERE = {
     "remove the folder, and run again": f"{_STORES}test_a_copy_whose_marker_is_damaged_is_removed_as_told",
     "correct the address, or put the set there": f"{_STORES}test_a_set_is_brought_once_and_again_where_it_changed",
     "set NEARFAR_COPIES to a folder with more room": f"{_STORES}test_there_must_be_room_for_a_set",
+    "set {} to more, or NEARFAR_COPIES": f"{_HELD}test_more_than_has_room_is_refused_until_it_has",
+    "no size; set it to one such as 500GB": f"{_HELD}test_room_that_is_no_size_is_refused",
+    "run again, which looks at the store": f"{_HELD}test_a_set_that_is_forgotten_is_known_again_by_a_look_at_the_store",
+    "set NEARFAR_COPIES to a folder on another": f"{_HELD}test_a_disk_without_locks_is_said",
     "Look at the network and the store, and run again": f"{_STORES}test_a_body_that_never_arrives_whole_is_said",
     "Look at the network, and run again to resume": f"{_STORES}test_a_body_that_never_arrives_whole_is_said",
     "is changed by others all the time; run again": "stores/test_purges_on_stores.py::"

@@ -13,7 +13,8 @@ from typing import Any
 
 from pipeline.commit.records import Output, records
 from pipeline.commit.sound import check_sound
-from pipeline.stores.brought_sets import bring_files, origins, set_root
+from pipeline.stores.brought_sets import bring_files, origins
+from pipeline.stores.set_states import set_root
 from pipeline.stores.working_copies import mark_copy, place_of, store_of
 
 Told = list[list[Any]]

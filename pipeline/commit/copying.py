@@ -16,7 +16,8 @@ from pipeline.commit.run_lock import epoch
 from pipeline.commit.stage_lock import exclusive
 from pipeline.files.storage import open_folder, remove_file, write_atomic
 from pipeline.stores.at_once import at_once
-from pipeline.stores.objects import Objects, SeenObject
+from pipeline.stores.object_states import SeenObject
+from pipeline.stores.objects import Objects
 from pipeline.stores.working_copies import store_of
 
 KEPT = (layout.LOCK_FILE, layout.TOMBSTONES, layout.PURGE)

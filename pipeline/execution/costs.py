@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from pipeline.execution.context import RunContext
+from pipeline.files.afar.stand_ins import length_of
 from pipeline.readers import Shard
 from pipeline.sets.parts import size_of
 
@@ -65,7 +65,7 @@ def bytes_of(shards: Sequence[Shard]) -> int:
     """Add up the sizes of shards' files, vectors left out."""
     vectors = {file.path for shard in shards for file in shard.vectors.values()}
     files = (file for shard in shards for file in shard.files if file not in vectors)
-    return sum(Path(file).stat().st_size for file in files)
+    return sum(map(length_of, files))
 
 
 def width_of(run: RunContext) -> int:

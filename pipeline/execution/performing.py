@@ -1,4 +1,7 @@
-"""Units of work as a process performs them: those that do not stand, from files that are what was committed."""
+"""Units of work as a process performs them: those that do not stand, from files that are what was committed.
+
+Files of sets on stores are here from before the units begin until they have ended.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,9 @@ from pipeline.commit.brought_inputs import bring_told
 from pipeline.commit.joining import join
 from pipeline.execution.failpoints import failpoint
 from pipeline.execution.work import Json, Work, content_fingerprint, stage_module, work_of
+from pipeline.files.afar.stand_ins import is_there
 from pipeline.files.inputs import Input, Read, Stamp, content_of, stamp_of
+from pipeline.stores.held_files import held
 
 
 def perform(
@@ -45,7 +50,19 @@ def perform(
         if invited:
             join(Path(units[0]["place"]["out"]), *invited)
         bring_told(brought)
-        _check_there(one for of in inputs for one in of)
+    with held(one["path"] for of in inputs for one in of):
+        if invited is not None:
+            _check_there(one for of in inputs for one in of)
+        return _done(units, inputs, known, committed)
+
+
+def _done(
+    units: Sequence[Json],
+    inputs: Sequence[Sequence[Json]],
+    known: Json,
+    committed: Sequence[tuple[str, int, str]],
+) -> list[list[Any]]:
+    """Do what does not stand, from files that are all here."""
     reads = {key: Read(key, (0, 0, 0), content) for key, content in known.items()}
     files = [tuple(Input(**one) for one in of) for of in inputs]
     works = [work_of(unit, files[unit["inputs"]]) for unit in units]
@@ -100,7 +117,9 @@ def _check_there(inputs: Iterable[Json]) -> None:
     Raises:
         DataError: With the first that it lacks.
     """
-    missing = next((one["path"] for one in inputs if not Path(one["path"]).exists()), None)
+    missing = next(
+        (one["path"] for one in inputs if not Path(one["path"]).exists() and not is_there(one["path"])), None
+    )
     if missing is not None:
         raise DataError(
             f"'{missing}' is not there on the worker on {socket.gethostname()}: all machines of a cluster must see a "

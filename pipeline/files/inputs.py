@@ -18,6 +18,7 @@ from typing import Any
 
 from indexes.errors import DataError
 from pipeline import layout
+from pipeline.files.afar.stand_ins import stand_in
 from pipeline.files.digests import sha256_of
 from pipeline.files.storage import write_atomic
 from pipeline.files.vector_file import VectorFile
@@ -65,11 +66,14 @@ class Read:
 
 
 def stamp_of(path: str | Path) -> Stamp:
-    """Look at a file without reading it: size, time of content, time of inode.
+    """Look at a file without reading it: size, time of content, time of inode; of one on a store, size and state.
 
     Raises:
         DataError: If it is not there.
     """
+    far = stand_in(path)
+    if far is not None and not far.is_altered():
+        return far.stamp
     try:
         found = Path(path).stat()
     except OSError as error:

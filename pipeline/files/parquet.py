@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from indexes.errors import DataError, OutputError, ShapeError
+from pipeline.files.afar.far_reading import open_far
 from pipeline.files.storage import output_errors
 
 ROW_GROUP = 131_072
@@ -211,7 +212,7 @@ def _plain_field(field: pa.Field) -> pa.Field:
 @contextlib.contextmanager
 def _opened(path: Path, columns: Sequence[str] | None) -> Iterator[pq.ParquetFile]:
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        with pq.ParquetFile(_source(path), page_checksum_verification=True) as file:
             _require(file.schema_arrow, columns, path)
             yield file
     except FileNotFoundError as error:
@@ -223,6 +224,11 @@ def _opened(path: Path, columns: Sequence[str] | None) -> Iterator[pq.ParquetFil
             f"'{path}' is not a whole Parquet file (truncated, damaged, or of another format): "
             f"{_one_line(error)}. Fetch or make this file again"
         ) from error
+
+
+def _source(path: Path) -> Path | pa.NativeFile:
+    far = open_far(path)
+    return path if far is None else pa.PythonFile(far, mode="r")
 
 
 def _require(schema: pa.Schema, columns: Sequence[str] | None, path: Path) -> None:

@@ -15,11 +15,12 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 
 from indexes.errors import DataError, UnknownNameError
+from pipeline.files.afar.far_reading import open_far
 
 # What zipfile, zlib and numpy raise on a file that is torn or no such file.
 DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
@@ -78,7 +79,7 @@ def open_array(path: str, array: str | None) -> Iterator[tuple[VectorFile, IO[by
     """
     with _opened(path) as file:
         if not _is_zip(file):
-            yield _checked(file, path, None, os.fstat(file.fileno()).st_size), file
+            yield _checked(file, path, None, _end(file)), file
             return
         with _archive(file, path) as archive:
             name, member = _member(archive, path, array)
@@ -88,6 +89,11 @@ def open_array(path: str, array: str | None) -> Iterator[tuple[VectorFile, IO[by
 
 @contextmanager
 def _opened(path: str) -> Iterator[IO[bytes]]:
+    far = open_far(path)
+    if far is not None:
+        with far:
+            yield cast("IO[bytes]", far)
+        return
     try:
         # O_NONBLOCK: opening a named pipe must not wait for a writer that never comes.
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
@@ -98,6 +104,12 @@ def _opened(path: str) -> Iterator[IO[bytes]]:
         raise DataError(f"'{path}' is not a regular file; a vector file is an .npy or .npz")
     with os.fdopen(handle, "rb", buffering=0) as file:
         yield file
+
+
+def _end(file: IO[bytes]) -> int:
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    return size
 
 
 def _is_zip(file: IO[bytes]) -> bool:
@@ -198,7 +210,7 @@ def array_names(path: str) -> tuple[str, ...]:
         DataError: If it is no such file, or damaged.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with _opened(path) as file, zipfile.ZipFile(file) as archive:
             return tuple(name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy"))
     except (OSError, *DAMAGE) as error:
         raise DataError(f"'{path}' is not a whole .npz file ({error}). Fetch or write it again") from error

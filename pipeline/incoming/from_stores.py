@@ -1,4 +1,4 @@
-"""Sets that lie on object stores, brought to this machine before a plan reads them."""
+"""Sets that lie on object stores, as folders of this machine before a plan reads them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pipeline.stores.brought_sets import brought
 
 
 def with_brought(plan: Plan) -> Plan:
-    """Bring the sets of a plan that are named by an address, and give the plan that reads them here.
+    """Have the sets of a plan that are named by an address as folders here, and give the plan that reads those.
 
     Of a set that is still to be fetched, the list of URLs is brought; where it is fetched to stays as it is.
 
@@ -26,7 +26,9 @@ def _brought(source: Source) -> Source:
     told = {
         "path": source.path if ingest is not None else _here(source.path),
         "images": None if images is None else _here(images),
-        "ingest": None if ingest is None else ingest.model_copy(update={"urls": brought(ingest.urls)}),
+        "ingest": None
+        if ingest is None
+        else ingest.model_copy(update={"urls": brought(ingest.urls, whole=True)}),
     }
     return (
         source if told == {name: getattr(source, name) for name in told} else source.model_copy(update=told)

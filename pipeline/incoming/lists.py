@@ -77,7 +77,7 @@ def ingest(request: IngestRequest, out: Path, again: Again, hands: Hands, progre
         OutputError: If the folder holds what another list or other limits gave, and `again` does not let it go.
     """
     read_denied(request.deny)  # what is wrong with a list is said before anything is asked for
-    files = list_files(Path(brought(request.urls)).absolute())
+    files = list_files(Path(brought(request.urls, whole=True)).absolute())
     driver = _Driver(out.absolute(), hands, progress)
     with hold_output(driver.out):
         sweep(driver.out)

@@ -19,6 +19,7 @@ from pipeline.readers import Shard, reader_of
 from pipeline.readers._contract import IMAGE_KINDS, IMAGE_SUFFIXES, MAX_IMAGE_BYTES
 from pipeline.report.request import WantedPicture
 from pipeline.sets.source import Source
+from pipeline.stores.held_files import held
 
 TARS = "img2dataset"
 # img2dataset names a shard by the first digits of its keys, in tars and in folders of files alike.
@@ -88,7 +89,8 @@ def _members(root: Path, wanted: Mapping[str, WantedPicture]) -> dict[str, bytes
             break
         try:
             names = _names(shard, left)
-            images = reader.image(source, shard, set(names)) if names else {}
+            with held(shard.files if names else ()):
+                images = reader.image(source, shard, set(names)) if names else {}
         except DataError:  # a damaged tar costs its own pictures, not the report
             continue
         for name, content in images.items():

@@ -12,6 +12,7 @@ from pipeline.passes.beside import find_pictures
 from pipeline.readers import Reader, Shard, reader_of
 from pipeline.report.request import FetchImages, WantedPicture
 from pipeline.sets.source import Source
+from pipeline.stores.held_files import held
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +44,11 @@ def fetcher(sets: Mapping[str, Pictured]) -> FetchImages:
         for number in sorted({one.part for one in wanted.values()}):
             left = {key for key, one in wanted.items() if one.part == number}
             for shard in parts.get(number, ()):
-                images = reader.image(sets[name].source, shard, left) if left and shard.has_images else {}
-                yield from images.items()
-                left -= images.keys()
+                if left and shard.has_images:
+                    with held(shard.files):
+                        images = reader.image(sets[name].source, shard, left)
+                    yield from images.items()
+                    left -= images.keys()
 
     def fetch(wanted: Mapping[str, Mapping[str, WantedPicture]]) -> dict[tuple[str, str], bytes]:
         found: dict[tuple[str, str], bytes] = {}

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from indexes.errors import DataError
+from pipeline.files.afar.stand_ins import stand_in
 
 # Hugging Face writes how many there are behind the number: train-00003-of-00128.
 _NUMBER = re.compile(r"([0-9]+)(?:-of-[0-9]+)?$")
@@ -59,6 +60,8 @@ def _walked(path: Path, follow: bool) -> Iterator[tuple[str, int, int]]:
                     # A link that leads round in a circle is looked at as a link; the reader will refuse it.
                     if entry.is_dir(follow_symlinks=follow and target not in above):
                         waiting.append((entry.path, (*above, target) if follow else above))
+                    elif entry.is_symlink() and (far := stand_in(entry.path)) is not None:
+                        yield entry.path[len(str(path)) :], *far.stamp[:2]
                     else:
                         # A link's target may change while the link stands still.
                         found = entry.stat(follow_symlinks=not dangling(entry))
@@ -80,7 +83,7 @@ def listing(folder: Path, ending: str) -> list[Path]:
     try:
         with os.scandir(folder) as entries:
             found = [e for e in entries if e.name.lower().endswith(ending) and not e.name.startswith(".")]
-            return [Path(entry.path) for entry in found if entry.is_file()]
+            return [Path(entry.path) for entry in found if entry.is_file() or stand_in(entry.path)]
     except OSError as error:
         raise DataError(f"cannot list the folder '{folder}': {error.strerror}") from error
 

@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 
 from indexes.errors import DataError
 from pipeline.files import parquet
+from pipeline.files.afar.far_reading import open_near_or_far
+from pipeline.files.afar.stand_ins import length_of
 from pipeline.files.digests import sha256_of
 
 # A file of more bytes is read from the disk again for its hash, so that memory does not grow with it.
@@ -32,8 +34,9 @@ class MetadataFile:
     def hold(self) -> None:
         """Read the file into memory, unless it is too long."""
         try:
-            if self._content is None and Path(self.path).stat().st_size <= HELD_BYTES:
-                self._content = pa.py_buffer(Path(self.path).read_bytes())
+            if self._content is None and length_of(self.path) <= HELD_BYTES:
+                with open_near_or_far(self.path) as file:
+                    self._content = pa.py_buffer(file.read() or b"")
         except OSError:
             parquet.parquet_schema(self.path)  # which says what is wrong with it
             raise

@@ -23,6 +23,7 @@ from pipeline.execution.context import RunContext, inside
 from pipeline.execution.costs import Cost, Rates, rows_of, width_of
 from pipeline.execution.failpoints import failpoint
 from pipeline.execution.work import Json, Work
+from pipeline.files.afar.stand_ins import length_of
 from pipeline.files.inputs import Input
 from pipeline.files.parquet import read_parquet
 from pipeline.measuring import encoder_name
@@ -107,7 +108,7 @@ def _work(
     identity = Identity(name, encoder, kind, part.number, part.digest, described)
     settings = Settings(part, spec, encoder, found, tuple(s.to_json() for s in shards) if pictures else ())
     files = [file for shard in shards for file in shard.files] if pictures else []
-    inputs = tuple(Input(file, inside(file, source.path), bytes=Path(file).stat().st_size) for file in files)
+    inputs = tuple(Input(file, inside(file, source.path), bytes=length_of(file)) for file in files)
     unit = embedding_unit(name, part.number, encoder, kind)
     rows, of = committed_of(run, part, ()), (name, part.number)
     together = f"{name} {part.number}"

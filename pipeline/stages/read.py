@@ -19,6 +19,7 @@ from pipeline.embedding.encoder import EncoderSpec
 from pipeline.execution.context import RunContext, inside
 from pipeline.execution.costs import TEXT_BYTES, Cost, Rates, bytes_of, rows_of, width_of
 from pipeline.execution.work import Json, Work
+from pipeline.files.afar.stand_ins import length_of
 from pipeline.files.inputs import Input
 from pipeline.files.parquet import write_parquet
 from pipeline.measuring import encoder_name
@@ -92,7 +93,7 @@ def _work(
     )
     vectors = {file.path for shard in shards for file in shard.vectors.values()}
     read = [file for shard in shards for file in shard.files if file not in vectors]
-    inputs = tuple(Input(file, inside(file, root), bytes=Path(file).stat().st_size) for file in read)
+    inputs = tuple(Input(file, inside(file, root), bytes=length_of(file)) for file in read)
     rows = sum(shard.rows or 0 for shard in shards)
     return Work(
         "read", unit_name(name, number), identity, settings, run.place, inputs, part=(name, number), rows=rows

@@ -1,31 +1,50 @@
-"""Sets that lie on a store: brought whole to this machine before they are read, and again only where they changed.
+"""Sets that lie on a store, as folders of this machine: small files are brought before a plan reads them.
 
-Readers, memory maps and DuckDB then see files. What is here is a snapshot: an object that changes while a run reads is
-brought by the next run. The folder lies beside the working copies (`NEARFAR_COPIES`), and may be removed.
+Of a folder's shards (tars, Parquet, arrays of vectors) there are stand-ins, whose bytes are brought by the units that
+need them and given up when others do (`held_files`); a set that is small beside the room for them has them all from the
+beginning. What is here is a snapshot of what was listed: an object that changes afterwards is refused. The folder lies
+beside the working copies (`NEARFAR_COPIES`), and may be removed when no run is at work.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from indexes.errors import DataError, OutputError
-from pipeline.files.storage import free_bytes, relative_parts, remove_file, write_atomic
+from pipeline.files.afar.stand_ins import HELD, stand_in
+from pipeline.files.storage import free_bytes, relative_parts, remove_file
 from pipeline.stores.at_once import at_once
-from pipeline.stores.objects import Objects, SeenObject
+from pipeline.stores.held_files import held
+from pipeline.stores.held_room import HeldRoom
+from pipeline.stores.object_states import SeenObject, bytes_of_mark
+from pipeline.stores.objects import Objects
+from pipeline.stores.set_states import (
+    FILES,
+    forget_one,
+    marks_of,
+    note,
+    note_one,
+    noted,
+    stand_for,
+)
 from pipeline.stores.store_addresses import Address, is_address, parse_address
 from pipeline.stores.working_copies import connected, copies_folder, folder_name, place_of, store_of
 
-_FILES = "files"
-_STATE = ".brought.json"
+_SHARDS = (".tar", ".parquet", ".npy", ".npz")
+_PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst")
+"""Tars that no reader takes: they are refused by their names."""
+_SMALL = 64 << 20
+_OF_ROOM = 8
 
 
-def brought(text: str) -> str:
-    """Give the path of this machine at which a set can be read: the text itself, or where its objects were brought to.
+def brought(text: str, whole: bool = False) -> str:
+    """Give the path of this machine at which a set can be read: the text itself, or the folder of its objects here.
+
+    Shards are there by their names alone, unless they are few bytes or the set is wanted `whole`; an object that an
+    address names itself is always brought.
 
     Raises:
         BadInputError: If it is an address, and none of a store that is known.
@@ -39,72 +58,56 @@ def brought(text: str) -> str:
     seen = _files(objects)
     if not seen:
         objects, seen = _single(address)
-    _bring(objects, root, seen, address)
-    inside = root / _FILES
+    _bring(objects, root, seen, address, whole or objects.address != address)
+    inside = root / FILES
     return str(inside / seen[0].name if objects.address != address else inside)
 
 
 def set_place(path: str) -> str:
     """Say how a plan names a set that was brought or fetched onto a store: by its address; any other is where it is."""
     for root in (Path(path).parent, Path(path).parent.parent):
-        state = _state(root) if root.name.startswith("set-") else {}
-        if state and Path(path).is_relative_to(root / _FILES):
+        state = noted(root) if root.name.startswith("set-") else {}
+        if state and Path(path).is_relative_to(root / FILES):
             return str(state["address"])
     above = Path(path).parent
     return path if store_of(above) is None else f"{place_of(above)}/{Path(path).name}"
 
 
-def set_root(folder: Path) -> Path | None:
-    """Find what a set was brought into, that a folder is of; None for any other folder."""
-    return next(
-        (one for one in folder.parents if one.name.startswith("set-") and (one / _STATE).is_file()), None
-    )
-
-
 def origins(root: Path, files: Iterable[Path]) -> tuple[str, dict[str, str]]:
     """Say whence files of a set came: the folder on the store, and of each object, by name, the state that was seen."""
-    state = _state(root)
-    names = [path.relative_to(root / _FILES).as_posix() for path in files]
+    state = noted(root)
+    names = [path.relative_to(root / FILES).as_posix() for path in files]
     return str(state.get("folder", "")), {name: state.get("objects", {}).get(name, "") for name in names}
 
 
 def bring_files(root: Path, folder: str, wanted: Mapping[str, str]) -> None:
-    """Bring single files of a set to where another machine has them; those that are here already stay.
+    """Have single files of a set where another machine has them: whole, or as stand-ins of the same objects.
 
     Raises:
         DataError: If an object is in another state than the one that is wanted.
         OutputError: If the store cannot be read, or there is no room.
     """
-    objects, known = connected(folder), _state(root).get("objects", {})
+    objects = connected(folder)
 
     def bring_one(name: str) -> None:
-        path, mark = root / _FILES / name, _mark_of(root, name)
-        if path.is_file() and wanted[name] in (known.get(name), _read(root, mark)):
+        path, mark = root / FILES / name, wanted[name]
+        if path.is_file() and stand_in(path) is None and mark in marks_of(root, name):
             return
-        with contextlib.suppress(FileNotFoundError):
-            remove_file(root, mark)
-        objects.download(name, path)
-        seen = objects.seen(name)  # looked at afterwards: what came is no newer than that
-        if seen is None or _mark(seen) != wanted[name]:
-            raise DataError(
-                f"'{folder}/{name}' changed since the run began; stop what is writing to it and run again"
-            )
-        write_atomic(root, mark, wanted[name].encode())
+        if _stays(name, mark):
+            stand_for(root, name, mark, bytes_of_mark(mark))
+        else:
+            forget_one(root, name)
+            objects.download(name, path)
+            seen = objects.seen(name)  # looked at afterwards: what came is no newer than that
+            if seen is None or seen.mark != mark:
+                raise DataError(
+                    f"'{folder}/{name}' changed since the run began; stop what is writing to it and run again"
+                )
+        note_one(root, folder, name, mark)
 
     for name in wanted:
         relative_parts(name)
     at_once(bring_one, wanted)
-
-
-def _mark_of(root: Path, name: str) -> str:
-    return f"seen/{hashlib.sha256(name.encode()).hexdigest()[:32]}"
-
-
-def _read(root: Path, name: str) -> str | None:
-    try:
-        return (root / name).read_text()
-    except FileNotFoundError:
-        return None
 
 
 def check_room(root: Path, address: str, size: int) -> None:
@@ -146,43 +149,53 @@ def _single(address: Address) -> tuple[Objects, list[SeenObject]]:
     return objects, [seen]
 
 
-def _bring(objects: Objects, root: Path, seen: list[SeenObject], address: Address) -> None:
-    known = _state(root).get("objects", {})
-    files = root / _FILES
+def _stays(name: str, mark: str) -> bool:
+    """Say whether a file stays on the store until it is needed: a shard, of which there is a state to tell it by."""
+    told = not mark.startswith(" ") and bytes_of_mark(mark) > 0
+    return told and name.lower().endswith((*_SHARDS, *_PACKED))
+
+
+def _bring(objects: Objects, root: Path, seen: list[SeenObject], address: Address, whole: bool) -> None:
+    known, files = noted(root).get("objects", {}), root / FILES
     for one in seen:
         relative_parts(one.name)  # names are the store's: none may lead out of the folder
-    there = {path.relative_to(files).as_posix() for path in files.rglob("*") if path.is_file()}
-    wanted = [
-        one for one in seen if one.name not in there or not one.version or known.get(one.name) != _mark(one)
-    ]
+    far = [] if whole else [one for one in seen if _stays(one.name, one.mark)]
+    there = {path.relative_to(files).as_posix() for path in files.rglob("*") if not path.is_dir()}
+    near = {one.name for one in seen} - {one.name for one in far}
+    wanted = [one for one in seen if one.name in near and not _is_here(files, one, there, known)]
     size = sum(one.bytes for one in wanted)
     check_room(root, str(address), size)
-    if wanted:
-        print(f"bringing {len(wanted):,} objects ({size:,} bytes) of {address}", file=sys.stderr)
     # Until all are here, none that is about to change is known.
     names = {one.name for one in seen}
     kept = {name: mark for name, mark in known.items() if name in names - {one.name for one in wanted}}
-    _note(root, address, objects, kept)
+    note(root, str(address), str(objects.address), kept)
     for name in sorted(there - names):
         with contextlib.suppress(FileNotFoundError):  # another run brings the same set
             remove_file(files, name)
+    paths = [stand_for(root, one.name, one.mark, one.bytes) for one in far]
+    at_once_too = _few(root, far)
+    lacking = [path for path in paths if at_once_too and not path.is_file()]
+    if wanted or lacking:
+        count, size = (
+            len(wanted) + len(lacking),
+            size + sum(one.bytes for one in map(stand_in, lacking) if one),
+        )
+        print(f"bringing {count:,} objects ({size:,} bytes) of {address}", file=sys.stderr)
     at_once(lambda one: objects.download(one.name, files / one.name), wanted)
-    _note(root, address, objects, {one.name: _mark(one) for one in seen})
+    note(root, str(address), str(objects.address), {one.name: one.mark for one in seen})
+    with held(lacking):
+        pass
 
 
-def _mark(one: SeenObject) -> str:
-    # Some stores tell the version of an object that is asked for, and not of one that is listed.
-    return f"{one.version.get('e_tag') or one.version.get('version', '')} {one.bytes}"
+def _is_here(files: Path, one: SeenObject, there: set[str], known: Mapping[str, str]) -> bool:
+    same = one.version and known.get(one.name) == one.mark
+    return bool(same) and one.name in there and not (files / one.name).is_symlink()
 
 
-def _note(root: Path, address: Address, whence: Objects, objects: dict[str, str]) -> None:
-    said = {"address": str(address), "folder": str(whence.address), "objects": objects}
-    write_atomic(root, _STATE, json.dumps(said, sort_keys=True).encode())
-
-
-def _state(root: Path) -> dict[str, dict[str, str]]:
-    try:
-        found = json.loads((root / _STATE).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) and isinstance(found.get("objects"), dict) else {}
+def _few(root: Path, far: list[SeenObject]) -> bool:
+    """Say whether shards are few bytes, and few beside all that may be here: then to wait for each costs more."""
+    if not far:
+        return False
+    room = HeldRoom(root.parent / HELD)
+    with room.turn():
+        return sum(one.bytes for one in far) <= min(_SMALL, room.most() // _OF_ROOM)

@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 
 from indexes.errors import OutputError
-from pipeline.stores.objects import HeldObject, Objects, Version
+from pipeline.stores.object_states import HeldObject, Version
+from pipeline.stores.objects import Objects
 
 LEASE = ".lock"
 RENEWED_EVERY = 5.0

@@ -10,7 +10,6 @@ import random
 import secrets
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,10 @@ from typing import Any
 from indexes.errors import BadInputError, OutputError
 from pipeline.files.storage import output_errors
 from pipeline.stores.credentials import configuration
+from pipeline.stores.object_states import HeldObject, SeenObject, Version, version_of
 from pipeline.stores.store_addresses import Address
 from pipeline.stores.store_errors import in_words, is_of_a_store, is_torn, refuse_for_good, store_errors
 
-Version = dict[str, str]
-"""What a store calls a state of an object: its `e_tag`, and its `version` where it has those."""
 _TRIES = 6
 _DECISIONS = 16
 """Tries of a conditional write, which the client does not repeat by itself: a minute of waiting, as it waits."""
@@ -35,23 +33,6 @@ _RETRIES = {
     "retry_timeout": timedelta(seconds=60),
     "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=10), "base": 2},
 }
-
-
-@dataclass(frozen=True, slots=True)
-class SeenObject:
-    """An object as a listing shows it: its name below the folder, its size in bytes, its state."""
-
-    name: str
-    bytes: int
-    version: Version
-
-
-@dataclass(frozen=True, slots=True)
-class HeldObject:
-    """A small object that was read whole."""
-
-    content: bytes
-    version: Version
 
 
 class Objects:
@@ -87,7 +68,7 @@ class Objects:
         with store_errors(self.address, "read"):
             try:
                 found = self._library.get(self._store, name)
-                return HeldObject(bytes(found.bytes()), _version(found.meta))
+                return HeldObject(bytes(found.bytes()), version_of(found.meta))
             except FileNotFoundError as error:
                 refuse_for_good(self.address, error)
                 return None
@@ -123,7 +104,7 @@ class Objects:
         with store_errors(self.address, "read"):
             try:
                 found = self._library.head(self._store, name)
-                return SeenObject(name, int(found["size"]), _version(found))
+                return SeenObject(name, int(found["size"]), version_of(found))
             except FileNotFoundError:
                 return None
 
@@ -141,7 +122,11 @@ class Objects:
         with store_errors(self.address, "list"):
             pages = self._library.list(self._store, prefix=under or None, chunk_size=_MANY)
             return sorted(
-                (SeenObject(one["path"], int(one["size"]), _version(one)) for page in pages for one in page),
+                (
+                    SeenObject(one["path"], int(one["size"]), version_of(one))
+                    for page in pages
+                    for one in page
+                ),
                 key=lambda one: one.name,
             )
 
@@ -156,6 +141,22 @@ class Objects:
             try:
                 for chunk in self._library.get(self._store, name).stream(min_chunk_size=1 << 20):
                     yield bytes(chunk)
+            except FileNotFoundError as error:
+                refuse_for_good(self.address, error)
+                raise FileNotFoundError(name) from error
+
+    def part(self, name: str, first: int, end: int) -> tuple[bytes, SeenObject]:
+        """Read the bytes of an object from `first` up to `end`, and see which state they are of.
+
+        Raises:
+            FileNotFoundError: If there is no such object.
+            OutputError: If the store refuses, or the object has no such bytes.
+        """
+        with store_errors(self.address, "read"):
+            try:
+                found = self._library.get(self._store, name, options={"range": (first, end)})
+                seen = SeenObject(name, int(found.meta["size"]), version_of(found.meta))
+                return bytes(found.bytes()), seen
             except FileNotFoundError as error:
                 refuse_for_good(self.address, error)
                 raise FileNotFoundError(name) from error
@@ -188,7 +189,7 @@ class Objects:
         """Write an object; None where the store says of a piece that it did not arrive as it was sent."""
         with store_errors(self.address, "write to"):
             try:
-                return _version(
+                return version_of(
                     self._library.put(
                         self._store, name, content, use_multipart=size > 2 * _PIECE, chunk_size=_PIECE
                     )
@@ -220,7 +221,9 @@ class Objects:
         for tried in range(_DECISIONS):
             try:
                 mode = "create" if before is None else before
-                return _version(self._library.put(self._store, name, content, mode=mode, use_multipart=False))
+                return version_of(
+                    self._library.put(self._store, name, content, mode=mode, use_multipart=False)
+                )
             except self._taken:
                 pass
             except Exception as error:
@@ -236,10 +239,6 @@ class Objects:
                 return None
             _wait(tried + 1)
         raise OutputError(f"cannot write to '{self.address}': {in_words(said)}")
-
-
-def _version(found: Any) -> Version:
-    return {name: str(found[name]) for name in ("e_tag", "version") if found[name] is not None}
 
 
 def _wait(tried: int) -> None:

@@ -21,6 +21,7 @@ from pipeline.commit.records import canonical_json
 from pipeline.execution.performing import carried_out
 from pipeline.execution.work import Json, Work, together
 from pipeline.files.digests import sha256_of
+from pipeline.stores.held_files import held
 from pipeline.verifying.file_differences import differences, facts_differ
 from pipeline.verifying.verification import Share, Verification
 
@@ -98,6 +99,7 @@ def _compare_group(group: Group, result: Verification) -> None:
         for work, into in zip(group, attempts, strict=True):
             into.noted |= {one.key: result.contents[one.key] for one in work.inputs}
         try:
+            stack.enter_context(held(one.path for work in group for one in work.inputs))
             facts = list(carried_out(group, attempts))
         except Exception as error:  # noqa: BLE001 - what was committed may be anything
             reason = str(error) if isinstance(error, NearfarError) else f"{type(error).__name__}: {error}"

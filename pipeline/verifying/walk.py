@@ -23,6 +23,7 @@ from pipeline.plan import load_lock
 from pipeline.run import RunOptions, open_run, waves
 from pipeline.shipping import command_of, export_waves, exports_of
 from pipeline.stores.at_once import at_once
+from pipeline.stores.held_files import held
 from pipeline.stores.working_copies import place_of, store_of
 from pipeline.verifying.verification import Verification
 
@@ -155,7 +156,8 @@ def _check_inputs(work: Work[Any, Any], record: Record, result: Verification) ->
     """Read the user's files again, each once."""
     for one in work.inputs:
         if one.key not in result.contents:
-            result.contents[one.key] = content_of(one)
+            with held([one.path]):
+                result.contents[one.key] = content_of(one)
             result.files += 1
     content = content_fingerprint((one.name, result.contents[one.key]) for one in work.inputs)
     if work.inputs and content != record.facts["inputs"]:

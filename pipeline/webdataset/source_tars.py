@@ -1,4 +1,7 @@
-"""Members of many tars, read here and there into their places, with few files open."""
+"""Members of many tars, read here and there into their places, with few files open.
+
+Of a tar that is on a store, and was not brought or was given up, the store is asked for the members alone.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from indexes.errors import DataError
+from pipeline.files.afar.stand_ins import stand_in
+from pipeline.stores.far_files import FarObject, FarPiece, far_object, read_pieces
 
 MOST_OPEN = 256
 _NOW = getattr(os, "RWF_NOWAIT", None)
@@ -35,6 +40,7 @@ class SourceTars:
 
     def __init__(self) -> None:
         self._open: OrderedDict[str, int] = OrderedDict()
+        self._far: dict[str, FarObject] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -54,18 +60,28 @@ class SourceTars:
         Raises:
             DataError: If a tar cannot be read, or has become shorter.
         """
-        late = []
+        late, far = [], []
         for one in reads:
             descriptor = self._descriptor(one.path)
-            if not _at_hand(descriptor, one):
+            if descriptor is None:
+                far.append(FarPiece(self._far[one.path], one.offset, one.into))
+            elif not _at_hand(descriptor, one):
                 if hasattr(os, "posix_fadvise"):
                     asked = min(len(one.into), _ASKED)
                     os.posix_fadvise(descriptor, one.offset, asked, os.POSIX_FADV_WILLNEED)
                 late.append(one)
         for one in late:
-            _wait_for(self._descriptor(one.path), one)
+            descriptor = self._descriptor(one.path)
+            if descriptor is None:
+                far.append(FarPiece(self._far[one.path], one.offset, one.into))
+            else:
+                _wait_for(descriptor, one)
+        read_pieces(far)
 
-    def _descriptor(self, path: str) -> int:
+    def _descriptor(self, path: str) -> int | None:
+        """Open a tar, as far as it is on this machine."""
+        if path in self._far:
+            return None
         if path in self._open:
             self._open.move_to_end(path)
             return self._open[path]
@@ -74,6 +90,10 @@ class SourceTars:
         try:
             self._open[path] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
+            found = stand_in(path) if isinstance(error, FileNotFoundError) else None
+            if found is not None:
+                self._far[path] = far_object(found)
+                return None
             raise DataError(
                 f"cannot read the tar '{path}': {error.strerror}. Put it back, then export again"
             ) from error

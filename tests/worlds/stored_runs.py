@@ -9,6 +9,8 @@ import small_sets
 import yaml
 from whole_runs import committed
 
+from pipeline.stores.objects import Objects
+from pipeline.stores.store_addresses import parse_address
 from pipeline.stores.working_copies import folder_of, store_of
 
 ADDRESS = "s3://bucket/runs/small"
@@ -41,3 +43,12 @@ def digests(address: str = ADDRESS) -> dict[str, str]:
 def forget_copy(address: str = ADDRESS) -> None:
     """Lose the working copy, as another machine never had it."""
     shutil.rmtree(folder_of(address))
+
+
+def upload(place: str, root: Path, *names: str) -> int:
+    """Put folders of `root` below an address; returns how many bytes they have."""
+    objects, size = Objects(parse_address(place)), 0
+    for path in (path for name in names for path in sorted((root / name).rglob("*.*"))):
+        objects.write(path.relative_to(root).as_posix(), path)
+        size += path.stat().st_size
+    return size

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator
 from functools import cached_property
 from pathlib import Path
 
+from pipeline.files.afar.stand_ins import is_there
 from pipeline.files.parquet import parquet_schema
 from pipeline.readers import _sidecar
 from pipeline.readers._contract import Shard, ShardRows
@@ -30,7 +31,7 @@ def lists_downloads(folder: Path) -> Path | None:
         DataError: If there is a file of such a name that is damaged.
     """
     listed = folder.with_name(f"{folder.name}{_SUFFIX}")
-    if not listed.is_file() or columns.find(parquet_schema(listed).names, columns.KEY_NAMES) is None:
+    if not is_there(listed) or columns.find(parquet_schema(listed).names, columns.KEY_NAMES) is None:
         return None
     return listed
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from indexes.errors import DataError
+from pipeline.files.afar.stand_ins import is_there
 from pipeline.readers._contract import IMAGE_SUFFIXES, UNREAD_KINDS
 from pipeline.readers._folders.captions import tells_captions
 from pipeline.readers._leftover import DROPPING, counted, is_dropping, kind_of
@@ -75,7 +76,7 @@ def walk(folder: str, seen: Walk, above: tuple[str, ...]) -> Iterator[str]:
         kind = Path(entry.name).suffix.lower()
         if not is_folder and kind not in IMAGE_SUFFIXES and kind[1:] not in UNREAD_KINDS:
             seen.others[kind_of(entry.name)] += 1
-            if tells_captions(entry.name) and entry.is_file():
+            if tells_captions(entry.name) and is_there(entry.path):
                 seen.tables.append(entry.path)
             if kind in TEXT_SUFFIXES and entry.is_file():
                 seen.texts.setdefault(columns.loose(without_suffix(entry.path)), []).append(entry.path)

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 
 from indexes.errors import DataError
+from pipeline.files.afar.far_reading import open_near_or_far
+from pipeline.files.afar.stand_ins import length_of
 from pipeline.readers._contract import IMAGE_SUFFIXES, MAX_IMAGE_BYTES, too_large
 from pipeline.sets import columns
 
@@ -35,14 +37,15 @@ def bytes_of(file: str) -> bytes:
         DataError: If it cannot be read.
     """
     try:
-        return Path(file).read_bytes()
+        with open_near_or_far(file) as opened:
+            return opened.read() or b""
     except OSError as error:
         raise _unreadable(file, error) from error
 
 
 def _size(file: str) -> int:
     try:
-        return Path(file).stat().st_size
+        return length_of(file)
     except OSError as error:
         raise _unreadable(file, error) from error
 

@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 from indexes.errors import DataError
+from pipeline.files.afar.stand_ins import is_there
 from pipeline.readers import _files
 
 PROGRAMS = {
@@ -26,7 +27,7 @@ def packed(path: Path) -> list[Path]:
     if path.is_file():
         return [path] if ending_of(path) else []
     found = [file for ending in PROGRAMS for file in _files.listing(path, ending)]
-    return sorted((file for file in found if not unpacked(file).exists()), key=lambda file: file.name)
+    return sorted((file for file in found if not is_there(unpacked(file))), key=lambda file: file.name)
 
 
 def unpacked(file: Path) -> Path:

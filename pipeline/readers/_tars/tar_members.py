@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
-from pathlib import Path
 from typing import IO, TypeAlias
 
 from indexes.errors import DataError
+from pipeline.files.afar.far_reading import open_near_or_far
 from pipeline.readers._tars.plain_headers import padded, plain_member
 from pipeline.readers._tars.tar_stream import HashedFile
 
@@ -42,7 +42,7 @@ class Span:
 def opened(path: str) -> Iterator[IO[bytes]]:
     """Open a tar to read it once or here and there."""
     try:
-        with Path(path).open("rb", buffering=0) as raw, BufferedReader(raw, _BUFFER) as file:
+        with open_near_or_far(path) as raw, BufferedReader(raw, _BUFFER) as file:
             yield file
     except OSError as error:
         raise DataError(f"cannot read the tar '{path}': {error.strerror}") from error

@@ -15,7 +15,7 @@ import pytest
 import whole_runs
 from hostile_server import hostile_server
 from store_servers import StoreServer
-from stored_runs import write_plan
+from stored_runs import upload, write_plan
 from whole_runs import Run
 
 from indexes.errors import DataError, OutputError, RunFailedError
@@ -57,9 +57,8 @@ def test_machines_without_the_drivers_copy_make_the_same_bytes(
     write_plan(sets / "here", sets, str(sets / "folder"))
     monkeypatch.chdir(sets / "here")
     assert cli("run", "plan.yaml")[0] == 0
-    objects = Objects(parse_address(f"{place}/sets"))
-    for path in (path for name in ("pool", "one") for path in sorted((sets / name).rglob("*.*"))):
-        objects.write(path.relative_to(sets).as_posix(), path)
+    upload(f"{place}/sets", sets, "pool", "one")
+    monkeypatch.setenv("NEARFAR_ROOM", "12kB")  # of either machine: the pool has no room
     here, other = copies_folder(), tmp_path / "a worker's copies"
     monkeypatch.setattr(
         "pipeline.run.run_tasks", lambda tasks, workers, scheduler: elsewhere(tasks, here, other)

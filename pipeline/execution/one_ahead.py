@@ -1,0 +1,28 @@
+"""While one unit is at work, the files of the next are brought, as far as there is room for both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from pipeline.execution.work import Work
+from pipeline.stores.held_files import bring_ahead
+
+Group = list[Work[Any, Any]]
+
+
+def one_ahead(groups: Sequence[Group]) -> Iterator[Group]:
+    """Hand out units that are performed together; what the next ones read is brought meanwhile."""
+    with ThreadPoolExecutor(1, "nearfar-ahead") as thread:
+        under_way: Future[None] | None = None
+        for number, group in enumerate(groups):
+            if under_way is None or under_way.done():
+                # The first group's own files come first, since it waits for them already.
+                under_way = thread.submit(_bring, groups[number + (number > 0) : number + 2])
+            yield group
+
+
+def _bring(groups: Sequence[Group]) -> None:
+    for group in groups:
+        bring_ahead(one.path for work in group for one in work.inputs)

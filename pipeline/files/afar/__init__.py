@@ -1,0 +1,1 @@
+"""Files of sets that lie on a store: their names are on this machine, their bytes when they are needed."""
