@@ -35,7 +35,7 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# Kills the quickstart at 25 random moments; minutes, not seconds.
+# Kills the quickstart, and every stage, at 25 random moments; hours, not minutes.
 soak: $(STAMP)
 	$(BIN)/python -m pytest -m soak -s
 

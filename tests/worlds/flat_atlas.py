@@ -1,7 +1,11 @@
-"""Atlases whose layout is two numbers of each vector: umap-learn takes seconds to be compiled, in every process."""
+"""Atlases whose layout is two numbers of each vector: umap-learn takes seconds to be compiled, in every process.
+
+Given as a script: the output folder, a split, and how many samples at most.
+"""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -24,3 +28,7 @@ def draw_flat_atlas(out: Path, request: AtlasRequest) -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as patched, Progress(out, live=False) as progress:
         patched.setattr(umap_layout, "places", flat)
         return draw_atlas(out, request, RunOptions(), progress)
+
+
+if __name__ == "__main__":
+    draw_flat_atlas(Path(sys.argv[1]).resolve(), AtlasRequest(sys.argv[2], most=int(sys.argv[3])))

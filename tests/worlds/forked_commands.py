@@ -6,14 +6,17 @@ process, and then how it ended: an exit status, negative for a signal.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import json
 import os
 import runpy
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -49,6 +52,21 @@ class Forker:
         """Wait for the command that was started."""
         return int(self._answers.readline()), self._said.read_text()
 
+    def kill(self, *arguments: str, folder: Path, ripe: Callable[[float], bool], **environment: str) -> bool:
+        """Give a command, and kill -9 it with all that it started once it is ripe, told the seconds since the start.
+
+        False if it was done by then.
+        """
+        process, began = self.start(*arguments, folder=folder, **environment), time.monotonic()
+        with contextlib.suppress(ProcessLookupError):
+            while not ripe(time.monotonic() - began):
+                os.kill(process, 0)  # there no more, it needs no killing
+                time.sleep(0.005)
+            os.killpg(process, signal.SIGKILL)
+        status, said = self.end()
+        assert status in (0, -signal.SIGKILL), said
+        return status != 0
+
 
 @contextmanager
 def forking(said: Path) -> Iterator[Forker]:
@@ -77,13 +95,14 @@ def serve() -> None:
         arguments, folder, environment, said = json.loads(line)
         child = os.fork()
         if child == 0:
-            os.setsid()
+            os.setpgid(0, 0)
             os.environ.update(environment)
             os.chdir(folder)
             out = os.open(said, os.O_WRONLY | os.O_TRUNC)
             os.dup2(out, 1)
             os.dup2(out, 2)
             _leave(arguments)
+        os.setpgid(child, child)  # whoever comes first of the two
         print(child, flush=True)
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
     os._exit(0)  # libraries would complain of what was imported and never used
@@ -107,8 +126,9 @@ def _leave(arguments: list[str]) -> None:
     """Do a command, and leave with its status; nothing of the parent's runs twice."""
     status = 1
     try:
-        if arguments[0].endswith(".py"):
-            sys.argv = arguments
+        script = arguments[0].endswith(".py")
+        sys.argv = arguments if script else ["nearfar", *arguments]
+        if script:
             runpy.run_path(arguments[0], run_name="__main__")
             status = 0
         else:

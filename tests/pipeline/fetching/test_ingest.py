@@ -6,10 +6,7 @@ import hashlib
 import io
 import json
 import os
-import random
-import signal
 import tarfile
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import whole_runs
+from forked_commands import Forker
 from hostile_server import Server, hostile_server, picture
 from last_objects import last_object
 from PIL import Image
@@ -282,29 +280,16 @@ def test_an_empty_list_stops(tmp_path: Path, cli: Run) -> None:
     assert "has no rows" in err
 
 
-def kill_and_finish(command: list[str], folder: Path, moment: float) -> None:
-    process, began = whole_runs.start(command, folder), time.monotonic()
-    while process.poll() is None and time.monotonic() - began < moment:
-        time.sleep(0.01)
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
-    result = whole_runs.finish(command, folder)
-    assert result.returncode == 0, result.stderr
-
-
-@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(1, 26))])
-def test_killed_and_run_again_gives_the_same_bytes(server: Server, tmp_path: Path, seed: int) -> None:
+def test_killed_and_run_again_gives_the_same_bytes(server: Server, forked: Forker, tmp_path: Path) -> None:
+    """Killed once two pieces are there; at random moments, in the soak of all stages."""
     write_list(server, tmp_path / "list.jsonl")
-
-    def command(out: str) -> list[str]:
-        return ["ingest", str(tmp_path / "list.jsonl"), out, "--loopback", "--shard-rows", "5"]
-
-    began = time.monotonic()
-    assert whole_runs.finish(command("whole"), tmp_path).returncode == 0
-    kill_and_finish(
-        command("killed"), tmp_path, random.Random(seed).uniform(0.3, 0.95) * (time.monotonic() - began)
+    whole, killed = (
+        ("ingest", "list.jsonl", out, "--loopback", "--shard-rows", "5") for out in ("whole", "killed")
     )
+    assert forked(*whole, folder=tmp_path)[0] == 0
+    pieces = tmp_path / "killed" / "commits" / "fetch"
+    assert forked.kill(*killed, folder=tmp_path, ripe=lambda _: len(list(pieces.glob("*.json"))) >= 2)
+    assert forked(*killed, folder=tmp_path)[0] == 0
     assert whole_runs.committed(tmp_path / "killed") == whole_runs.committed(tmp_path / "whole")
     assert not list((tmp_path / "killed" / "attempts").glob("*"))
 

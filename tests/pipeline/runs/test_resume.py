@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import time
@@ -11,23 +10,19 @@ from pathlib import Path
 
 import pytest
 import whole_runs
+from forked_commands import Forker
 from whole_runs import FinishedRun
 
 
-def kill_and_finish(world: Path, folder: Path, ripe: Callable[[float], bool]) -> bool:
+def kill_and_finish(forked: Forker, world: Path, folder: Path, ripe: Callable[[float], bool]) -> bool:
     """Kill -9 the whole process group once it is ripe, told the seconds since the start, then run to the end.
 
     False if it was done by then.
     """
-    process, began = whole_runs.start(whole_runs.arguments(world), folder), time.monotonic()
-    while process.poll() is None and not ripe(time.monotonic() - began):
-        time.sleep(0.01)
-    alive = process.poll() is None
-    if alive:
-        os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
-    result = whole_runs.finish(whole_runs.arguments(world), folder)
-    assert result.returncode == 0, result.stderr
+    command = whole_runs.arguments(world)
+    alive = forked.kill(*command, folder=folder, ripe=ripe)
+    status, said = forked(*command, folder=folder)
+    assert status == 0, said
     return alive
 
 
@@ -36,14 +31,14 @@ def kill_and_finish(world: Path, folder: Path, ripe: Callable[[float], bool]) ->
     "moment", [pytest.param(0.1, marks=pytest.mark.soak), 0.5, pytest.param(0.9, marks=pytest.mark.soak)]
 )
 def test_kill_and_rerun_give_the_same_bytes(
-    small_world: Path, tmp_path: Path, finished_run: FinishedRun, moment: float
+    small_world: Path, tmp_path: Path, finished_run: FinishedRun, forked: Forker, moment: float
 ) -> None:
     digests = whole_runs.committed(finished_run.out)
 
     def ripe(_: float) -> bool:
         return len(whole_runs.committed(tmp_path / "out")) >= moment * len(digests)
 
-    assert kill_and_finish(small_world, tmp_path, ripe)
+    assert kill_and_finish(forked, small_world, tmp_path, ripe)
     assert whole_runs.committed(tmp_path / "out") == digests
     assert not list((tmp_path / "out" / "attempts").glob("*"))
 
@@ -51,11 +46,12 @@ def test_kill_and_rerun_give_the_same_bytes(
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(25))
 def test_kill_at_a_random_moment(
-    small_world: Path, tmp_path: Path, finished_run: FinishedRun, seed: int
+    small_world: Path, tmp_path: Path, finished_run: FinishedRun, forked: Forker, seed: int
 ) -> None:
+    """Anywhere from the first unit to beyond the end: a forked run takes less than one that starts anew."""
     digests, seconds = whole_runs.committed(finished_run.out), finished_run.seconds
-    moment = random.Random(seed).uniform(0.2, 1.0)
-    alive = kill_and_finish(small_world, tmp_path, lambda elapsed: elapsed >= seconds * moment)
+    moment = random.Random(seed).uniform(0.0, 1.0)
+    alive = kill_and_finish(forked, small_world, tmp_path, lambda elapsed: elapsed >= seconds * moment)
     print(
         f"seed {seed}: {'killed' if alive else 'was done'} after {seconds * moment:.2f} s of {seconds:.2f} s"
     )
