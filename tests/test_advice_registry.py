@@ -40,6 +40,10 @@ ELSEWHERE = {
     "set NEARFAR_COPIES to one that every machine may write": f"{_CLUSTERS}test_a_worker_that_cannot_join_says_what_"
     "it_needs",
     "Put it on a folder that they share, or on a store": f"{_CLUSTERS}test_a_worker_that_lacks_a_file_says_which",
+    "write it again in smaller row groups": "files/test_bounded_batches.py::"
+    "test_what_was_meant_is_read_once_it_is_written_in_smaller_row_groups",
+    "Write it again as several files of fewer rows": "files/test_bounded_batches.py::"
+    "test_rows_that_are_needed_at_once_have_a_bound",
     "name a CSV file with a header": "report/test_user_tables.py::test_bad_accuracies_are_refused_in_words",
     "which WordNet tells; write measures: {{}: {parts_of_speech: true}}": "runs/test_caption_detail.py::"
     "test_kinds_of_words_go_and_the_class_stays",

@@ -7,14 +7,13 @@ cloud's metadata server (169.254.169.254), routers and printers of the local net
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_UNICAST = ipaddress.IPv6Network("2000::/3")
+"""What of IPv6 is given out to be reached from everywhere (IANA, "IPv6 Global Unicast Address Assignments").
 
-# An IPv6 address with one of these prefixes is delivered to the IPv4 address in its last 32 bits (RFC 6052, RFC 8215).
-_TRANSLATED = tuple(ipaddress.IPv6Network(prefix) for prefix in ("64:ff9b::/96", "64:ff9b:1::/48"))
-# Addresses of the form ::a.b.c.d, which some systems still deliver to a.b.c.d (RFC 4291, section 2.5.5.1).
-_COMPATIBLE = ipaddress.IPv6Network("::/96")
+Outside lie loopback, link-local, site-local, unique local, multicast and reserved addresses, and those that are
+delivered to the IPv4 address in their last 32 bits: `64:ff9b::/96`, `64:ff9b:1::/48` (RFC 6052, RFC 8215), `::/96`
+(RFC 4291)."""
 
 
 def is_global(text: str, loopback: bool = False) -> bool:
@@ -25,29 +24,19 @@ def is_global(text: str, loopback: bool = False) -> bool:
         loopback: Whether this machine's own addresses pass too, as tests need it.
     """
     try:
-        address = ipaddress.ip_address(text.partition("%")[0])
+        address = ipaddress.ip_address(text)
     except ValueError:
         return False
     if loopback and address.is_loopback:
         return True
-    return all(_is_public(one) for one in _meanings(address))
-
-
-def _meanings(address: Address) -> Iterator[Address]:
-    """List the address and those that it is another way to write."""
-    yield address
     if isinstance(address, ipaddress.IPv4Address):
-        return
-    inner = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
-    if any(address in network for network in (*_TRANSLATED, _COMPATIBLE)):
-        inner.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
-    yield from (one for one in inner if one is not None)
+        return _is_public(address)
+    if address.ipv4_mapped is not None:
+        return _is_public(address.ipv4_mapped)
+    tunnelled = address.sixtofour is None or _is_public(address.sixtofour)
+    # Teredo's addresses, the other tunnel's, are none of the public internet to begin with.
+    return address in _UNICAST and address.is_global and tunnelled
 
 
-def _is_public(address: Address) -> bool:
-    special = address.is_multicast or address.is_reserved or address.is_unspecified
-    local = address.is_loopback or address.is_link_local or address.is_private
-    local = local or (isinstance(address, ipaddress.IPv6Address) and address.is_site_local)
-    mapped = isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None
-    # A mapped address is reserved by itself; what it maps to is looked at on its own.
-    return mapped or (address.is_global and not special and not local)
+def _is_public(address: ipaddress.IPv4Address) -> bool:
+    return address.is_global and not address.is_multicast

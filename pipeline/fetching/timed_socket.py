@@ -60,8 +60,7 @@ class TimedSocket:
         self._wire, self._clock = wire, clock
 
     def sendall(self, content: bytes) -> None:
-        """Send a request, which is small."""
-        self._wire.settimeout(self._clock.left())
+        """Send a request, which is small, within what there was left when the connection was made."""
         self._wire.sendall(content)
 
     def makefile(self, mode: str) -> io.BufferedReader:

@@ -98,7 +98,7 @@ def read_parquet(path: str | os.PathLike[str], columns: Sequence[str] | None = N
     Raises:
         DataError: If the file is missing, truncated or damaged, or lacks one of the columns.
     """
-    with _opened(Path(path), columns) as file:
+    with opened_parquet(Path(path), columns) as file:
         table = file.read(columns=None if columns is None else list(columns))
         return table if columns is None else table.select(list(columns))
 
@@ -112,7 +112,7 @@ def read_batches(
         DataError: As `read_parquet`.
     """
     names = None if columns is None else list(columns)
-    with _opened(Path(path), columns) as file:
+    with opened_parquet(Path(path), columns) as file:
         # Asked for all row groups at once, Arrow keeps what it has read of each until the last is done.
         for group in range(file.num_row_groups):
             batches = file.iter_batches(batch_size=rows, row_groups=[group], columns=names)
@@ -125,7 +125,7 @@ def parquet_rows(path: str | os.PathLike[str]) -> int:
     Raises:
         DataError: If the file is missing, truncated or damaged.
     """
-    with _opened(Path(path), None) as file:
+    with opened_parquet(Path(path)) as file:
         return int(file.metadata.num_rows)
 
 
@@ -135,7 +135,7 @@ def parquet_schema(path: str | os.PathLike[str]) -> pa.Schema:
     Raises:
         DataError: If the file is missing, truncated or damaged.
     """
-    with _opened(Path(path), None) as file:
+    with opened_parquet(Path(path)) as file:
         return file.schema_arrow
 
 
@@ -210,7 +210,12 @@ def _plain_field(field: pa.Field) -> pa.Field:
 
 
 @contextlib.contextmanager
-def _opened(path: Path, columns: Sequence[str] | None) -> Iterator[pq.ParquetFile]:
+def opened_parquet(path: Path, columns: Sequence[str] | None = None) -> Iterator[pq.ParquetFile]:
+    """Open a Parquet file that is to have some columns; its page checksums are verified.
+
+    Raises:
+        DataError: As `read_parquet`, and so where what is read in the block is damaged.
+    """
     try:
         with pq.ParquetFile(_source(path), page_checksum_verification=True) as file:
             _require(file.schema_arrow, columns, path)

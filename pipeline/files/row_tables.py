@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from pipeline.files.inflating.bounded_batches import bounded_batches, read_at
+
 ROWS = 10_000
 NOTHING = "nothing"
 """The column of a block of JSON lines in which no line is an object with a key."""
@@ -29,8 +31,8 @@ def table_rows(path: Path) -> Iterator[pa.Table]:
 
 
 def _parquet(path: Path) -> Iterator[pa.Table]:
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(ROWS):
+    with pq.ParquetFile(path, page_checksum_verification=True) as file, path.open("rb", buffering=0) as raw:
+        for batch in bounded_batches(file, read_at(raw.fileno()), str(path), None, ROWS):
             yield pa.Table.from_batches([batch])
         if not file.metadata.num_rows:
             yield file.schema_arrow.empty_table()

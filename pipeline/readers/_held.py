@@ -15,6 +15,8 @@ from pipeline.files import parquet
 from pipeline.files.afar.far_reading import open_near_or_far
 from pipeline.files.afar.stand_ins import length_of
 from pipeline.files.digests import sha256_of
+from pipeline.files.inflating.bounded_batches import at_most, bounded_batches, read_at, read_at_buffer
+from pipeline.files.inflating.page_headers import ReadAt
 
 # A file of more bytes is read from the disk again for its hash, so that memory does not grow with it.
 HELD_BYTES = 128 << 20
@@ -54,43 +56,37 @@ class MetadataFile:
         Raises:
             DataError: If the file is missing, truncated or damaged; so say the other methods too.
         """
-        if self._content is None:
-            return parquet.parquet_rows(self.path)
-        with self._opened() as file:
+        with self._opened() as (file, _):
             return int(file.metadata.num_rows)
 
     def schema(self) -> pa.Schema:
         """Columns and types."""
-        if self._content is None:
-            return parquet.parquet_schema(self.path)
-        with self._opened() as file:
+        with self._opened() as (file, _):
             return file.schema_arrow
 
     def whole(self) -> pa.Table:
         """Read all rows and columns, with page checksums verified."""
-        if self._content is None:
-            return parquet.read_parquet(self.path)
-        with self._opened() as file:
-            return file.read()
+        found = list(at_most(self.batches(None, parquet.ROW_GROUP), self.path))
+        return pa.Table.from_batches(found).combine_chunks() if found else self.schema().empty_table()
 
     def batches(self, names: Sequence[str] | None, rows: int) -> Iterator[pa.RecordBatch]:
         """Read all columns or some, in batches of at most `rows` rows, with page checksums verified."""
-        if self._content is None:
-            yield from parquet.read_batches(self.path, names, rows)
-            return
-        wanted = None if names is None else list(names)
-        with self._opened() as file:
-            for group in range(file.num_row_groups):
-                found = file.iter_batches(batch_size=rows, row_groups=[group], columns=wanted)
-                yield from (batch if wanted is None else batch.select(wanted) for batch in found)
+        with self._opened() as (file, read):
+            yield from bounded_batches(file, read, self.path, names, rows)
 
     @contextmanager
-    def _opened(self) -> Iterator[pq.ParquetFile]:
+    def _opened(self) -> Iterator[tuple[pq.ParquetFile, ReadAt]]:
+        if self._content is None:
+            with parquet.opened_parquet(Path(self.path)) as file, Path(self.path).open("rb", 0) as raw:
+                yield file, read_at(raw.fileno())
+            return
         try:
-            with pq.ParquetFile(pa.BufferReader(self._content), page_checksum_verification=True) as file:
-                yield file
+            held = pa.BufferReader(self._content)
+            with pq.ParquetFile(held, page_checksum_verification=True) as file:
+                yield file, read_at_buffer(self._content)
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            parquet.read_parquet(self.path)  # which says what is wrong with it
+            for _ in MetadataFile(self.path).batches(None, parquet.ROW_GROUP):
+                pass  # which says what is wrong with it
             raise DataError(
                 f"'{self.path}' was not a whole Parquet file when it was read ({error}), and is one now. "
                 "Run again once nothing writes to it"

@@ -21,6 +21,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from indexes.errors import DataError
+from pipeline.files.inflating.bounded_batches import at_most, bounded_batches, read_at_buffer
+from pipeline.files.parquet import ROW_GROUP
 from pipeline.readers._described import ROLES, decoded
 from pipeline.sets import columns
 
@@ -103,7 +105,7 @@ def told_by(file: str, content: bytes, folder: str, odd: Counter[str]) -> Told |
     if kind == ".json":
         return _coco(decoded(content, odd))
     try:
-        rows = _parquet(content) if kind == ".parquet" else _ROWS[kind](decoded(content, odd))
+        rows = _parquet(content, file) if kind == ".parquet" else _ROWS[kind](decoded(content, odd))
     except (csv.Error, ValueError, RecursionError, pa.ArrowException, OSError) as error:
         raise DataError(
             f"'{file}' cannot be read ({error}): it should have one row for each image, with its file_name. "
@@ -119,13 +121,14 @@ def _table(text: str) -> list[dict[str, Any]]:
     return list(csv.DictReader(io.StringIO(text, newline=""), delimiter=next(fits, ",")))
 
 
-def _parquet(content: bytes) -> list[dict[str, Any]]:
+def _parquet(content: bytes, path: str) -> list[dict[str, Any]]:
     """Read file names and what has a role; a text that is no UTF-8 raises `UnicodeDecodeError`, a ValueError."""
-    with pq.ParquetFile(pa.BufferReader(content)) as file:
+    held = pa.py_buffer(content)
+    with pq.ParquetFile(pa.BufferReader(held)) as file:
         names = [_FILE_NAME, *(name for role in ROLES for name in columns.ALIASES[role])]
         taken = [name for name in file.schema_arrow.names if name.lower() in names]
-        rows: list[dict[str, Any]] = file.read(columns=taken).to_pylist()
-        return rows
+        found = bounded_batches(file, read_at_buffer(held), path, taken, ROW_GROUP)
+        return [row for batch in at_most(found, path) for row in batch.to_pylist()]
 
 
 def _lines(text: str) -> list[dict[str, Any]]:

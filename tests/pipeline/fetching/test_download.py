@@ -14,6 +14,7 @@ from hostile_server import Server, hostile_server, picture
 from pipeline.fetching import connections
 from pipeline.fetching.host_names import HostNames, look_up
 from pipeline.fetching.limits import Limits, NotFetchedError
+from pipeline.fetching.timed_socket import Clock
 from pipeline.fetching.web_request import download, host_of, opted_out, target
 
 LIMITS = Limits(body_bytes=200_000, seconds=1.5, idle_seconds=0.8, loopback=True)
@@ -51,7 +52,6 @@ def test_an_image_comes_as_it_is(server: Server, names: HostNames, path: str) ->
         ("/to-mapped", "the host's address is not of the public internet"),
         ("/to-file", "not a URL of http or https"),
         ("/to-password", "the URL holds a user name or password"),
-        ("/to-itself", "more than 5 redirects"),
         ("/to-half-an-address", "not a URL"),
         ("/to-no-host", "no valid host name"),
         ("/to-nowhere", "a redirect to nowhere"),
@@ -74,6 +74,12 @@ def test_each_misdeed_has_its_reason(server: Server, names: HostNames, path: str
     assert time.monotonic() - began < 4
 
 
+def test_a_redirect_in_circles_is_followed_five_times(server: Server, names: HostNames) -> None:
+    before = server.asked["/to-itself"]
+    assert reason(server.url("/to-itself"), names) == "more than 5 redirects"
+    assert server.asked["/to-itself"] - before == 6
+
+
 def test_what_is_no_http_is_a_reason_too(server: Server, names: HostNames) -> None:
     assert reason(server.url("/garbage"), names).startswith("not HTTP")
 
@@ -81,6 +87,63 @@ def test_what_is_no_http_is_a_reason_too(server: Server, names: HostNames) -> No
 def test_too_slow_for_the_rate(server: Server, names: HostNames, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.fetching.timed_socket._GRACE", 0.3)
     assert reason(server.url("/drip.jpg"), names) == "slower than 1024 bytes a second"
+
+
+def test_what_comes_counts_for_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = iter([0.0, 10.0, 10.0])
+    monkeypatch.setattr(time, "monotonic", lambda: next(now))
+    clock = Clock(Limits(seconds=30, idle_seconds=8, bytes_per_second=100))
+    clock.came(1000)
+    assert clock.left() == 8
+    clock.came(-1)
+    with pytest.raises(NotFetchedError, match="slower than 100 bytes a second"):
+        clock.left()
+
+
+@pytest.mark.parametrize("path", ["/", "/silence.jpg"])
+def test_what_speaks_no_tls_is_given_up_in_time(server: Server, names: HostNames, path: str) -> None:
+    """A server that says something else, and one that says nothing: the second accepts, and is never read."""
+    began = time.monotonic()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1] if path == "/silence.jpg" else server.server_address[1]
+        assert reason(f"https://127.0.0.1:{port}{path}", names) == "no secure connection"
+    assert time.monotonic() - began < 4
+
+
+def test_no_connection_is_waited_for_longer_than_there_is_time(
+    names: HostNames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+
+    def connect(address: Any, timeout: float) -> socket.socket:
+        waits.append(timeout)
+        raise TimeoutError
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    assert reason("http://127.0.0.1:1/", names) == "no connection"
+    assert len(waits) == 1
+    assert 0 < waits[0] <= LIMITS.idle_seconds
+
+
+@pytest.mark.parametrize(
+    ("raised", "said", "passing"),
+    [
+        (socket.gaierror(-2, "Name or service not known"), "unknown host", True),
+        (UnicodeError("label too long"), "no valid host name", False),
+        (None, "the host's address is not of the public internet", False),
+    ],
+)
+def test_a_name_that_is_none_has_a_reason(raised: Exception | None, said: str, passing: bool) -> None:
+    def ask(host: str) -> tuple[str, ...]:
+        if raised is not None:
+            raise raised
+        return ()
+
+    names = HostNames(loopback=True, ask=ask)
+    with pytest.raises(NotFetchedError) as refused:
+        download("http://nobody.example/", LIMITS, names)
+    assert (refused.value.reason, refused.value.passing) == (said, passing)
+    names.close()
 
 
 @pytest.mark.parametrize(
@@ -158,8 +221,8 @@ def test_a_name_server_that_does_not_answer_is_given_up() -> None:
     names = HostNames(ask=lambda _: time.sleep(3) or ())
     began = time.monotonic()
     assert reason("http://slow.example/", names, Limits(seconds=0.3)) == "the name server does not answer"
+    names.close()  # which waits for nobody either
     assert time.monotonic() - began < 2
-    names.close()
 
 
 def test_proxies_of_the_environment_are_not_used(
@@ -185,6 +248,7 @@ def test_proxies_of_the_environment_are_not_used(
         (["googlebot: nofollow, nearfar: noai"], [], True),
         (["*: none"], [], True),
         (["all", "noimageindex"], ["0"], True),
+        (["noimageai"], [], True),
     ],
 )
 def test_who_opts_out(robots: list[str], mining: list[str], expected: bool) -> None:

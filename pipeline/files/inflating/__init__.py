@@ -1,0 +1,1 @@
+"""What packed bytes become, looked at before they are unpacked."""

@@ -1,0 +1,196 @@
+"""Parquet files of strangers become no more than their bytes account for, and come in batches that fit."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from indexes.errors import DataError
+from pipeline.fetching import url_lists
+from pipeline.files.inflating import bounded_batches
+from pipeline.files.inflating.page_headers import NoPageError, pages
+from pipeline.readers._folders.captions import told_by
+from pipeline.readers._held import MetadataFile
+
+MANY = pa.table(
+    {
+        "url": [f"http://a.example/{number}.jpg" for number in range(3000)],
+        "caption": [None if number % 7 == 0 else f"caption {number % 50}" for number in range(3000)],
+        "words": [[f"{word}" for word in range(number % 4)] for number in range(3000)],
+        "score": [number / 7 for number in range(3000)],
+        "safe": [number % 3 == 0 for number in range(3000)],
+    }
+)
+
+
+def few(path: Path, rows: int = 4000) -> pa.Table:
+    """Rows that all number one value of 64 KiB: some hundred bytes in the file."""
+    numbers = pa.array([0] * rows, pa.int32())
+    made = pa.table({"url": pa.DictionaryArray.from_arrays(numbers, pa.array(["x" * (64 << 10)]))})
+    pq.write_table(made, path, compression="zstd", store_schema=False)
+    return made
+
+
+def bomb(path: Path, footer: str = "honest") -> None:
+    """A page of some kilobytes that becomes eight megabytes; a footer that lies says it has one byte."""
+    pq.write_table(
+        pa.table({"url": ["x" * (256 << 10)] * 32}), path, compression="zstd", use_dictionary=False
+    )
+    if footer == "lies":
+        said = _varint(pq.ParquetFile(path).metadata.row_group(0).column(0).total_uncompressed_size)
+        content = path.read_bytes()
+        assert said in content
+        path.write_bytes(content.replace(said, b"\x82" + b"\x80" * (len(said) - 2) + b"\x00"))
+        assert pq.ParquetFile(path).metadata.row_group(0).column(0).total_uncompressed_size == 1
+
+
+def _varint(number: int) -> bytes:
+    left, found = 2 * number, b""
+    while left > 127:
+        found, left = found + bytes([left & 127 | 128]), left >> 7
+    return found + bytes([left])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"data_page_version": "2.0", "compression": "gzip"},
+        {"use_dictionary": False, "write_statistics": False, "compression": "none"},
+        {"row_group_size": 700, "data_page_size": 500, "write_page_checksum": True},
+        {"data_page_size": 500, "write_page_index": True, "store_decimal_as_integer": True},
+    ],
+    ids=str,
+)
+def test_headers_add_up_to_what_the_footer_says(tmp_path: Path, options: dict[str, Any]) -> None:
+    pq.write_table(MANY, tmp_path / "a.parquet", **options)
+    content = (tmp_path / "a.parquet").read_bytes()
+    metadata = pq.ParquetFile(tmp_path / "a.parquet").metadata
+    for group in range(metadata.num_row_groups):
+        for number in range(metadata.num_columns):
+            chunk = metadata.row_group(group).column(number)
+            start = chunk.dictionary_page_offset or chunk.data_page_offset
+            found = list(
+                pages(
+                    lambda offset, size: content[offset : offset + size],
+                    start,
+                    chunk.total_compressed_size,
+                    chunk.num_values,
+                )
+            )
+            headers = chunk.total_compressed_size - sum(page.packed for page in found)
+            assert sum(page.inflated for page in found) + headers == chunk.total_uncompressed_size
+            assert sum(page.values for page in found) == chunk.num_values
+            assert any(page.dictionary for page in found) == chunk.has_dictionary_page
+    assert MetadataFile(str(tmp_path / "a.parquet")).whole() == MANY
+
+
+@given(st.binary(max_size=60))
+def test_other_bytes_are_no_header(content: bytes) -> None:
+    try:
+        for page in pages(lambda offset, size: content[offset : offset + size], 0, len(content), 1 << 40):
+            assert page.packed >= 0
+    except NoPageError:
+        pass
+
+
+@pytest.mark.parametrize("content", [b"", b"\x15\x00\x15\x01", b"\x3c" * 600, b"\x15" + b"\xff" * 20])
+def test_a_header_that_is_none_is_said(content: bytes) -> None:
+    with pytest.raises(NoPageError):
+        list(pages(lambda offset, size: content[offset : offset + size], 0, 600, 1))
+    with pytest.raises(NoPageError):
+        list(pages(lambda offset, size: b"", -1, 600, 1))
+
+
+@pytest.mark.parametrize("held", [True, False])
+@pytest.mark.parametrize("footer", ["honest", "lies"])
+def test_a_page_that_would_become_too_much_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, footer: str, held: bool
+) -> None:
+    monkeypatch.setattr(bounded_batches, "PLAIN_BYTES", 1 << 20)
+    bomb(tmp_path / "a.parquet", footer)
+    file = MetadataFile(str(tmp_path / "a.parquet"))
+    if held:
+        file.hold()
+    before = pa.total_allocated_bytes()
+    with pytest.raises(
+        DataError, match=r"a\.parquet' is packed so that its column 'url' would become 8,388,"
+    ):
+        file.whole()
+    with pytest.raises(DataError, match="is packed so"):
+        next(url_lists.tables(tmp_path / "a.parquet"))
+    assert pa.total_allocated_bytes() - before < 1 << 20
+
+
+def test_what_was_meant_is_read_once_it_is_written_in_smaller_row_groups(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounded_batches, "PLAIN_BYTES", 1 << 20)
+    bomb(tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="write it again in smaller row groups"):
+        MetadataFile(str(tmp_path / "a.parquet")).whole()
+    whole = pq.read_table(tmp_path / "a.parquet")
+    pq.write_table(whole, tmp_path / "a.parquet", use_dictionary=False, row_group_size=2)
+    assert MetadataFile(str(tmp_path / "a.parquet")).whole() == whole
+
+
+def test_rows_of_one_long_value_come_a_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounded_batches, "BATCH_BYTES", 4 << 20)
+    made = few(tmp_path / "a.parquet")
+    assert (tmp_path / "a.parquet").stat().st_size < 2000
+    file = MetadataFile(str(tmp_path / "a.parquet"))
+    count = 0
+    for batch in file.batches(None, 16_384):
+        assert batch.nbytes <= 5 << 20
+        assert batch.column(0)[0].as_py() == made["url"][0].as_py()
+        count += len(batch)
+    assert count == len(made)
+    assert {len(table) for table in url_lists.tables(tmp_path / "a.parquet")} <= set(range(1, 81))
+
+
+def test_rows_that_are_needed_at_once_have_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounded_batches, "BATCH_BYTES", 1 << 20)
+    monkeypatch.setattr(bounded_batches, "WHOLE_BYTES", 8 << 20)
+    few(tmp_path / "a.parquet", 200)
+    said = r"a\.parquet' becomes more than 8,388,608 bytes in memory.*Write it again as several files of fewer rows"
+    with pytest.raises(DataError, match=said):
+        MetadataFile(str(tmp_path / "a.parquet")).whole()
+    for number in range(2):
+        few(tmp_path / f"{number}.parquet", 100)
+        assert len(MetadataFile(str(tmp_path / f"{number}.parquet")).whole()) == 100
+    pq.write_table(
+        pq.read_table(tmp_path / "a.parquet").rename_columns(["file_name"]), tmp_path / "b.parquet"
+    )
+    with pytest.raises(DataError, match=r"b\.parquet' becomes more than"):
+        told_by("b.parquet", (tmp_path / "b.parquet").read_bytes(), "", Counter())
+
+
+def test_small_batches_are_put_together_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One long value among short ones makes Arrow give seventeen rows at a time."""
+    monkeypatch.setattr(bounded_batches, "BATCH_BYTES", 1 << 20)
+    made = MANY.set_column(1, "caption", pa.array(["x" * 60_000, *MANY["caption"].to_pylist()[1:]]))
+    pq.write_table(made, tmp_path / "a.parquet")
+    found = list(MetadataFile(str(tmp_path / "a.parquet")).batches(["url", "caption"], 900))
+    assert [len(one) for one in found] == [884, 884, 884, 348]
+    assert pa.Table.from_batches(found) == made.select(["url", "caption"])
+
+
+@pytest.mark.parametrize("compression", ["snappy", "gzip", "brotli", "zstd", "none", "lz4"])
+def test_every_packing_of_a_dictionary_bounds_its_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compression: str
+) -> None:
+    monkeypatch.setattr(bounded_batches, "BATCH_BYTES", 1 << 20)
+    made = pa.table(
+        {"url": pa.array(["x" * (64 << 10)] * 40), "id": pa.array([b"y" * 20_000] * 40, pa.binary(20_000))}
+    )
+    pq.write_table(made, tmp_path / "a.parquet", compression=compression)
+    found = list(MetadataFile(str(tmp_path / "a.parquet")).batches(None, 100))
+    assert [len(one) for one in found] == [12, 12, 12, 4]
+    assert pa.Table.from_batches(found) == made
