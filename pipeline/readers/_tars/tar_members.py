@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
-from typing import IO, TypeAlias
+from typing import IO, Any, TypeAlias
 
 from indexes.errors import DataError
 from pipeline.files.afar.far_reading import open_near_or_far
@@ -26,6 +26,7 @@ _PIECE = 1 << 20
 # Headers lie far apart: what is read beside them is read for nothing.
 _BUFFER = 4096
 _HEAD_BYTES = 6
+_LONGEST_HEADER = 16 << 20
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 """What compressed files begin with, and the program that unpacks them."""
 
@@ -36,6 +37,19 @@ class Span:
 
     offset: int
     size: int
+
+
+class _Headers:
+    """As much of a file as tarfile reads headers from, which would take a name of any length into memory."""
+
+    def __init__(self, file: Opened) -> None:
+        self._file = file
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int) -> bytes:
+        if size > _LONGEST_HEADER:
+            raise tarfile.ReadError(f"a header says that it has {size:,} bytes")
+        return self._file.read(size)
 
 
 @contextmanager
@@ -71,7 +85,7 @@ def members(file: Opened, path: str) -> Iterator[tarfile.TarInfo]:
             if following == offset:
                 break
             offset = following
-        _check_end(file, offset, path)
+        _check_end(file, offset, path, size)
     except (tarfile.TarError, ValueError, OverflowError, EOFError) as error:
         if _size(file) < size:
             raise _shorter(path) from error
@@ -90,7 +104,8 @@ def _others(file: Opened, offset: int, size: int) -> Iterator[tuple[tarfile.TarI
         The member, and where the next header stands.
     """
     file.seek(offset)
-    with tarfile.open(fileobj=file, mode="r:", encoding="utf-8", errors="surrogateescape") as tar:
+    headers: Any = _Headers(file)
+    with tarfile.open(fileobj=headers, mode="r:", encoding="utf-8", errors="surrogateescape") as tar:
         last = offset - 1
         while (member := tar.next()) is not None:
             if member.offset <= last or member.size < 0:  # it would lead round in a circle
@@ -142,7 +157,7 @@ def _size(file: Opened) -> int:
     return os.fstat(file.fileno()).st_size
 
 
-def _check_end(file: Opened, offset: int, path: str) -> None:
+def _check_end(file: Opened, offset: int, path: str, size: int) -> None:
     file.seek(offset)
     end = file.read(_END_BYTES)
     if not end.strip(b"\0") and len(end) == _END_BYTES:
@@ -153,6 +168,8 @@ def _check_end(file: Opened, offset: int, path: str) -> None:
                     "joined; readers stop at the marker and would lose the rest. Split it, or write it again"
                 )
         return
+    if _size(file) < size:
+        raise _shorter(path)
     fault = "is truncated" if len(end) < _END_BYTES else "has a damaged header"
     raise DataError(
         f"the tar '{path}' {fault} at byte {offset:,}: a whole tar ends with two blocks of zeros. "

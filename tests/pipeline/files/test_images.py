@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.files.images import MAX_BYTES, ImageRejected, decode
+from pipeline.files.images import MAX_BYTES, ImageRejected, decode, decoded
 
 RAMP = np.arange(40 * 30 * 3, dtype=np.uint32).reshape(30, 40, 3).astype(np.uint8)
 
@@ -130,6 +130,17 @@ def test_text_is_refused(content: bytes) -> None:
 )
 def test_a_bomb_is_refused_by_its_header(content: bytes) -> None:
     assert reason(content) == "more than 67108864 pixels"
+
+
+def test_who_asks_for_fewer_pixels_is_given_no_more_and_nobody_more_than_the_most() -> None:
+    content = encoded(Image.fromarray(RAMP), "PNG")
+    assert decoded(content, 1200)[1].size == (40, 30)
+    for bytes_of_it, pixels, said in (
+        (content, 1199, "more than 1199 pixels"),
+        (png_header(20_000, 20_000), 1 << 40, "more than 67108864 pixels"),
+    ):
+        with pytest.raises(ImageRejected, match=said):
+            decoded(bytes_of_it, pixels)
 
 
 def test_a_sliver_is_refused_because_resizing_it_would_explode() -> None:

@@ -1,0 +1,71 @@
+"""What becomes of single rows: the bounds of a request hold for each, and what is wrong with one is its own reason."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hostile_server import Server, hostile_server, picture
+
+from pipeline.fetching.crew import Crew, Row
+from pipeline.fetching.denied import Denied
+from pipeline.fetching.spool import Spool
+from pipeline.files.children import ChildFailedError
+from pipeline.sets.ingest_request import IngestRequest
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with hostile_server() as running:
+        yield running
+
+
+def reasons(tmp_path: Path, server: Server, denied: Denied, *paths: str, **bounds: float) -> list[str | None]:
+    request = IngestRequest.model_validate({"urls": "list", "loopback": True, "tries": 1, **bounds})
+    (tmp_path / "bodies").unlink(missing_ok=True)
+    with Spool(tmp_path / "bodies") as spool, Crew(request, denied, spool, 1) as crew:
+        found = crew.fetch([Row(at, server.url(path), None) for at, path in enumerate(paths)])
+    return [found[at].reason for at in range(len(paths))]
+
+
+@pytest.mark.parametrize(
+    ("bound", "value", "path", "said"),
+    [
+        ("pixels", 5000, "/large.jpg", "more than 5000 pixels"),
+        ("body_bytes", 1024, "/large.jpg", "larger than 1,024 bytes"),
+        ("seconds", 0.3, "/silence.jpg", "took longer than 0.3 s"),
+    ],
+)
+def test_what_a_request_bounds(
+    tmp_path: Path, server: Server, bound: str, value: float, path: str, said: str
+) -> None:
+    found = reasons(tmp_path, server, Denied(), "/pictures/1.jpg", path, **{bound: value})
+    assert found == [None, said]
+
+
+def test_a_file_is_denied_by_its_digest_and_a_redirect_by_where_it_leads(
+    tmp_path: Path, server: Server
+) -> None:
+    digest = hashlib.md5(picture(1), usedforsecurity=False).hexdigest()
+    listed = server.url("/pictures/3.jpg").replace("http:", "https:")
+    denied = Denied({"md5": frozenset({digest}), "url": frozenset({listed})})
+    before = server.asked["/pictures/3.jpg"]
+    paths = ("/pictures/1.jpg", "/to-picture", "/pictures/2.jpg")
+    assert reasons(tmp_path, server, denied, *paths) == ["on a deny list", "on a deny list", None]
+    assert server.asked["/pictures/3.jpg"] == before
+
+
+def test_a_decoder_that_dies_costs_its_row_alone(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Deadly:
+        def call(self, request: dict[str, int], content: bytes) -> tuple[dict[str, object], bytes]:
+            if content == picture(1):
+                raise ChildFailedError("crashed")
+            return {"kind": "jpg", "width": 64, "height": 48}, content
+
+    monkeypatch.setattr("pipeline.fetching.crew._decoders", lambda count: Deadly())
+    found = reasons(tmp_path, server, Denied(), "/pictures/1.jpg", "/pictures/2.jpg")
+    assert found == ["the decoder crashed", None]
