@@ -45,6 +45,12 @@ def test_what_a_request_bounds(
     assert found == [None, said]
 
 
+def test_what_may_pass_is_asked_for_again_and_nothing_else(tmp_path: Path, server: Server) -> None:
+    found = reasons(tmp_path, server, Denied(), "/nowhere.jpg", "/flaky/1.jpg", "/noai.jpg", tries=3)
+    assert found == ["HTTP status 404", None, "its owner opted out"]
+    assert [server.asked[path] for path in ("/nowhere.jpg", "/flaky/1.jpg", "/noai.jpg")] == [1, 2, 1]
+
+
 def test_a_file_is_denied_by_its_digest_and_a_redirect_by_where_it_leads(
     tmp_path: Path, server: Server
 ) -> None:
