@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pyarrow as pa
-
 from pipeline.fetching.crew import Fetched
 from pipeline.fetching.spool import Spool
 from pipeline.fetching.web_request import host_of
@@ -16,35 +14,25 @@ from pipeline.readers._tars.tar_members import opened
 _OURS = ("width", "height", "original_width", "original_height", "sha256")
 
 
-def earlier_images(tar: Path, listed: pa.Table, spool: Spool) -> dict[int, Fetched]:
+def earlier_images(tar: Path, spool: Spool) -> dict[int, Fetched]:
     """Copy the images of a committed tar into the spool.
 
     Args:
-        tar: The tar, with its Parquet beside it.
-        listed: The piece; where its rows are no longer those of the Parquet, nothing is taken over.
+        tar: The tar of the same piece, with its Parquet beside it.
         spool: Where images go.
 
     Returns:
         What was fetched, by row.
     """
-    sidecar = tar.with_suffix(".parquet")
-    if not tar.is_file() or not sidecar.is_file():
-        return {}
-    table = read_parquet(sidecar)
-    if len(table) != len(listed):
-        return {}
+    table = read_parquet(tar.with_suffix(".parquet"))
     rows = {key: at for at, key in enumerate(table.column("key").to_pylist())}
     facts = table.select([*_OURS, "url"]).to_pylist()
     found: dict[int, Fetched] = {}
     with opened(str(tar)) as file:
         for sample in tar_samples.walk(file, str(tar), tar_samples.Wanted(images=True)):
-            at = rows.get(sample.key)
-            kind = sample.kind
-            if at is None or kind is None or sample.content is None or sample.fault is not None:
-                continue
-            own = {name: facts[at][name] for name in _OURS}
-            url = facts[at]["url"]
-            found[at] = Fetched(
-                url, host_of(url), "success", place=spool.add(sample.content), kind=kind, **own
-            )
+            at, kind, content = rows[sample.key], sample.kind, sample.content
+            if kind is not None and content is not None:  # as nearfar wrote it
+                own = {name: facts[at][name] for name in _OURS}
+                url, place = facts[at]["url"], spool.add(content)
+                found[at] = Fetched(url, host_of(url), "success", place=place, kind=kind, **own)
     return found

@@ -1,4 +1,4 @@
-"""A socket that ends: every byte counts against one deadline, a pause is bounded, and so is slowness."""
+"""A socket that ends: every byte counts against one bound and one deadline, a pause is bounded, and so is slowness."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from pipeline.fetching.limits import Limits, NotFetchedError
 
 _GRACE = 5.0
 """Seconds that a server may be slow before its rate is looked at."""
+_BESIDE = 1 << 20
+"""Bytes that may come beside a body and the lengths of its pieces: headers, of every redirect."""
 
 
 class Clock:
@@ -35,8 +37,15 @@ class Clock:
         return min(self._limits.seconds - spent, self._limits.idle_seconds)
 
     def came(self, count: int) -> None:
-        """Count bytes that arrived."""
+        """Count bytes that arrived, whatever they are said to be.
+
+        Raises:
+            NotFetchedError: If they are more than any body in pieces takes: a piece of a negative length, say, has no
+                end for `http.client`, which would hold all of it.
+        """
         self._bytes += count
+        if self._bytes > 2 * self._limits.body_bytes + _BESIDE:
+            raise NotFetchedError(f"larger than {self._limits.body_bytes:,} bytes")
 
 
 class _Incoming(io.RawIOBase):

@@ -32,7 +32,7 @@ def table_rows(path: Path) -> Iterator[pa.Table]:
 
 def _parquet(path: Path) -> Iterator[pa.Table]:
     with pq.ParquetFile(path, page_checksum_verification=True) as file, path.open("rb", buffering=0) as raw:
-        for batch in bounded_batches(file, read_at(raw.fileno()), str(path), None, ROWS):
+        for batch in bounded_batches(file, read_at(raw), str(path), None, ROWS):
             yield pa.Table.from_batches([batch])
         if not file.metadata.num_rows:
             yield file.schema_arrow.empty_table()

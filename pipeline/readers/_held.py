@@ -56,11 +56,15 @@ class MetadataFile:
         Raises:
             DataError: If the file is missing, truncated or damaged; so say the other methods too.
         """
+        if self._content is None:
+            return parquet.parquet_rows(self.path)
         with self._opened() as (file, _):
             return int(file.metadata.num_rows)
 
     def schema(self) -> pa.Schema:
         """Columns and types."""
+        if self._content is None:
+            return parquet.parquet_schema(self.path)
         with self._opened() as (file, _):
             return file.schema_arrow
 
@@ -77,8 +81,8 @@ class MetadataFile:
     @contextmanager
     def _opened(self) -> Iterator[tuple[pq.ParquetFile, ReadAt]]:
         if self._content is None:
-            with parquet.opened_parquet(Path(self.path)) as file, Path(self.path).open("rb", 0) as raw:
-                yield file, read_at(raw.fileno())
+            with parquet.opened_parquet(Path(self.path)) as file, open_near_or_far(self.path) as raw:
+                yield file, read_at(raw)
             return
         try:
             held = pa.BufferReader(self._content)

@@ -104,6 +104,7 @@ class Handler(BaseHTTPRequestHandler):
             "/short.jpg",
             "/liar.jpg",
             "/garbage",
+            "/negative.jpg",
         ):
             getattr(self, f"_{self.path[1:].split('.')[0]}")()
         else:
@@ -146,6 +147,12 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(1 << 40))
         self.end_headers()
         self.wfile.write(picture(1))
+
+    def _negative(self) -> None:
+        """Send a piece of minus one bytes, which has no end."""
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n")
+        for _ in range(100_000):
+            self.wfile.write(bytes(65_536))
 
     def _garbage(self) -> None:
         self.wfile.write(b"\x00\xff no http at all\r\n\r\n")

@@ -6,8 +6,8 @@ is refused before it is unpacked; of the second, as few rows come at a time as f
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
+from io import RawIOBase
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -28,9 +28,17 @@ _DICTIONARY_READ = 16 << 20
 _CODECS = frozenset({"SNAPPY", "GZIP", "BROTLI", "ZSTD"})
 
 
-def read_at(file: int) -> ReadAt:
-    """Read an open file by its descriptor."""
-    return lambda offset, size: os.pread(file, size, offset)
+def read_at(file: RawIOBase) -> ReadAt:
+    """Read an open file, which nobody else reads meanwhile."""
+
+    def read(offset: int, size: int) -> bytes:
+        file.seek(offset)
+        found = b""
+        while len(found) < size and (piece := file.read(size - len(found))):
+            found += piece
+        return found
+
+    return read
 
 
 def read_at_buffer(content: pa.Buffer) -> ReadAt:

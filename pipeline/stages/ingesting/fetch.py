@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -56,11 +56,10 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where the piece lies, how to ask, and whether images of an earlier attempt are taken over."""
+    """Where the piece lies, and how to ask."""
 
     urls: str
     request: Json
-    goes_on: bool
 
 
 def works(
@@ -85,9 +84,7 @@ def works(
                 denied,
                 attempts.get(name, 0),
             )
-            settings = Settings(
-                str(place.path(piece.path)), request.model_dump(mode="json"), bool(identity.attempt)
-            )
+            settings = Settings(str(place.path(piece.path)), request.model_dump(mode="json"))
             made.append(Work("fetch", name, identity, settings, place, committed=(piece,), rows=rows))
     return made
 
@@ -104,8 +101,8 @@ def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
     ]
     with Spool(into.scratch() / "bodies") as spool:
         found: dict[int, Fetched] = {}
-        if work.settings.goes_on and _earlier_is_sound(work):
-            found = earlier_images(work.place.path(layout.fetched(number, "tar")), table, spool)
+        if _goes_on(work):
+            found = earlier_images(work.place.path(layout.fetched(number, "tar")), spool)
         with Crew(request, read_denied(request.deny), spool, work.place.threads) as crew:
             found |= crew.fetch([row for row in rows if row.at not in found])
         keys = [f"{number:05d}{at:0{len(str(request.shard_rows - 1))}d}" for at in range(len(rows))]
@@ -116,11 +113,16 @@ def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
     return _write_counts(into, number, [found[row.at] for row in rows], work.identity.attempt)
 
 
-def _earlier_is_sound(work: Work[Identity, Settings]) -> bool:
-    """Look whether the earlier attempt's images are what was committed; else all are fetched again."""
-    out = Path(work.place.out)
+def _goes_on(work: Work[Identity, Settings]) -> bool:
+    """Look whether images of the attempt before are what is asked for now, and what was committed.
+
+    Under another list, other limits or other deny lists, all are fetched again.
+    """
+    out, before = Path(work.place.out), replace(work.identity, attempt=work.identity.attempt - 1)
     record = read_record(out, "fetch", work.name)
-    return record is not None and all(is_sound(out, output) for output in record.outputs)
+    if record is None or record.fingerprint != replace(work, identity=before).unit().fingerprint:
+        return False
+    return all(is_sound(out, output) for output in record.outputs)
 
 
 def _digests(table: pa.Table) -> list[str | None]:

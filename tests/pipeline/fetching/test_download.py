@@ -61,6 +61,7 @@ def test_an_image_comes_as_it_is(server: Server, names: HostNames, path: str) ->
         ("/squeezed.jpg", "sent compressed, which was not asked for"),
         ("/endless.jpg", "larger than 200,000 bytes"),
         ("/liar.jpg", "larger than 200,000 bytes"),
+        ("/negative.jpg", "larger than 200,000 bytes"),
         ("/short.jpg", "the body ends early"),
         ("/empty.jpg", "empty body"),
         ("/nowhere.jpg", "HTTP status 404"),

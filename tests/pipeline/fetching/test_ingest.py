@@ -153,6 +153,24 @@ def test_passing_failures_are_tried_again_on_request_and_images_kept(
     assert ingest(cli, tmp_path)[1].startswith("30 of 30 URLs")
 
 
+def test_images_are_taken_over_only_if_they_are_what_is_asked_for(
+    server: Server, tmp_path: Path, cli: Run
+) -> None:
+    """A byte of one image rots before its row's neighbour is tried again; later another one is denied."""
+    server.failures = 2
+    write_list(server, tmp_path / "list.jsonl", ["/flaky/0.jpg", "/pictures/1.jpg", "/pictures/2.jpg"])
+    ingest(cli, tmp_path)
+    tar = tmp_path / "pool" / "shards" / "00000.tar"
+    tar.write_bytes(tar.read_bytes().replace(picture(1), picture(1)[:-9] + b"\0" + picture(1)[-8:]))
+    assert ingest(cli, tmp_path, "--retry-failed")[0] == 0
+    kept = members(tmp_path / "pool")
+    assert [kept[f"{row['key']}.jpg"] for row in rows(tmp_path / "pool")] == [picture(at) for at in range(3)]
+    (tmp_path / "urls.txt").write_text(f"{server.url('/pictures/2.jpg')}\n")
+    assert ingest(cli, tmp_path, "--deny", f"url={tmp_path / 'urls.txt'}", "--overwrite")[0] == 0
+    found = [row["error_message"] for row in rows(tmp_path / "pool")]
+    assert found == [None, None, "on a deny list"]
+
+
 def test_a_larger_image_becomes_smaller_and_has_no_exif(server: Server, tmp_path: Path, cli: Run) -> None:
     write_list(server, tmp_path / "list.jsonl", ["/large.jpg", "/pictures/1.jpg"])
     assert ingest(cli, tmp_path, "--image-size", "300")[0] == 0
