@@ -29,7 +29,7 @@ from pipeline.report.answers import nearest_similarities
 from pipeline.run import RunOptions, execute
 from pipeline.shipping import export
 from pipeline.stores.working_copies import folder_of, place_of
-from pipeline.webdataset.export_request import ExportRequest
+from pipeline.webdataset.export_request import request_of
 
 
 def options(workers: int | None, scheduler: str | None, device: str, overwrite: bool) -> RunOptions:
@@ -64,10 +64,7 @@ def run(path: Path, overrides: Sequence[str], chosen: RunOptions, as_json: bool)
     out = folder_of(plan.output)
     with Progress(out, as_json=as_json) as progress:
         done = execute(plan, chosen, progress)
-        wanted = [
-            ExportRequest(split, of.samples_per_shard, of.seed, of.license)
-            for split, of in plan.export.items()
-        ]
+        wanted = [request_of(split, asked) for split, asked in plan.export.items()]
         exported = [exported_by(out, export(out, request, chosen, progress)) for request in wanted]
     _say("run", found_by(done, exported), as_json)
 

@@ -32,6 +32,7 @@ from pipeline.readers import Shard, open_reader
 from pipeline.run import RunOptions, encoders_of, open_run, standing, waves
 from pipeline.stages import stage_names
 from pipeline.stores.held_files import held
+from pipeline.webdataset.exportable import check_exports
 
 # Enough to be past warm-up, small enough to wait for.
 PROBE_IMAGES, PROBE_ROWS, PROBE_QUERIES = 128, 4096, 1024
@@ -104,6 +105,7 @@ def estimate(plan: Plan, options: RunOptions) -> tuple[list[StageEstimate], Rate
     check_measures(run)
     check_rules(run)
     check_report_columns(run)
+    check_exports(run)
     ahead = look_ahead(run)
     rates = None if ahead.at is None else probe(run, options, _embeds(run, ahead))
     return [stage_ahead(run, stage, ahead, rates, options.workers or 1) for stage in stage_names()], rates

@@ -46,8 +46,7 @@ from pipeline.plan import (
     with_absolute_paths,
 )
 from pipeline.stages import performing_names, stage_names, stages_up_to
-from pipeline.webdataset.export_request import ExportRequest
-from pipeline.webdataset.exportable import check_exportable
+from pipeline.webdataset.exportable import check_exports
 
 # DuckDB's share of memory: enough for sorts, which go to disk beyond it.
 DATABASE_MEMORY = "1GB"
@@ -137,8 +136,7 @@ def execute(plan: Plan, options: RunOptions, progress: Progress) -> RunContext:
     check_measures(run)
     check_rules(run)
     check_report_columns(run)
-    for split in run.plan.export:
-        check_exportable(run, ExportRequest(split))
+    check_exports(run)
     with hold_output(run.out):
         finish_purge(run.out)
         prepare_output(run, options.overwrite)

@@ -71,7 +71,7 @@ ELSEWHERE = {
     "test_what_is_damaged_is_taken_back_and_fetched_again",
     "name one of these, or a field that a rule of the split reads, such as classes.single": "runs/test_export_cls.py::"
     "test_a_column_that_has_no_numbers_is_refused_with_those_that_do",
-    "leave --cls out": "runs/test_export_cls.py::test_a_csv_has_no_class",
+    "no class; leave {} out": "runs/test_export_cls.py::test_a_csv_has_no_class",
     "Move them away, then export again": "runs/test_export.py::test_what_cannot_be_exported_is_refused_by_name",
     "write the shard again with keys that differ": "webdataset/test_sample_places.py::"
     "test_of_two_neighbours_of_one_key_the_digest_decides",

@@ -46,13 +46,20 @@ def export(
     from pipeline.ending.exported_lines import exported_by, say_exported
     from pipeline.execution.progress import Progress
     from pipeline.output import lock_of
+    from pipeline.plan import PlannedExport
     from pipeline.run import RunOptions
     from pipeline.shipping import export as export_split
-    from pipeline.webdataset.export_request import CSV, TARS, ExportRequest
+    from pipeline.webdataset.export_request import request_of
 
     lock_of(out)
-    form = CSV if as_csv else TARS
-    request = ExportRequest(split, samples_per_shard, seed, checked_license(samples_license), form, cls)
+    asked = PlannedExport(
+        samples_per_shard=samples_per_shard,
+        seed=seed,
+        license=checked_license(samples_license),
+        csv=as_csv,
+        cls=cls,
+    )
+    request = request_of(split, asked, planned=False)
     with Progress(out, as_json=as_json) as progress:
         facts = export_split(out, request, RunOptions(workers=workers, scheduler=scheduler), progress)
     found = exported_by(out, facts)

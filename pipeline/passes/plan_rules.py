@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pyarrow as pa
 
 from curation import rules
 from curation.measure import schema_of
 from curation.rule import Rule, Scope
+from curation.selections.repeat import Repeat
 from indexes.errors import PlanError
 from pipeline.execution.context import RunContext
 from pipeline.execution.work import Json
 from pipeline.files.database import parse_predicate
+from pipeline.measuring import Instance
 from pipeline.passes.located import measured_sets, sets_of_rules
-from pipeline.plan import Split
+from pipeline.plan import Split, sets_in
 from pipeline.sets.unify import values_of
 from pipeline.splits.binding import check
-from pipeline.splits.pool_columns import measure_column, own_columns
+from pipeline.splits.joined_columns import join_columns
+from pipeline.splits.pool_columns import PoolColumns, measure_column, own_columns
+from pipeline.splits.split_columns import split_columns
 
 
 def measures_of(run: RunContext, split: Split) -> list[str]:
@@ -33,10 +39,35 @@ def _scope(run: RunContext, where: str, columns: Json | None = None, looked: boo
 
 
 def _columns_of(run: RunContext, name: str) -> Json:
+    return _columns_of_set(run, name).types()
+
+
+def _columns_of_set(run: RunContext, name: str) -> PoolColumns:
     measured = [one for level in measured_sets(run).get(name, ()) for one in level]
-    measures = {one.name: measure_column(one.name, schema_of(one.measure)) for one in measured}
+    return _columns(run, name, {one.name: one for one in measured})
+
+
+def _columns_of_pool(run: RunContext) -> PoolColumns:
+    return _columns(run, "pool", run.instances())
+
+
+def _columns(run: RunContext, name: str, measured: Mapping[str, Instance]) -> PoolColumns:
+    measures = {each: measure_column(each, schema_of(one.measure)) for each, one in measured.items()}
     own = own_columns([pa.schema(list(run.columns(name).items()))], measures, values_of(()))
-    return {column.name: column.type for column in (*own, *measures.values())}
+    return PoolColumns(own, measures)
+
+
+def columns_of_split(run: RunContext, name: str) -> pa.Schema:
+    """Say which columns the files of a split will have behind its uid, known before anything is read."""
+    columns, split, scope = _columns_of_pool(run), run.plan.splits[name], _scope(run, "")
+    sets = sets_in(run.plan.splits, name)
+    for one in sets:
+        columns = join_columns(columns, _columns_of_set(run, one), one).columns
+    resolved = [rule.resolved(scope) for rule in split.rules]
+    named = columns.named({path for rule in resolved for path in rule.paths(scope)})
+    repeats = any(isinstance(rule.selection(scope), Repeat) for rule in resolved)
+    found = split_columns(columns, named, "1" if repeats else "", "", bool(sets))
+    return pa.schema([(column.name, column.type) for column in found])
 
 
 def check_rules(run: RunContext) -> None:
@@ -45,9 +76,7 @@ def check_rules(run: RunContext) -> None:
     Raises:
         PlanError: If a predicate names a column that is not there, or does what no predicate may.
     """
-    measures = {name: measure_column(name, schema_of(one.measure)) for name, one in run.instances().items()}
-    own = own_columns([pa.schema(list(run.columns("pool").items()))], measures, values_of(()))
-    columns = {column.name: column.type for column in (*own, *measures.values())}
+    columns = _columns_of_pool(run).types()
     for name, split in run.plan.splits.items():
         for position, rule in enumerate(split.rules):
             where = f"splits.{name}[{position}].{rules.dump(rule)[0]}"

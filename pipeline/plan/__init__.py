@@ -4,7 +4,7 @@ from pipeline.plan.apart import check_output_apart
 from pipeline.plan.encoders import check_weights
 from pipeline.plan.loading import audit_plan, build_plan, load_plan, resolve, with_absolute_paths
 from pipeline.plan.lock_file import Lock, dump_lock, is_damaged, load_lock
-from pipeline.plan.model import AuditOptions, EncoderChoice, EngineOptions, Plan
+from pipeline.plan.model import AuditOptions, EncoderChoice, EngineOptions, Plan, PlannedExport
 from pipeline.plan.recipes import SetAlgebra, Split, sets_in
 from pipeline.plan.schema import plan_schema, schema_text
 from pipeline.plan.sources import check_sources, missing_sources
@@ -15,6 +15,7 @@ __all__ = [
     "EngineOptions",
     "Lock",
     "Plan",
+    "PlannedExport",
     "SetAlgebra",
     "Split",
     "audit_plan",

@@ -133,7 +133,7 @@ class EngineOptions(Strict):
 
 
 class PlannedExport(Strict):
-    """How a split is written as tars, once a run is done."""
+    """How a split is written for training, once a run is done: in the words of `nearfar export`."""
 
     samples_per_shard: int = Field(
         default=10_000, ge=1, le=1_000_000, description="Samples of a tar; the last may have fewer."
@@ -141,6 +141,14 @@ class PlannedExport(Strict):
     seed: int = Field(default=0, ge=0, le=2**32 - 1, description="Seed of their order.")
     license: LicenseText = Field(
         default="", description="License of the samples, for the dataset card: an identifier, or a link."
+    )
+    csv: bool = Field(
+        default=False,
+        description="List image files and captions for open_clip's reader of CSV, in place of tars.",
+    )
+    cls: str = Field(
+        default="",
+        description="Column of the split whose number each sample has as its .cls, such as classes.single.",
     )
 
 
@@ -178,7 +186,7 @@ class Plan(Strict):
     )
     export: dict[str, PlannedExport] = Field(
         default_factory=dict,
-        description="Splits that a run also writes as webdataset tars, by name with their options.",
+        description="Splits that a run also writes as webdataset tars or as a CSV, by name with their options.",
     )
     output: PathText = Field(description="Folder for everything that nearfar writes.")
     neighbours: int = Field(

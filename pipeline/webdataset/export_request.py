@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipeline.plan import PlannedExport
+
 SAMPLES_PER_SHARD = 10_000
 TARS, CSV = "tars", "csv"
 """What an export writes: webdataset tars, or a table of image files for open_clip's reader of CSV."""
@@ -22,6 +24,7 @@ class ExportRequest:
             nothing is said.
         form: `TARS` or `CSV`.
         cls: The column of the split's whose number each sample has as `.cls`; empty for none.
+        planned: Whether a plan asks for it, whose words messages then use.
     """
 
     split: str
@@ -30,6 +33,19 @@ class ExportRequest:
     license: str = ""
     form: str = TARS
     cls: str = ""
+    planned: bool = False
+
+    def spelled(self, option: str) -> str:
+        """Write an option as who asked does: `--csv`, or `export.SPLIT.csv: true`."""
+        if not self.planned:
+            return f"--{option}"
+        return f"export.{self.split}.{option}{': true' if option == CSV else ''}"
+
+
+def request_of(split: str, asked: PlannedExport, planned: bool = True) -> ExportRequest:
+    """Say what a plan asks for of a split, or who gives the command in the same words."""
+    form = CSV if asked.csv else TARS
+    return ExportRequest(split, asked.samples_per_shard, asked.seed, asked.license, form, asked.cls, planned)
 
 
 def tar_name(number: int) -> str:

@@ -2,16 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pyarrow as pa
+
 from indexes.errors import DataError
 from pipeline import layout
 from pipeline.execution.context import RunContext
+from pipeline.passes.plan_rules import columns_of_split
 from pipeline.plan import sets_in
 from pipeline.readers._folders.download import is_download
-from pipeline.webdataset.export_request import CSV, ExportRequest
+from pipeline.webdataset.export_request import CSV, ExportRequest, request_of
 
 TARS, IMAGES = "img2dataset", "image-folder"
 EXPORTED = (TARS, IMAGES)
 """Formats of a further set whose samples are exported; a pool has tars."""
+
+
+def check_exports(run: RunContext) -> None:
+    """Look at all that a plan wants to be exported, before anything is read.
+
+    Raises:
+        DataError: As `check_exportable` and `check_class_column`.
+    """
+    for split, asked in run.plan.export.items():
+        request = request_of(split, asked)
+        check_exportable(run, request)
+        if request.cls:
+            check_class_column(request, columns_of_split(run, split))
+
+
+def check_class_column(request: ExportRequest, columns: pa.Schema) -> None:
+    """Find a column of whole numbers among a split's; `measure.field` is one of a measure's.
+
+    Raises:
+        DataError: If there is none of the name that was asked for.
+    """
+    there = list(_whole_numbers(columns))
+    if request.cls not in there:
+        raise DataError(
+            f"{request.spelled('cls')} {request.cls}: the files of the split {request.split} have no such column of "
+            f"whole numbers, but {', '.join(there) or 'none at all'}; name one of these, or a field that a rule of the "
+            "split reads, such as classes.single"
+        )
+
+
+def _whole_numbers(columns: pa.Schema) -> Iterator[str]:
+    for column in columns:
+        if pa.types.is_integer(column.type):
+            yield column.name
+        elif pa.types.is_struct(column.type):
+            yield from (
+                f"{column.name}.{field.name}" for field in column.type if pa.types.is_integer(field.type)
+            )
 
 
 def check_exportable(run: RunContext, request: ExportRequest) -> None:
@@ -30,7 +73,7 @@ def check_exportable(run: RunContext, request: ExportRequest) -> None:
             f"its files by {out / layout.split(split, 'uids.npy')} (DataComp's subset file) or keys.txt beside "
             f"it, or fetch the pool with img2dataset (output_format webdataset) and run the plan on that"
             + (
-                ". Or list its image files for open_clip's reader of CSV: add --csv"
+                f". Or list its image files for open_clip's reader of CSV: add {request.spelled(CSV)}"
                 if _has_files(run)
                 else ""
             )
@@ -54,15 +97,15 @@ def _check_files(run: RunContext, request: ExportRequest) -> None:
     split = request.split
     if request.cls:
         raise DataError(
-            "open_clip's reader of CSV takes an image and a caption, and no class; leave --cls out"
+            "open_clip's reader of CSV takes an image and a caption, and no class; leave "
+            f"{request.spelled('cls')} out"
         )
     for name in ("pool", *sets_in(run.plan.splits, split)):
         kind = run.found(name).format
         if kind != IMAGES:
-            instead = (
-                "export tars, without --csv" if run.found("pool").format == TARS else f"bring it as {IMAGES}"
-            )
+            option, tars = request.spelled(CSV), run.found("pool").format == TARS
+            instead = f"export tars, without {option}" if tars else f"bring it as {IMAGES}"
             raise DataError(
-                f"--csv lists image files, and the split {split} has samples of {name}: '{run.sets()[name].path}' is "
-                f"{kind}, in which images are no files of their own; {instead}"
+                f"{option} lists image files, and the split {split} has samples of {name}: "
+                f"'{run.sets()[name].path}' is {kind}, in which images are no files of their own; {instead}"
             )

@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from indexes.errors import DataError
 from pipeline import layout
 from pipeline.execution.context import RunContext, paths
 from pipeline.files.parquet import parquet_schema, read_batches
 
 
-def check_class_column(run: RunContext, split: str, name: str) -> None:
-    """Find a column of whole numbers in a split's files; `measure.field` is one of a measure's.
-
-    Raises:
-        DataError: If there is none of that name.
-    """
+def columns_there(run: RunContext, split: str) -> pa.Schema:
+    """Read which columns the files of a split have."""
     part = paths([run.record("split", split)], layout.split(split, "part-"))[0]
-    there = list(_whole_numbers(parquet_schema(run.path(part))))
-    if name not in there:
-        raise DataError(
-            f"--cls {name}: the files of the split {split} have no such column of whole numbers, but "
-            f"{', '.join(there) or 'none at all'}; name one of these, or a field that a rule of the split reads, such "
-            "as classes.single"
-        )
+    return parquet_schema(run.path(part))
 
 
 def class_numbers(files: Sequence[str], name: str, uids: pa.ChunkedArray) -> pa.Array:
@@ -36,7 +25,7 @@ def class_numbers(files: Sequence[str], name: str, uids: pa.ChunkedArray) -> pa.
 
     Args:
         files: The split's files.
-        name: The column, as `check_class_column` found it.
+        name: The column, as `check_class_column` (pipeline/webdataset) found it.
         uids: `(n,)` the samples.
 
     Returns:
@@ -54,13 +43,3 @@ def class_numbers(files: Sequence[str], name: str, uids: pa.ChunkedArray) -> pa.
             numbers.append(found.filter(wanted).cast(pa.int64()))
     place = pc.index_in(uids, value_set=pa.concat_arrays(known))
     return pa.concat_arrays(numbers).take(pa.array(place.to_numpy().astype(np.int64)))
-
-
-def _whole_numbers(schema: pa.Schema) -> Iterator[str]:
-    for column in schema:
-        if pa.types.is_integer(column.type):
-            yield column.name
-        elif pa.types.is_struct(column.type):
-            yield from (
-                f"{column.name}.{field.name}" for field in column.type if pa.types.is_integer(field.type)
-            )

@@ -29,10 +29,10 @@ from pipeline.sets.membership import times_of
 from pipeline.sets.parts import Part
 from pipeline.sets.uids import as_pairs
 from pipeline.stages.exporting._captions import caption_columns, other_captions
-from pipeline.stages.exporting._class_numbers import check_class_column, class_numbers
+from pipeline.stages.exporting._class_numbers import class_numbers, columns_there
 from pipeline.stages.surviving import kept_files, kept_uids, sources_of
 from pipeline.webdataset.export_request import ExportRequest
-from pipeline.webdataset.exportable import TARS
+from pipeline.webdataset.exportable import TARS, check_class_column
 from pipeline.webdataset.placing.file_places import placed_files
 from pipeline.webdataset.placing.part_places import Places, places_in_tars
 from pipeline.webdataset.placing.sample_places import LOCATED, TarPath
@@ -94,7 +94,7 @@ def works(run: RunContext, request: ExportRequest) -> list[Work[Identity, Settin
     """List one unit for some parts of a set at a time."""
     sets = sources_of(run, request.split)
     if request.cls:
-        check_class_column(run, request.split, request.cls)
+        check_class_column(request, columns_there(run, request.split))
     return [_work(run, request, name, parts) for name in sets for parts in _gathered(parts_of(run, name))]
 
 
