@@ -5,11 +5,15 @@
 The quickstart's plan on a rendered world, the whole command line from nothing, start-up included. `store` writes to
 SeaweedFS on loopback (extra `dev` brings its program), `disk` to a folder of the same disk. The two take turns; the
 ratio is of medians, and must be at most 2. What the records name must be the same bytes in both.
+
+`pool` reads the pool from the store, and has room for a quarter of its bytes; the most that were here is looked at all
+the time.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -18,7 +22,10 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -44,9 +51,44 @@ def run(arguments: list[str], folder: Path, environment: dict[str, str]) -> floa
     return time.perf_counter() - began
 
 
+@contextmanager
+def watched(folder: Path) -> Iterator[list[int]]:
+    """Look all the time how many bytes of files there are below a folder: the most, in a list of one."""
+    most, over = [0], threading.Event()
+
+    def look() -> None:
+        while not over.wait(0.002):
+            sizes = []
+            for path in folder.glob("*"):
+                with contextlib.suppress(FileNotFoundError):
+                    sizes.append(path.stat().st_size)
+            most[0] = max(most[0], sum(sizes))
+
+    watch = threading.Thread(target=look)
+    watch.start()
+    try:
+        yield most
+    finally:
+        over.set()
+        watch.join()
+
+
+def plan_of(folder: Path) -> list[str]:
+    """The quickstart's plan on the rendered world."""
+    import whole_runs
+
+    return whole_runs.arguments(folder / "world")
+
+
+def differing(one: dict[str, str], other: dict[str, str]) -> set[str]:
+    """Name the files that are not the same in two runs."""
+    return {path for path in one.keys() | other.keys() if one.get(path) != other.get(path)}
+
+
 def measured(folder: Path, samples: int, rounds: int) -> dict[str, Any]:
     """Run both in turn; returns seconds and the ratio."""
     import store_servers
+    import stored_runs
     import whole_runs
 
     from pipeline.stores.working_copies import folder_of
@@ -55,11 +97,15 @@ def measured(folder: Path, samples: int, rounds: int) -> dict[str, Any]:
     render_world(folder / "world", seed=0, samples=samples)
     server = store_servers.seaweed(folder / "server")
     server.start()
-    seconds: dict[str, list[float]] = {"disk": [], "store": []}
+    seconds: dict[str, list[float]] = {"disk": [], "store": [], "pool": []}
     try:
         store_servers.make_bucket(server)
         environment = server.variables | {"NEARFAR_COPIES": str(folder / "copies")}
-        plan = whole_runs.arguments(folder / "world")
+        os.environ.update(environment)
+        size = stored_runs.upload("s3://bucket/world", folder / "world", "pool")
+        limited = environment | {"NEARFAR_ROOM": str(size // 4)}
+        pooled = [*plan_of(folder), "--set", "pool.path=s3://bucket/world/pool"]
+        plan = plan_of(folder)
         run(plan, folder, environment)  # what is compiled once is compiled
         shutil.rmtree(folder / "out")
         for number in range(rounds):
@@ -67,10 +113,14 @@ def measured(folder: Path, samples: int, rounds: int) -> dict[str, Any]:
             shutil.rmtree(folder / "out", ignore_errors=True)
             seconds["disk"].append(run(plan, folder, environment))
             seconds["store"].append(run([*plan, "--set", f"output={address}"], folder, environment))
-            os.environ.update(environment)
-            made, copy = (whole_runs.committed(one) for one in (folder / "out", folder_of(address)))
-            differ = {path for path in made.keys() | copy.keys() if made.get(path) != copy.get(path)}
-            assert differ <= OF_THE_COMMAND, differ
+            made = whole_runs.committed(folder / "out")
+            assert differing(made, whole_runs.committed(folder_of(address))) <= OF_THE_COMMAND
+            shutil.rmtree(folder / "out")
+            shutil.rmtree(folder / "copies")
+            with watched(folder / "copies" / "held") as most:
+                seconds["pool"].append(run(pooled, folder, limited))
+            assert differing(made, whole_runs.committed(folder / "out")) <= OF_THE_COMMAND
+            assert most[0] <= size // 4, "more was here than had room"
     finally:
         server.stop()
     medians = {name: statistics.median(all_of) for name, all_of in seconds.items()}
@@ -78,6 +128,12 @@ def measured(folder: Path, samples: int, rounds: int) -> dict[str, Any]:
         "seconds": {name: [round(one, 2) for one in all_of] for name, all_of in seconds.items()},
         "ratio": round(medians["store"] / medians["disk"], 2),
         "must be at most": 2.0,
+        "pool on the store": {
+            "ratio": round(medians["pool"] / medians["disk"], 2),
+            "bytes": size,
+            "room": size // 4,
+            "most here": most[0],
+        },
         "committed files": len(made),
     }
 

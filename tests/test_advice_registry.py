@@ -31,6 +31,8 @@ ELSEWHERE = {
     "set NEARFAR_COPIES to a folder with more room": f"{_STORES}test_there_must_be_room_for_a_set",
     "set {} to more, or NEARFAR_COPIES": f"{_HELD}test_more_than_has_room_is_refused_until_it_has",
     "no size; set it to one such as 500GB": f"{_HELD}test_room_that_is_no_size_is_refused",
+    "--repair, and then the same nearfar ingest": "stores/test_fetched_onto_stores.py::"
+    "test_a_fetched_pool_is_read_by_its_records",
     "run again, which looks at the store": f"{_HELD}test_a_set_that_is_forgotten_is_known_again_by_a_look_at_the_store",
     "set NEARFAR_COPIES to a folder on another": f"{_HELD}test_a_disk_without_locks_is_said",
     "Look at the network and the store, and run again": f"{_STORES}test_a_body_that_never_arrives_whole_is_said",

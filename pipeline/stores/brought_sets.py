@@ -17,18 +17,21 @@ from indexes.errors import DataError, OutputError
 from pipeline.files.afar.stand_ins import HELD, stand_in
 from pipeline.files.storage import free_bytes, relative_parts, remove_file
 from pipeline.stores.at_once import at_once
+from pipeline.stores.far_files import FarObject
 from pipeline.stores.held_files import held
 from pipeline.stores.held_room import HeldRoom
-from pipeline.stores.object_states import SeenObject, bytes_of_mark
+from pipeline.stores.object_states import SeenObject
 from pipeline.stores.objects import Objects
 from pipeline.stores.set_states import (
     FILES,
+    SetFile,
     forget_one,
-    marks_of,
+    known_files,
     note,
     note_one,
     noted,
     stand_for,
+    states_of,
 )
 from pipeline.stores.store_addresses import Address, is_address, parse_address
 from pipeline.stores.working_copies import connected, copies_folder, folder_name, place_of, store_of
@@ -54,13 +57,19 @@ def brought(text: str, whole: bool = False) -> str:
     if not is_address(text):
         return text
     address = parse_address(text)
-    objects, root = connected(str(address)), copies_folder() / f"set-{folder_name(address)}"
-    seen = _files(objects)
-    if not seen:
-        objects, seen = _single(address)
-    _bring(objects, root, seen, address, whole or objects.address != address)
-    inside = root / FILES
-    return str(inside / seen[0].name if objects.address != address else inside)
+    objects, root = connected(str(address)), root_of(address)
+    seen = [SetFile.of(one) for one in _files(objects)]
+    if seen:
+        bring(objects, root, seen, address, whole)
+        return str(root / FILES)
+    objects, single = _single(address)
+    bring(objects, root, [SetFile.of(single)], address, whole=True)
+    return str(root / FILES / single.name)
+
+
+def root_of(address: Address) -> Path:
+    """Say which folder of this machine a set is brought into."""
+    return copies_folder() / f"set-{folder_name(address)}"
 
 
 def set_place(path: str) -> str:
@@ -74,7 +83,7 @@ def set_place(path: str) -> str:
 
 
 def origins(root: Path, files: Iterable[Path]) -> tuple[str, dict[str, str]]:
-    """Say whence files of a set came: the folder on the store, and of each object, by name, the state that was seen."""
+    """Say whence files of a set came: the folder on the store, and of each, by name, which object in which state."""
     state = noted(root)
     names = [path.relative_to(root / FILES).as_posix() for path in files]
     return str(state.get("folder", "")), {name: state.get("objects", {}).get(name, "") for name in names}
@@ -90,20 +99,15 @@ def bring_files(root: Path, folder: str, wanted: Mapping[str, str]) -> None:
     objects = connected(folder)
 
     def bring_one(name: str) -> None:
-        path, mark = root / FILES / name, wanted[name]
-        if path.is_file() and stand_in(path) is None and mark in marks_of(root, name):
+        path, file = root / FILES / name, SetFile.read(name, wanted[name])
+        if path.is_file() and stand_in(path) is None and file in states_of(root, name):
             return
-        if _stays(name, mark):
-            stand_for(root, name, mark, bytes_of_mark(mark))
+        if _stays(file):
+            stand_for(root, file)
         else:
             forget_one(root, name)
-            objects.download(name, path)
-            seen = objects.seen(name)  # looked at afterwards: what came is no newer than that
-            if seen is None or seen.mark != mark:
-                raise DataError(
-                    f"'{folder}/{name}' changed since the run began; stop what is writing to it and run again"
-                )
-        note_one(root, folder, name, mark)
+            FarObject(objects, file).download(path)
+        note_one(root, folder, file)
 
     for name in wanted:
         relative_parts(name)
@@ -139,63 +143,73 @@ def _files(objects: Objects) -> list[SeenObject]:
     return [one for one in seen if one.name not in folders]
 
 
-def _single(address: Address) -> tuple[Objects, list[SeenObject]]:
+def _single(address: Address) -> tuple[Objects, SeenObject]:
     """Find the one object that an address names itself."""
     folder, _, name = address.folder.rpartition("/")
     objects = connected(str(Address(address.scheme, address.bucket, folder)))
     seen = objects.seen(name) if name else None
     if seen is None:
         raise DataError(f"there is nothing at '{address}'; correct the address, or put the set there")
-    return objects, [seen]
+    return objects, seen
 
 
-def _stays(name: str, mark: str) -> bool:
+def _stays(file: SetFile) -> bool:
     """Say whether a file stays on the store until it is needed: a shard, of which there is a state to tell it by."""
-    told = not mark.startswith(" ") and bytes_of_mark(mark) > 0
-    return told and name.lower().endswith((*_SHARDS, *_PACKED))
+    return file.is_told_apart and file.size > 0 and file.name.lower().endswith((*_SHARDS, *_PACKED))
 
 
-def _bring(objects: Objects, root: Path, seen: list[SeenObject], address: Address, whole: bool) -> None:
-    known, files = noted(root).get("objects", {}), root / FILES
+def bring(objects: Objects, root: Path, seen: list[SetFile], address: Address, whole: bool = False) -> None:
+    """Have the files of a set in a folder: shards by stand-ins, unless they are few or wanted `whole`, all else whole.
+
+    Raises:
+        OutputError: If the store cannot be read, or there is no room.
+    """
+    known, files = known_files(root), root / FILES
     for one in seen:
         relative_parts(one.name)  # names are the store's: none may lead out of the folder
-    far = [] if whole else [one for one in seen if _stays(one.name, one.mark)]
+    far = [] if whole else [one for one in seen if _stays(one)]
     there = {path.relative_to(files).as_posix() for path in files.rglob("*") if not path.is_dir()}
     near = {one.name for one in seen} - {one.name for one in far}
-    wanted = [one for one in seen if one.name in near and not _is_here(files, one, there, known)]
-    size = sum(one.bytes for one in wanted)
+    wanted = [
+        one
+        for one in seen
+        if one.name in near and not (one.name in there and _is_same(files, one, known.get(one.name)))
+    ]
+    size = sum(one.size for one in wanted)
     check_room(root, str(address), size)
     # Until all are here, none that is about to change is known.
-    names = {one.name for one in seen}
-    kept = {name: mark for name, mark in known.items() if name in names - {one.name for one in wanted}}
+    names, changing = {one.name for one in seen}, {one.name for one in wanted}
+    kept = (one for name, one in known.items() if name in names - changing)
     note(root, str(address), str(objects.address), kept)
     for name in sorted(there - names):
         with contextlib.suppress(FileNotFoundError):  # another run brings the same set
             remove_file(files, name)
-    paths = [stand_for(root, one.name, one.mark, one.bytes) for one in far]
-    at_once_too = _few(root, far)
-    lacking = [path for path in paths if at_once_too and not path.is_file()]
+    found = [stand_in(stand_for(root, one)) for one in far]
+    lacking = [one for one in found if one is not None and not one.is_here()] if _few(root, far) else []
     if wanted or lacking:
-        count, size = (
-            len(wanted) + len(lacking),
-            size + sum(one.bytes for one in map(stand_in, lacking) if one),
-        )
+        count, size = len(wanted) + len(lacking), size + sum(one.bytes for one in lacking)
         print(f"bringing {count:,} objects ({size:,} bytes) of {address}", file=sys.stderr)
-    at_once(lambda one: objects.download(one.name, files / one.name), wanted)
-    note(root, str(address), str(objects.address), {one.name: one.mark for one in seen})
-    with held(lacking):
+
+    def bring_one(one: SetFile) -> None:
+        if one.sha256:
+            FarObject(objects, one).download(files / one.name)
+        else:
+            objects.download(one.object, files / one.name)
+
+    at_once(bring_one, wanted)
+    note(root, str(address), str(objects.address), seen)
+    with held(one.path for one in lacking):
         pass
 
 
-def _is_here(files: Path, one: SeenObject, there: set[str], known: Mapping[str, str]) -> bool:
-    same = one.version and known.get(one.name) == one.mark
-    return bool(same) and one.name in there and not (files / one.name).is_symlink()
+def _is_same(files: Path, one: SetFile, known: SetFile | None) -> bool:
+    return one.is_told_apart and known == one and not (files / one.name).is_symlink()
 
 
-def _few(root: Path, far: list[SeenObject]) -> bool:
+def _few(root: Path, far: list[SetFile]) -> bool:
     """Say whether shards are few bytes, and few beside all that may be here: then to wait for each costs more."""
     if not far:
         return False
     room = HeldRoom(root.parent / HELD)
     with room.turn():
-        return sum(one.bytes for one in far) <= min(_SMALL, room.most() // _OF_ROOM)
+        return sum(one.size for one in far) <= min(_SMALL, room.most() // _OF_ROOM)

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from indexes.errors import DataError, OutputError
+from pipeline.execution.failpoints import failpoint
 from pipeline.files.afar.stand_ins import StandIn
+from pipeline.files.digests import sha256_of
 from pipeline.stores.at_once import at_once
 from pipeline.stores.objects import Objects
-from pipeline.stores.set_states import FILES, marks_of, noted, set_root, state_of
+from pipeline.stores.set_states import FILES, SetFile, noted, set_root, states_of
 from pipeline.stores.working_copies import connected
 
 _LEAST = 1 << 16
@@ -32,24 +34,41 @@ _BETWEEN = 1 << 13
 
 @dataclass(frozen=True, slots=True)
 class FarObject:
-    """An object that a file of a set stands for.
+    """An object that a file of a set is.
 
     Attributes:
         objects: Those of its folder on the store.
-        name: Its name there.
-        mark: The state in which it was seen (`SeenObject.mark`).
-        size: In bytes.
+        file: The file, with the state in which the object was seen.
     """
 
     objects: Objects
-    name: str
-    mark: str
-    size: int
+    file: SetFile
 
     @property
     def address(self) -> str:
         """How messages call it."""
-        return f"{self.objects.address}/{self.name}"
+        return f"{self.objects.address}/{self.file.object}"
+
+    def download(self, into: Path) -> None:
+        """Bring it to a file, whole; where that fails, no file is left.
+
+        Raises:
+            DataError: If it is no longer what was seen, or what its record names.
+            OutputError: If the store refuses.
+        """
+        try:
+            self.objects.download(self.file.object, into)
+            failpoint("far.downloaded")
+            self.check()  # looked at afterwards: what came is no newer than that
+            if into.stat().st_size != self.file.size:
+                raise self.changed()
+            if self.file.sha256 and sha256_of(into) != self.file.sha256:
+                raise self._rotten()
+        except FileNotFoundError as error:
+            raise self.changed() from error
+        except BaseException:
+            into.unlink(missing_ok=True)
+            raise
 
     def check(self) -> None:
         """Look whether it still is what was seen.
@@ -58,8 +77,8 @@ class FarObject:
             DataError: If it is not.
             OutputError: If the store refuses.
         """
-        seen = self.objects.seen(self.name)
-        if seen is None or seen.mark != self.mark:
+        seen = self.objects.seen(self.file.object)
+        if seen is None or seen.mark != self.file.mark:
             raise self.changed()
 
     def part(self, first: int, end: int) -> bytes:
@@ -70,13 +89,13 @@ class FarObject:
             OutputError: If the store refuses.
         """
         try:
-            content, seen = self.objects.part(self.name, first, end)
+            content, seen = self.objects.part(self.file.object, first, end)
         except FileNotFoundError as error:
             raise self.changed() from error
         except OutputError:
             self.check()  # one that is shorter now has no such bytes
             raise
-        if seen.mark != self.mark or len(content) != end - first:
+        if seen.mark != self.file.mark or len(content) != end - first:
             raise self.changed()
         return content
 
@@ -84,6 +103,12 @@ class FarObject:
         """Say that it is another."""
         return DataError(
             f"'{self.address}' changed since the run began; stop what is writing to it and run again"
+        )
+
+    def _rotten(self) -> DataError:
+        return DataError(
+            f"'{self.address}' is not what was committed: its sha256 differs. Run nearfar verify "
+            f"{self.objects.address} --repair, and then the same nearfar ingest, which fetches it again"
         )
 
 
@@ -96,10 +121,9 @@ def far_object(found: StandIn) -> FarObject:
     path = Path(found.path)
     root = set_root(path.parent)
     if root is not None:
-        name = path.relative_to(root / FILES).as_posix()
-        for mark in marks_of(root, name):
-            if state_of(root, name, mark) == found.state:
-                return FarObject(connected(str(noted(root)["folder"])), name, mark, found.bytes)
+        for file in states_of(root, path.relative_to(root / FILES).as_posix()):
+            if file.state(root) == found.state:
+                return FarObject(connected(str(noted(root)["folder"])), file)
     raise DataError(
         f"'{path}' stands for an object on a store, and its set is not known here any more; run again, which looks at "
         "the store"
@@ -168,7 +192,7 @@ class FarFile(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Go to a place; nothing is read yet."""
-        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._far.size}[whence]
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._far.file.size}[whence]
         if start + offset < 0:
             raise OSError("a place before the file's first byte")
         self._position = start + offset
@@ -182,7 +206,7 @@ class FarFile(io.RawIOBase):
             OutputError: If the store refuses.
         """
         view = memoryview(into).cast("B")
-        wanted = max(0, min(len(view), self._far.size - self._position))
+        wanted = max(0, min(len(view), self._far.file.size - self._position))
         if wanted:
             start, content = self._window(self._position, self._position + wanted)
             at = self._position - start
@@ -195,7 +219,7 @@ class FarFile(io.RawIOBase):
         for start, content in self._windows:
             if start <= first and end <= start + len(content):
                 return start, content
-        size = self._far.size
+        size = self._far.file.size
         follows = any(start < first <= start + len(content) for start, content in self._windows[-1:])
         self._ahead = min(2 * self._ahead, _MOST) if follows else _LEAST
         start = 0 if size <= _SMALL else min(first, max(0, size - _LEAST))

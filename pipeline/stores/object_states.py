@@ -35,8 +35,3 @@ class HeldObject:
 def version_of(found: Any) -> Version:
     """Take the state out of what the library says of an object."""
     return {name: str(found[name]) for name in ("e_tag", "version") if found[name] is not None}
-
-
-def bytes_of_mark(mark: str) -> int:
-    """Read the size that stands in a mark."""
-    return int(mark.rpartition(" ")[2])

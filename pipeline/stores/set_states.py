@@ -10,16 +10,66 @@ import contextlib
 import hashlib
 import json
 import os
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pipeline.files.afar.stand_ins import HELD, stand_in, target
 from pipeline.files.storage import write_atomic
+from pipeline.stores.object_states import SeenObject
 
 FILES = "files"
 """The folder of a set's files in that of the set."""
 _STATE = ".brought.json"
+
+
+@dataclass(frozen=True, slots=True)
+class SetFile:
+    """A file of a set, and the object that it is.
+
+    Attributes:
+        name: The file's, below the set.
+        object: The object's, below its folder on the store.
+        mark: The state in which that was seen (`SeenObject.mark`).
+        sha256: Its digest, where a record names it; else empty.
+    """
+
+    name: str
+    object: str
+    mark: str
+    sha256: str = ""
+
+    @classmethod
+    def of(cls, seen: SeenObject) -> Self:
+        """Take an object as the file of its name."""
+        return cls(seen.name, seen.name, seen.mark)
+
+    @classmethod
+    def read(cls, name: str, text: str) -> Self:
+        """Read what `text` says of a file."""
+        mark, *more = text.split("\n")
+        return cls(name, more[0] if more else name, mark, more[1] if more else "")
+
+    @property
+    def text(self) -> str:
+        """Say which object it is, in which state."""
+        return "\n".join((self.mark, self.object, self.sha256) if self.sha256 else (self.mark,))
+
+    @property
+    def size(self) -> int:
+        """Its size in bytes."""
+        return int(self.mark.rpartition(" ")[2])
+
+    @property
+    def is_told_apart(self) -> bool:
+        """Say whether the store names states of it: where it does not, a change would not be seen."""
+        return not self.mark.startswith(" ")
+
+    def state(self, root: Path) -> str:
+        """Name it in its state as no other file is named on this machine; see `StandIn.state`."""
+        return hashlib.sha256(f"{root.name}\n{self.name}\n{self.text}".encode()).hexdigest()[:32]
 
 
 def set_root(folder: Path) -> Path | None:
@@ -29,9 +79,9 @@ def set_root(folder: Path) -> Path | None:
     )
 
 
-def note(root: Path, address: str, folder: str, objects: dict[str, str]) -> None:
-    """Write down what was seen of a set: its address, the folder on the store, the state of each object by name."""
-    said = {"address": address, "folder": folder, "objects": objects}
+def note(root: Path, address: str, folder: str, files: Iterable[SetFile]) -> None:
+    """Write down what was seen of a set: its address, the folder on the store, and its files."""
+    said = {"address": address, "folder": folder, "objects": {one.name: one.text for one in files}}
     write_atomic(root, _STATE, json.dumps(said, sort_keys=True).encode())
 
 
@@ -53,11 +103,16 @@ def _noted(root: Path, stamp: tuple[int, ...]) -> dict[str, Any]:
     return found if isinstance(found, dict) and isinstance(found.get("objects"), dict) else {}
 
 
-def note_one(root: Path, folder: str, name: str, mark: str) -> None:
+def known_files(root: Path) -> dict[str, SetFile]:
+    """List the files that the last run on this machine saw, by name."""
+    return {name: SetFile.read(name, text) for name, text in noted(root).get("objects", {}).items()}
+
+
+def note_one(root: Path, folder: str, file: SetFile) -> None:
     """Write down the state of one file, on a machine that may know nothing else of the set."""
     if not noted(root):
-        note(root, folder, folder, {})
-    write_atomic(root, _note_of(name), mark.encode())
+        note(root, folder, folder, ())
+    write_atomic(root, _note_of(file.name), file.text.encode())
 
 
 def forget_one(root: Path, name: str) -> None:
@@ -65,23 +120,18 @@ def forget_one(root: Path, name: str) -> None:
     (root / _note_of(name)).unlink(missing_ok=True)
 
 
-def marks_of(root: Path, name: str) -> list[str]:
+def states_of(root: Path, name: str) -> list[SetFile]:
     """List the states in which a file was seen: by the last run, and as a worker was told."""
     found = [noted(root).get("objects", {}).get(name)]
     with contextlib.suppress(FileNotFoundError):
         found.append((root / _note_of(name)).read_text())
-    return [mark for mark in found if mark]
+    return [SetFile.read(name, text) for text in found if text]
 
 
-def state_of(root: Path, name: str, mark: str) -> str:
-    """Name an object in a state as no other is named on this machine; see `StandIn.state`."""
-    return hashlib.sha256(f"{root.name}\n{name}\n{mark}".encode()).hexdigest()[:32]
-
-
-def stand_for(root: Path, name: str, mark: str, size: int) -> Path:
+def stand_for(root: Path, file: SetFile) -> Path:
     """Let a link stand for an object in the state that was seen; one that does so already is left."""
-    path = root / FILES / name
-    text = target(path.parent, root.parent / HELD, state_of(root, name, mark), size)
+    path = root / FILES / file.name
+    text = target(path.parent, root.parent / HELD, file.state(root), file.size)
     found = stand_in(path)
     if found is None or str(path.readlink()) != text:
         path.parent.mkdir(parents=True, exist_ok=True)

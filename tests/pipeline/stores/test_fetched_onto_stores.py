@@ -14,7 +14,8 @@ from last_objects import last_object
 from store_servers import StoreServer
 from whole_runs import Run
 
-from indexes.errors import OutputError
+from indexes.errors import DataError, OutputError
+from pipeline.commit.on_stores import object_name
 from pipeline.incoming.fetched_pools import brought_pool
 from pipeline.stores.brought_sets import set_place
 from pipeline.stores.objects import Objects
@@ -50,29 +51,48 @@ def test_a_list_on_a_store_is_fetched_onto_it(
 def test_a_fetched_pool_is_read_by_its_records(
     direct: StoreServer, cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its files have their plain names here, each hashed once; one that rotted is brought again."""
+    """Its files have their plain names: where it was fetched as they lie, elsewhere as those of any set on a store."""
     place = f"s3://bucket/{secrets.token_hex(4)}"
     with hostile_server() as server:
         (tmp_path / "list.txt").write_text(f"{server.url('/pictures/1.jpg')}\n")
-        assert cli("ingest", str(tmp_path / "list.txt"), place, "--loopback")[0] == 0
-    made = whole_runs.committed(folder_of(place))
-    monkeypatch.setenv("NEARFAR_COPIES", str(tmp_path / "another machine"))
-    with monkeypatch.context() as full:
-        full.setattr("pipeline.stores.brought_sets.free_bytes", lambda path: 99)
-        with pytest.raises(OutputError, match="set NEARFAR_COPIES to a folder with more room"):
+        ingest = ("ingest", str(tmp_path / "list.txt"), place, "--loopback")
+        assert cli(*ingest)[0] == 0
+        made = whole_runs.committed(folder_of(place))
+        here = Path(str(brought_pool(f"{place}/shards/")))
+        assert here == folder_of(place) / "shards"
+        own = (here / "00000.tar").read_bytes()
+        (here / "00000.tar").write_bytes(b"r" * len(own))
+        assert brought_pool(f"{place}/shards") == str(here)
+        assert (here / "00000.tar").read_bytes() == own
+
+        monkeypatch.setenv("NEARFAR_COPIES", str(tmp_path / "another machine"))
+        with monkeypatch.context() as full:
+            full.setattr("pipeline.stores.brought_sets.free_bytes", lambda path: 99)
+            with pytest.raises(OutputError, match="set NEARFAR_COPIES to a folder with more room"):
+                brought_pool(f"{place}/shards")
+        there = Path(str(brought_pool(f"{place}/shards")))
+        assert set_place(str(there)) == f"{place}/shards"
+        assert {path.name for path in there.iterdir()} == {"00000.tar", "00000.parquet", "00000_stats.json"}
+        assert (there / "00000.tar").read_bytes() == own
+        before = {path.name: path.stat() for path in there.iterdir()}
+        assert brought_pool(f"{place}/shards") == str(there)
+        assert {path.name: path.stat() for path in there.iterdir()} == before
+        (there / "00000.tar").write_bytes(b"r" * len(own))
+        brought_pool(f"{place}/shards")
+        assert (there / "00000.tar").read_bytes() == own
+        code, said, wrong = cli("verify", place)
+        assert (code, "all well" in said) == (0, True), said + wrong
+
+        # What is on the store is what was committed, or it is made again as the message says.
+        objects = Objects(parse_address(place))
+        tar = object_name("shards/00000.tar", made["shards/00000.tar"])
+        objects.write(tar, b"r" * len(own))
+        monkeypatch.setenv("NEARFAR_COPIES", str(tmp_path / "a third machine"))
+        with pytest.raises(DataError, match="--repair, and then the same nearfar ingest"):
             brought_pool(f"{place}/shards")
-    here = brought_pool(f"{place}/shards/")
-    assert here is not None
-    assert set_place(here) == f"{place}/shards"
-    names = ("00000.tar", "00000.parquet", "00000_stats.json")
-    before = {name: (Path(here) / name).stat() for name in names}
-    assert brought_pool(f"{place}/shards") == here
-    assert {name: (Path(here) / name).stat() for name in names} == before
-    (Path(here) / "00000.tar").write_bytes(b"r" * before["00000.tar"].st_size)
-    brought_pool(f"{place}/shards")
-    assert (Path(here) / "00000.tar").stat().st_size == before["00000.tar"].st_size
+        cli("verify", place, "--repair")
+        assert cli(*ingest)[0] == 0
+        assert (Path(str(brought_pool(f"{place}/shards"))) / "00000.tar").read_bytes() == own
     assert whole_runs.committed(folder_of(place)) == made
-    code, said, wrong = cli("verify", place)
-    assert (code, "all well" in said) == (0, True), said + wrong
     assert brought_pool("/data/pool/shards") is None
     assert brought_pool(place) is None

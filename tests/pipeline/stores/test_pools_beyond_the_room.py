@@ -20,6 +20,11 @@ from pipeline.cli import main
 from pipeline.execution.context import RunContext
 from pipeline.files.afar.stand_ins import HELD
 from pipeline.output import prepare_output
+from pipeline.passes.beside import find_pictures
+from pipeline.passes.pictures import Pictured, fetcher
+from pipeline.report.request import WantedPicture
+from pipeline.sets.source import Source
+from pipeline.stores.brought_sets import brought
 from pipeline.stores.objects import Objects
 from pipeline.stores.store_addresses import parse_address
 from pipeline.stores.working_copies import copies_folder
@@ -97,15 +102,15 @@ def test_a_pool_that_has_no_room_is_read_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
     peak: list[int],
 ) -> None:
-    """By a run that is killed while it brings files, and by another that goes on."""
+    """By a run that is killed while it brings files, and by the two workers of another that goes on."""
     sets, expected = world
     assert upload(place, sets, "pool", "reference", "one", "two") > 2 * ROOM
     plan = str(write_plan(tmp_path / "here", sets, str(tmp_path / "out")))
     command = ["run", plan, *told(place)]
-    done = whole_runs.finish(command, NEARFAR_FAILPOINT="held.downloaded=kill@4", NEARFAR_ROOM=f"{ROOM} B")
+    done = whole_runs.finish(command, NEARFAR_FAILPOINT="far.downloaded=kill@4", NEARFAR_ROOM=f"{ROOM} B")
     assert done.returncode == -signal.SIGKILL, done.stderr
     monkeypatch.setenv("NEARFAR_ROOM", str(ROOM))
-    code, _, wrong = cli(*command)
+    code, _, wrong = cli(*command, "--workers", "2")
     assert code == 0, wrong
     assert same(whole_runs.committed(tmp_path / "out"), expected)
     code, said, wrong = cli("verify", str(tmp_path / "out"))
@@ -113,24 +118,6 @@ def test_a_pool_that_has_no_room_is_read_all_the_same(
     assert 0 < peak[0] <= ROOM
     left = {path.name for path in (copies_folder() / HELD).iterdir()}
     assert {name for name in left if name.startswith(".")} == {".turn"}
-
-
-def test_workers_share_the_room(
-    place: str,
-    world: World,
-    tmp_path: Path,
-    cli: Run,
-    monkeypatch: pytest.MonkeyPatch,
-    peak: list[int],
-) -> None:
-    sets, expected = world
-    upload(place, sets, "pool", "reference", "one", "two")
-    monkeypatch.setenv("NEARFAR_ROOM", str(ROOM))
-    plan = str(write_plan(tmp_path / "here", sets, str(tmp_path / "out")))
-    code, _, wrong = cli("run", plan, *told(place), "--workers", "2")
-    assert code == 0, wrong
-    assert same(whole_runs.committed(tmp_path / "out"), expected)
-    assert 0 < peak[0] <= ROOM
 
 
 def test_an_object_that_changes_under_a_run_is_named(
@@ -184,3 +171,24 @@ def test_an_export_reads_members_of_tars_that_have_no_room(
     )
     code, said, wrong = cli("verify", str(tmp_path / "stored"))
     assert (code, "all well" in said) == (0, True), said + wrong
+
+
+def test_pictures_are_read_from_tars_that_have_no_room(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a set's own tars, and of tars beside a set that brings vectors."""
+    export_pool.write_pool(tmp_path / "pool")
+    upload(place, tmp_path, "pool")
+    room = max(path.stat().st_size for path in (tmp_path / "pool").iterdir())
+    monkeypatch.setenv("NEARFAR_ROOM", str(room))
+    root = brought(f"{place}/pool")
+    keys = ["000000003", "000010007", "nojson"]
+    found = {}
+    for path in (root, str(tmp_path / "pool")):
+        source = Source(path=path, format="img2dataset")
+        own = fetcher({"pool": Pictured(source, parts=((0, 2), (1, 1)))})
+        wanted = {key: WantedPicture(part=int(key == "nojson")) for key in keys}
+        found[path] = own({"pool": wanted}), find_pictures(Path(path), wanted)
+    assert found[root] == found[str(tmp_path / "pool")]
+    assert [set(of) for of in found[root]] == [{("pool", key) for key in keys}, set(keys[:2])]
+    assert lying() <= room
