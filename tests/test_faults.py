@@ -88,8 +88,9 @@ FAULTS: dict[int, tuple[str, tuple[str, ...]]] = {
         ),
     ),
     11: (
-        "a GPU that is lost: its unit fails by name, or its worker is replaced",
+        "a GPU that is lost: its unit fails by name, or its worker is replaced; one that hangs ends its process",
         (
+            "indexes/test_watchdog.py::test_a_device_that_answers_no_more_ends_its_process",
             f"{_EXECUTION}executors.py::test_other_exceptions_name_the_unit_and_log_the_traceback",
             f"{_EXECUTION}gpus.py::test_a_worker_that_takes_over_has_the_gpu_of_the_dead_one",
         ),

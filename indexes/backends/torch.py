@@ -13,6 +13,7 @@ from indexes.device.exact_products import first_floor, near_pairs, resolve_rows
 from indexes.device.group_maxima import device_error_bound, fused_maxima
 from indexes.device.nearest_lists import DeviceKBest, ordered
 from indexes.device.query_columns import GROUP, NOTHING, columns_of
+from indexes.device.watchdog import watched
 from indexes.errors import RunFailedError
 from indexes.queries import MAX_NORM, Queries, check_norms
 from indexes.scanner import ScanOptions, check_memory, check_samples, check_uids
@@ -68,7 +69,8 @@ class TorchScanner:
         start, ahead = 0, self._upload(samples, 0)
         while start < len(samples):
             try:
-                size, ahead = len(ahead), self._block(samples, start, ahead, (found, over), order)
+                with watched(self._device, f"comparing {len(ahead)} samples"):
+                    size, ahead = len(ahead), self._block(samples, start, ahead, (found, over), order)
                 start += size
             except torch.OutOfMemoryError as error:
                 self._halve(error)

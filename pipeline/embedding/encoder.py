@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.device.choice import resolve_device
+from indexes.device.watchdog import watched
 from pipeline.embedding.batch_room import OutOfDeviceMemory
 from pipeline.embedding.encoder_fingerprint import fingerprint_of
 from pipeline.embedding.framing import Framing, framing_of
@@ -120,15 +121,15 @@ class Encoder:
         import torch
 
         encode = self._model.encode_image if tower == "image" else self._model.encode_text
+        what = "images" if tower == "image" else "captions"
         try:
-            with torch.inference_mode():
+            with torch.inference_mode(), watched(self.device, f"embedding {len(rows)} {what}"):
                 given = self._numbers(_moved(torch.from_numpy(rows), self.device))
                 vectors: NDArray[np.float32] = encode(given).float().cpu().numpy()
         except RuntimeError as error:
             if not _is_memory(error):
                 raise
             torch.cuda.empty_cache()
-            what = "images" if tower == "image" else "captions"
             raise OutOfDeviceMemory(f"{len(rows)} {what} do not fit the device's memory") from error
         return vectors
 

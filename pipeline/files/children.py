@@ -70,7 +70,10 @@ class Children:
         child = self._idle.get()
         kept: subprocess.Popen[bytes] | None = None
         try:
-            if child is None or child.poll() is not None:
+            if child is not None and child.poll() is not None:
+                _end(child)
+                child = None
+            if child is None:
                 child = self._started()
             answer = _exchange(child, _framed(request, content), time.monotonic() + self._seconds)
             kept = child

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -142,6 +143,21 @@ def test_out_of_memory_halves_the_block_and_changes_nothing(monkeypatch: pytest.
     limit = 0
     with pytest.raises(RunFailedError, match="no memory left for 64 samples"):
         scanner.scan(samples, uids)
+
+
+def test_each_block_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    from indexes.backends import torch as backend
+
+    seen = []
+
+    def watched(device, doing):
+        seen.append((device, doing))
+        return nullcontext()
+
+    monkeypatch.setattr(backend, "watched", watched)
+    scanner = open_scanner(packed((3,), clustered(1, 3, 24), False), "torch", ScanOptions(device="cpu"))
+    scanner.scan(clustered(2, 4, 24), uids_of(1, 4))
+    assert seen == [("cpu", "comparing 4 samples")]
 
 
 def test_out_of_memory_late_in_a_block_offers_no_pair_twice(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import io
 import os
 import tarfile
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -208,6 +209,19 @@ def test_a_vector_near_unit_norm_is_normalised_like_any_other() -> None:
     (found,) = embed_stream(cast(Encoder, stub), flat(10), 1, 1)
     assert found.vector is not None
     assert np.array_equal(found.vector, np.full(3, 3**-0.5, dtype=np.float16))
+
+
+def test_what_a_device_is_asked_for_is_watched(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[str, str]] = []
+
+    def watched(device: str, doing: str) -> nullcontext[None]:
+        seen.append((device, doing))
+        return nullcontext()
+
+    monkeypatch.setattr("pipeline.embedding.encoder.watched", watched)
+    encoder.embed(np.zeros((2, 3, 64, 64), dtype=np.float32))
+    encoder.embed_tokens(np.zeros((3, encoder.tokenize([""]).shape[1]), dtype=np.int64))
+    assert seen == [("cpu", "embedding 2 images"), ("cpu", "embedding 3 captions")]
 
 
 def test_cuda_memory_errors_reach_the_caller_as_such(

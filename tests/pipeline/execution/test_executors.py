@@ -16,6 +16,7 @@ from indexes.errors import BadInputError, DataError, NearfarError, RunFailedErro
 from pipeline.execution import executors
 from pipeline.execution.executors import Executor, Task, open_executor, run_tasks
 from pipeline.execution.tasks import LOG
+from pipeline.execution.worker_pool import _Worker
 
 
 def task(name: str, **arguments: object) -> Task:
@@ -214,6 +215,12 @@ def listening(pid: int) -> list[str]:
 def test_a_worker_that_dies_once_is_replaced(cluster: Executor, tmp_path: Path) -> None:
     (found,) = cluster.run([task("die_at_first", mark=str(tmp_path / "mark"))])
     assert found == (0, "survived")
+
+
+def test_half_an_answer_is_none() -> None:
+    """A worker may be killed while it writes."""
+    with subprocess.Popen(["printf", '{"result": 1}'], stdout=subprocess.PIPE) as process:
+        assert _Worker(process).answer() is None
 
 
 def test_a_task_that_kills_workers_fails_alone(cluster: Executor) -> None:

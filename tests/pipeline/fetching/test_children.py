@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import io
 import os
 import platform
+import signal
 import time
 from pathlib import Path
 
@@ -25,6 +27,8 @@ def act(request, content):
         time.sleep(60)
     if request.get("do") == "eat":
         bytearray(8 << 30)
+    if request.get("do") == "print":
+        os.write(1, b"a library's own words")
     if request.get("do") == "draw":
         for _ in range(20):
             Image.open(io.BytesIO(content)).convert("RGB")
@@ -60,6 +64,39 @@ def test_a_bad_piece_harms_no_other(acting: str, what: str, said: str) -> None:
     assert content == b"dc"
     assert answer["pid"] != first
     children.close()
+
+
+def test_one_that_died_meanwhile_costs_nothing(acting: str) -> None:
+    children = Children(acting, 1)
+    idle = (children.call({}, b"")[0]["pid"], children._idle.get())
+    assert idle[1] is not None
+    idle[1].kill()
+    idle[1].wait()
+    children._idle.put(idle[1])
+    assert children.call({}, b"ab")[0]["pid"] != idle[0]
+    children.close()
+
+
+def test_an_interrupt_and_words_of_libraries_disturb_no_answer(acting: str) -> None:
+    children = Children(acting, 1)
+    first = children.call({}, b"")[0]["pid"]
+    os.kill(first, signal.SIGINT)
+    answer, content = children.call({"do": "print"}, b"ab")
+    assert (answer["pid"], content) == (first, b"ba")
+    children.close()
+
+
+def test_modules_of_the_folder_that_one_is_in_are_not_loaded(
+    acting: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pool").mkdir()
+    monkeypatch.chdir(tmp_path / "pool")
+    Path("json.py").write_text("open('canary', 'w')\nfrom json.decoder import *\n")
+    children = Children(acting, 1)
+    with contextlib.suppress(ChildFailedError):
+        children.call({}, b"")
+    children.close()
+    assert not Path("canary").exists()
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library takes its memory otherwise")

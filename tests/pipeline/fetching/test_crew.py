@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hostile_server import Server, hostile_server, picture
 from pipeline.fetching.crew import Crew, Row
 from pipeline.fetching.denied import Denied
 from pipeline.fetching.spool import Spool
+from pipeline.fetching.turns import Turns
 from pipeline.files.children import ChildFailedError
 from pipeline.sets.ingest_request import IngestRequest
 
@@ -43,6 +45,21 @@ def test_what_a_request_bounds(
 ) -> None:
     found = reasons(tmp_path, server, Denied(), "/pictures/1.jpg", path, **{bound: value})
     assert found == [None, said]
+
+
+def test_a_host_is_asked_so_many_times_at_once(tmp_path: Path) -> None:
+    turns = Turns([(0, "a"), (1, "a"), (2, "a"), (3, "b")], 2)
+    assert {turns.take() for _ in range(3)} == {(0, "a"), (1, "a"), (3, "b")}
+    taken: list[object] = []
+    waiting = threading.Thread(target=lambda: taken.append(turns.take()))
+    waiting.start()
+    turns.give_back("b")
+    waiting.join(0.2)
+    assert taken == []
+    turns.give_back("a")
+    waiting.join(10)
+    assert taken == [(2, "a")]
+    assert turns.take() is None
 
 
 def test_what_may_pass_is_asked_for_again_and_nothing_else(tmp_path: Path, server: Server) -> None:

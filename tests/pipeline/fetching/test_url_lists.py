@@ -40,10 +40,12 @@ def test_json_lines_with_what_is_no_object(tmp_path: Path) -> None:
         "[]",
         "",
         '{"url": 7}',
+        "[" * 100_000,
+        '{"url": "http://a/\\ud800"}',
     ]
     path.write_text("\n".join(lines))
     found = read(path)
-    assert [row["url"] for row in found] == ["http://a/1", None, None, "7"]
+    assert [row["url"] for row in found] == ["http://a/1", None, None, "7", None, "http://a/?"]
     assert found[0] == {"url": "http://a/1", "caption": "x", "tags": "[1, 2]"}
 
 

@@ -172,6 +172,28 @@ def test_rows_that_are_needed_at_once_have_a_bound(tmp_path: Path, monkeypatch: 
         told_by("b.parquet", (tmp_path / "b.parquet").read_bytes(), "", Counter())
 
 
+@pytest.mark.parametrize("held", [True, False])
+def test_a_flipped_bit_in_a_page_is_noticed(tmp_path: Path, held: bool) -> None:
+    """In numbers that are not packed, nothing but the page's checksum tells."""
+    pq.write_table(
+        pa.table({"url": list(range(1000))}),
+        tmp_path / "a.parquet",
+        compression="none",
+        use_dictionary=False,
+        write_page_checksum=True,
+    )
+    content = bytearray((tmp_path / "a.parquet").read_bytes())
+    content[4000] ^= 1
+    (tmp_path / "a.parquet").write_bytes(content)
+    file = MetadataFile(str(tmp_path / "a.parquet"))
+    if held:
+        file.hold()
+    with pytest.raises(DataError, match="is not a whole Parquet file"):
+        file.whole()
+    with pytest.raises(DataError, match="cannot read the list"):
+        list(url_lists.tables(tmp_path / "a.parquet"))
+
+
 def test_small_batches_are_put_together_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One long value among short ones makes Arrow give seventeen rows at a time."""
     monkeypatch.setattr(bounded_batches, "BATCH_BYTES", 1 << 20)
