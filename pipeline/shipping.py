@@ -7,28 +7,23 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from indexes.errors import DataError, OutputError, UnknownNameError
+from indexes.errors import DataError, OutputError
 from pipeline import layout
-from pipeline.commit import Record, find, read_record, records, retire, sweep
-from pipeline.commit.holding import hold_output
+from pipeline.afterwards import at_work, check_stands, opened_run, retire_former
+from pipeline.commit import find, records, retire
 from pipeline.execution.context import RunContext
 from pipeline.execution.executors import open_executor
 from pipeline.execution.progress import Progress
-from pipeline.execution.work import Json, Work, content_fingerprint
-from pipeline.files.inputs import Input, content_of, stamp_of
+from pipeline.execution.work import Json, Work
 from pipeline.files.storage import free_bytes
-from pipeline.incoming.from_stores import with_brought
-from pipeline.output import finished, lock_of
 from pipeline.plan import sets_in
-from pipeline.run import RunOptions, do_wave, open_run, waves
+from pipeline.run import RunOptions, do_wave
 from pipeline.stages.exporting import card, gather, locate
 from pipeline.stages.exporting import export as listing
-from pipeline.stores.held_files import held
-from pipeline.stores.working_copies import place_of
 from pipeline.webdataset.export_request import CSV, TARS, ExportRequest
 from pipeline.webdataset.exportable import check_exportable
 
@@ -57,19 +52,13 @@ def export(out: Path, request: ExportRequest, options: RunOptions, progress: Pro
     """
     run = opened_run(out, request.split, options)
     check_exportable(run, request)
-    with hold_output(run.out):
-        sweep(run.out)
-        try:
-            check_stands(run, ("pool", *sets_in(run.plan.splits, request.split)))
-            _refuse_strangers(run, request.split)
-            with open_executor(options.workers, options.scheduler, options.device):
-                for wave in export_waves(run, request):
-                    _make_room(run, request, wave)
-                    do_wave(run, options, progress, wave, "export")
-        finally:
-            run.ledger.save()
-        # A trainer opens tars, and of an output on a store those are in its working copy.
-        run.bring(output for stage in STAGES for record in run.records(stage) for output in record.outputs)
+    with at_work(run, STAGES):
+        check_stands(run, ("pool", *sets_in(run.plan.splits, request.split)))
+        _refuse_strangers(run, request.split)
+        with open_executor(options.workers, options.scheduler, options.device):
+            for wave in export_waves(run, request):
+                _make_room(run, request, wave)
+                do_wave(run, options, progress, wave, "export")
     return dict(run.record("export", request.split).facts)
 
 
@@ -100,78 +89,6 @@ def command_of(out: Path, request: ExportRequest) -> str:
     options += ["--csv"] if request.form == CSV else []
     options += ["--cls", request.cls] if request.cls else []
     return shlex.join(["nearfar", "export", str(out), request.split, *options])
-
-
-def opened_run(out: Path, split: str, options: RunOptions, then: str = "export") -> RunContext:
-    """Open a finished run, to make something of one of its splits; `then` says what, for messages.
-
-    Raises:
-        UnknownNameError: If the plan has no such split.
-        OutputError: If there is no run, or it has not finished.
-        DataError: If the pool is not there.
-    """
-    lock = lock_of(out)
-    if split not in lock.plan.splits:
-        raise UnknownNameError("split", split, tuple(lock.plan.splits))
-    if finished(out) is None:
-        raise OutputError(
-            f"{out} holds a run that has not finished; run its plan again, which goes on where it stopped, then {then}"
-        )
-    plan = with_brought(lock.plan.model_copy(update={"output": place_of(out)}))
-    if not Path(plan.pool.path).exists():
-        raise DataError(
-            f"the pool is not at '{plan.pool.path}' any more; put it back, or run the plan again with "
-            f"--set pool.path=…, then {then}"
-        )
-    return open_run(plan, dataclasses.replace(options, command=lock.fingerprints["command"]))
-
-
-def check_stands(run: RunContext, sets: Collection[str], then: str = "export") -> None:
-    """Find every unit done that a split comes of, and the files of some sets as they were read.
-
-    Raises:
-        DataError: If they are not; `then` says what to do after the advice.
-    """
-    for _, wave in waves(run, "split"):
-        for work in wave:
-            record = find(run.out, work.unit())
-            reads = work.stage == "read" and work.part is not None and work.part[0] in sets
-            if record is None or (reads and record.facts["inputs"] != _content(run, work.inputs)):
-                raise DataError(f"{_stale(run, work, reads)}, then {then}")
-            run.finish(record)
-    # What the report says stands in the card. It is of this run: it was written last, before the run had finished.
-    stage = unit = "report"
-    report = read_record(run.out, stage, unit)
-    if report is None:
-        raise DataError(f"{_not_done(f'{stage}/{unit}', run.out)}, then {then}")
-    run.finish(report)
-
-
-def _stale(run: RunContext, work: Work[Any, Any], reads: bool) -> str:
-    if reads:
-        name = work.part[0] if work.part else "pool"
-        return (
-            f"the files of {name} in '{run.sets()[name].path}' are not those that the run read ({work.label}): some "
-            "were changed, added or removed. Put them back, or run the plan again"
-        )
-    return _not_done(work.label, run.out)
-
-
-def _not_done(label: str, out: Path) -> str:
-    return f"{label} is not done in {out}, or its inputs changed; run the plan again"
-
-
-def _content(run: RunContext, inputs: Iterable[Input]) -> str:
-    """Name the content of inputs; one that has been touched since it was read is read again."""
-    every = tuple(inputs)
-    known = run.known(every)
-    for one in every:
-        if one.key not in known:
-            stamp = stamp_of(one.path)
-            with held([one.path]):
-                known[one.key] = content_of(one)
-            run.ledger.note([[one.key, *stamp, known[one.key]]])
-    return content_fingerprint((one.name, known[one.key]) for one in every)
 
 
 def _check_found(run: RunContext, request: ExportRequest, located: list[Work[Any, Any]]) -> None:
@@ -209,16 +126,10 @@ def _refuse_strangers(run: RunContext, split: str) -> None:
 
 def _make_room(run: RunContext, request: ExportRequest, wave: list[Work[Any, Any]]) -> None:
     """Remove tars of a former state of the split, and refuse to begin what does not fit on the disk."""
-    units = {work.name: work.unit().fingerprint for work in wave}
     stage = wave[0].stage if wave else "gather"
-
-    def gone(record: Record) -> bool:
-        mine = record.name.partition(" ")[0] == request.split
-        return mine and units.get(record.name) != record.fingerprint
-
     if stage in ("export", "card"):
         return
-    retire(run.out, stage, gone)
+    retire_former(run, request.split, stage, wave)
     if stage == "gather" and any(find(run.out, work.unit()) is None for work in wave):
         for after in ("export", "card"):
             retire(run.out, after, lambda record: record.name == request.split)

@@ -45,6 +45,7 @@ ROOMS = (
     "incoming",
     "run",
     "estimate",
+    "afterwards",
     "shipping",
     "atlases",
     "verifying",

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline.commit import Record, records, retire, sweep
-from pipeline.commit.holding import hold_output
+from pipeline.afterwards import at_work, check_stands, opened_run, retire_former
+from pipeline.commit import records
 from pipeline.execution.context import RunContext
 from pipeline.execution.executors import open_executor
 from pipeline.execution.progress import Progress
@@ -20,7 +20,6 @@ from pipeline.execution.work import Json, Work
 from pipeline.projection.atlas_request import AtlasRequest
 from pipeline.projection.umap_layout import check_installed
 from pipeline.run import RunOptions, do_wave
-from pipeline.shipping import check_stands, opened_run
 from pipeline.stages.mapping import atlas, pick
 
 
@@ -44,17 +43,13 @@ def draw_atlas(out: Path, request: AtlasRequest, options: RunOptions, progress: 
     """
     check_installed()
     run = opened_run(out, request.split, options, "draw the atlas")
-    with hold_output(run.out):
-        sweep(run.out)
-        try:
-            check_stands(run, ("pool",), "draw the atlas")
-            with open_executor(options.workers, options.scheduler, options.device):
-                for wave in atlas_waves(run, request):
-                    _retire_former(run, request, wave)
-                    do_wave(run, options, progress, wave, "atlas")
-        finally:
-            run.ledger.save()
-        run.bring(run.record("atlas", request.split).outputs)
+    with at_work(run, ("atlas",)):
+        check_stands(run, ("pool",), "draw the atlas")
+        with open_executor(options.workers, options.scheduler, options.device):
+            for wave in atlas_waves(run, request):
+                # What was picked from parts that are gone is not the split's.
+                retire_former(run, request.split, wave[0].stage, wave)
+                do_wave(run, options, progress, wave, "atlas")
     return dict(run.record("atlas", request.split).facts)
 
 
@@ -74,14 +69,3 @@ def atlas_command(out: Path, request: AtlasRequest) -> str:
     """Write the command that draws an atlas."""
     options = ["--at-most", str(request.most), *(() if request.pictures else ("--no-pictures",))]
     return shlex.join(["nearfar", "atlas", str(out), request.split, *options])
-
-
-def _retire_former(run: RunContext, request: AtlasRequest, wave: list[Work[Any, Any]]) -> None:
-    """Remove what was picked from parts that are gone, before it is taken for the split's."""
-    units = {work.name: work.unit().fingerprint for work in wave}
-
-    def gone(record: Record) -> bool:
-        mine = record.name.partition(" ")[0] == request.split
-        return mine and units.get(record.name) != record.fingerprint
-
-    retire(run.out, wave[0].stage, gone)

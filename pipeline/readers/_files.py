@@ -88,6 +88,13 @@ def listing(folder: Path, ending: str) -> list[Path]:
         raise DataError(f"cannot list the folder '{folder}': {error.strerror}") from error
 
 
+def parquets(path: Path) -> list[Path]:
+    """List the Parquet files of a folder as people count them, or the one that a path is; none where it is another."""
+    if path.is_file():
+        return [path] if path.name.lower().endswith(".parquet") else []
+    return sorted(listing(path, ".parquet"), key=lambda file: natural(file.name))
+
+
 def holds(folder: Path, ending: str) -> bool:
     """Tell whether a folder holds a visible file whose name ends so; False where it cannot be listed."""
     try:

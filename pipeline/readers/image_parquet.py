@@ -64,7 +64,7 @@ def _holds_bytes(kind: Any) -> bool:
 def recognises(path: Path) -> bool:
     """Tell whether the first Parquet file has such a column, and no tars lie beside it."""
     try:
-        files = _find(path)
+        files = _files.parquets(path)
         if not files or (path.is_dir() and _files.holds(path, ".tar")):
             return False
     except (DataError, OSError):
@@ -87,7 +87,7 @@ def shards(source: Source) -> list[Shard]:
         DataError: If a file is damaged.
     """
     root = Path(source.path).absolute()
-    files = _find(root)
+    files = _files.parquets(root)
     counts = _files.side_by_side(parquet_rows, files)
     found = [
         Shard(number, file.stem, (str(file),), {}, True, rows)
@@ -96,12 +96,6 @@ def shards(source: Source) -> list[Shard]:
     folders = [root] if root.is_dir() else []
     stats = [str(file) for folder in folders for file in _files.listing(folder, "_stats.json")]
     return noted(found, left_out(folders, [*map(str, files), *stats]))
-
-
-def _find(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path] if path.name.lower().endswith(".parquet") else []
-    return sorted(_files.listing(path, ".parquet"), key=lambda file: _files.natural(file.name))
 
 
 def rows(source: Source, shard: Shard) -> ShardRows:

@@ -46,7 +46,7 @@ image = no_image
 def recognises(path: Path) -> bool:
     """Tell whether there is Parquet with urls or captions, no images in it, and neither tars nor npz beside it."""
     try:
-        files = _find(path)
+        files = _files.parquets(path)
         if not files or _beside_images(path, files):
             return False
     except DataError:
@@ -69,7 +69,7 @@ def shards(source: Source) -> list[Shard]:
         ShapeError: If a pair differs in rows, or two shards in width.
     """
     root, options = Path(source.path).absolute(), Options(**source.options)
-    files = _find(root)
+    files = _files.parquets(root)
     gaps = _files.gaps(_numbers(files), "the metadata files")
     folders = [root] if root.is_dir() else []
     if options.embeddings is None:
@@ -108,12 +108,6 @@ def _beside_images(path: Path, files: list[Path]) -> bool:
     if any(file.with_suffix("").is_dir() for file in files):
         return True
     return path.is_dir() and any(_files.holds(path, ending) for ending in (".tar", ".npz", *PROGRAMS))
-
-
-def _find(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path] if path.name.lower().endswith(".parquet") else []
-    return sorted(_files.listing(path, ".parquet"), key=lambda file: _files.natural(file.name))
 
 
 def _numbers(files: list[Path]) -> dict[int, Path]:
