@@ -28,6 +28,7 @@ _MOVED = frozenset({301, 302, 303, 307, 308})
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _CHUNK = 1 << 16
 _SAFE = "%/:=&?~#+!$,;'@()*[]|"
+_LONGEST_HOST = 253
 _NO_HOST = re.compile(r"[\x00-\x20\x7f]")
 
 
@@ -58,6 +59,8 @@ def target(url: str) -> WebTarget:
         raise NotFetchedError("not a URL")
     if "@" in parts.netloc:
         raise NotFetchedError("the URL holds a user name or password")
+    if len(host) > _LONGEST_HOST:  # IDNA would take seconds over a million letters
+        raise NotFetchedError("no valid host name")
     try:
         spelled = host if ":" in host else host.encode("idna").decode("ascii")
     except UnicodeError:

@@ -185,6 +185,14 @@ def test_what_is_no_url_opens_no_connection(url: str, monkeypatch: pytest.Monkey
     assert host_of(url) == ""
 
 
+@pytest.mark.parametrize("piece", ["é", "é.", "a.", "@", ":", "[", "%zz", "/"])
+def test_no_link_takes_long_to_read(piece: str) -> None:
+    url = f"http://{piece * (1_000_000 // len(piece))}"
+    began = time.process_time()
+    assert host_of(url) == ""
+    assert time.process_time() - began < 1
+
+
 def test_a_name_that_changes_its_answer_gains_nothing(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
