@@ -12,6 +12,7 @@ import jsonschema
 import pyarrow.parquet as pq
 import pytest
 import whole_runs
+from forked_commands import Forker
 
 import pipeline.report
 from pipeline.commit import fingerprint
@@ -36,10 +37,10 @@ def captions(world: Path) -> list[str]:
     return texts
 
 
-def run(folder: Path, plan: str) -> Path:
+def run(forked: Forker, folder: Path, plan: str) -> Path:
     (folder / "plan.yaml").write_text(plan, encoding="utf-8")
-    done = whole_runs.finish(["run", "plan.yaml"], folder)
-    assert done.returncode == 0, done.stderr
+    status, said = forked("run", "plan.yaml", folder=folder)
+    assert status == 0, said
     return folder / "out"
 
 
@@ -72,10 +73,11 @@ def test_the_report_of_a_run_adds_up(quickstart_output: Path, small_world: Path)
     assert len(re.findall("<img ", page)) > 3 * 24 * 2
 
 
-def test_a_caption_only_plan(small_world: Path, tmp_path: Path) -> None:
+def test_a_caption_only_plan(small_world: Path, forked: Forker, tmp_path: Path) -> None:
     """No benchmark, no encoder, no vector: sets, measures, splits and provenance are what there is to show."""
     pool = json.dumps(str(small_world / "pool"))
     out = run(
+        forked,
         tmp_path,
         f"name: captions\npool: {{path: {pool}, format: img2dataset}}\noutput: out\n"
         'splits:\n  longer: [{where: "captions.words > 4"}]\n',
@@ -93,11 +95,12 @@ def test_a_caption_only_plan(small_world: Path, tmp_path: Path) -> None:
     assert 'id="verdict"' not in page
 
 
-def test_an_audit_without_reference_or_splits(small_world: Path, tmp_path: Path) -> None:
+def test_an_audit_without_reference_or_splits(small_world: Path, forked: Forker, tmp_path: Path) -> None:
     tiny = whole_runs.ROOT / "data_manifests" / "encoders" / "tiny"
     pool, photo = (json.dumps(str(small_world / path)) for path in ("pool", "benchmarks/photo"))
     weights = json.dumps(str(tiny / "open_clip_model.safetensors"))
     out = run(
+        forked,
         tmp_path,
         f"name: audit\npool: {{path: {pool}, format: img2dataset}}\noutput: out\n"
         f"benchmarks: {{photo: {{path: {photo}}}}}\n"

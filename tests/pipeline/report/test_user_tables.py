@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-import whole_runs
+from forked_commands import Forker
 from section_files import Sections
 
 from curation.kernels.frequency_curve import frequency_curve, spearman
@@ -177,39 +177,35 @@ def plan(tmp_path: Path, small_world: Path) -> Path:
     return tmp_path
 
 
-def test_a_run_reads_the_table_and_notices_its_change(plan: Path) -> None:
+def test_a_run_reads_the_table_and_notices_its_change(plan: Path, forked: Forker) -> None:
     write(plan, "class,accuracy", "dog,80", "cat,60", "turtle,90")
-    done = whole_runs.finish(["run", "plan.yaml"], plan)
-    assert done.returncode == 0, done.stderr
+    status, said = forked("run", "plan.yaml", folder=plan)
+    assert status == 0, said
     report = plan / "out/report/audit.json"
     model = json.loads(report.read_text())["sections"]["frequency_accuracy"]["numbers"]["curves"]["classes"][
         "models"
     ]
     assert model["the model"]["classes"] == 3
     before = report.stat().st_mtime_ns
-    assert whole_runs.finish(["report", "out"], plan).returncode == 0
+    assert forked("report", "out", folder=plan)[0] == 0
     assert report.stat().st_mtime_ns == before
     write(plan, "class,accuracy", "dog,80", "cat,60", "turtle,90", "bottle,10")
-    assert whole_runs.finish(["report", "out"], plan).returncode == 0
+    assert forked("report", "out", folder=plan)[0] == 0
     model = json.loads(report.read_text())["sections"]["frequency_accuracy"]["numbers"]["curves"]["classes"][
         "models"
     ]
     assert model["the model"]["classes"] == 4
 
 
-def test_a_bad_table_stops_a_run_before_anything_is_read(plan: Path) -> None:
+def test_a_bad_table_stops_a_run_before_anything_is_read(plan: Path, forked: Forker) -> None:
     write(plan, "class,accuracy", "dog,lots")
-    done = whole_runs.finish(["run", "plan.yaml"], plan)
-    assert done.returncode == 2
-    assert "line 2" in done.stderr
-    assert "Traceback" not in done.stderr
+    status, said = forked("run", "plan.yaml", folder=plan)
+    assert (status, "line 2" in said, "Traceback" in said) == (2, True, False), said
     assert not (plan / "out/samples").exists()
 
 
-def test_a_column_of_images_that_is_not_there_stops_a_run(plan: Path) -> None:
+def test_a_column_of_images_that_is_not_there_stops_a_run(plan: Path, forked: Forker) -> None:
     write(plan, "class,accuracy", "dog,80")
-    done = whole_runs.finish(["run", "plan.yaml", "--set", "audit.image_classes=seen"], plan)
-    assert done.returncode == 2
-    assert "'seen' is not there" in done.stderr
-    assert "classes.found" in done.stderr
+    status, said = forked("run", "plan.yaml", "--set", "audit.image_classes=seen", folder=plan)
+    assert (status, "'seen' is not there" in said, "classes.found" in said) == (2, True, True), said
     assert not (plan / "out/samples").exists()

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import whole_runs
+from forked_commands import Forker
 from small_sets import rows_of, unit, write_part
-from whole_runs import ROOT, Run
+from whole_runs import Run
 
 from pipeline.commit import records
 
@@ -82,9 +82,9 @@ def whole_runs_images(sets: Path) -> None:
 
 
 @pytest.mark.parametrize("turn", [2, 7])
-def test_a_try_that_was_killed_goes_on(sets: Path, cli: Run, turn: int) -> None:
-    killed = whole_runs.finish(command(sets), ROOT, NEARFAR_FAILPOINT=f"commit.sealed=kill@{turn}")
-    assert killed.returncode == -9
+def test_a_try_that_was_killed_goes_on(sets: Path, cli: Run, forked: Forker, turn: int) -> None:
+    point = f"commit.sealed=kill@{turn}"
+    assert forked(*command(sets), folder=sets, NEARFAR_FAILPOINT=point)[0] == -9
     stood = sum(len(records(sets / "aud", stage)) for stage in ("read", "catalog", "index", "measure"))
     code, _, errors = cli(*command(sets))
     assert (code, stood > 0) == (0, True), errors

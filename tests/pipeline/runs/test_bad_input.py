@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 import whole_runs
 import yaml
+from forked_commands import Forker
 from small_sets import WIDTH, plan_of, rows_of, unit, write_part, write_plan, write_sets
 from whole_runs import Run
 
@@ -272,7 +273,7 @@ def test_splits_may_be_added_without_measuring_again(sets: Path, cli: Run) -> No
     assert len(kept(sets / "out", "extra")) == 10
 
 
-def test_a_full_disk_is_said_and_the_run_resumes(sets: Path) -> None:
+def test_a_full_disk_is_said_and_the_run_resumes(sets: Path, forked: Forker) -> None:
     plan = write_plan(sets)
     limited = subprocess.run(
         [sys.executable, "-m", "pipeline.cli", "run", str(plan)],
@@ -285,10 +286,9 @@ def test_a_full_disk_is_said_and_the_run_resumes(sets: Path) -> None:
     assert limited.returncode == 2, limited.stderr
     assert "Traceback" not in limited.stderr
     assert str(sets / "out") in limited.stderr
-    whole = whole_runs.finish(["run", str(plan)])
-    assert whole.returncode == 0, whole.stderr
-    again = whole_runs.finish(["run", str(plan), "--set", f"output={sets / 'fresh'}"])
-    assert again.returncode == 0, again.stderr
+    for more in ((), ("--set", f"output={sets / 'fresh'}")):
+        status, said = forked("run", str(plan), *more, folder=sets)
+        assert status == 0, said
     assert whole_runs.committed(sets / "out") | {
         "report/report.html": "",
         "report/audit.json": "",

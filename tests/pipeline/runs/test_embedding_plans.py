@@ -16,6 +16,7 @@ import pytest
 import whole_runs
 import yaml
 from audit_pools import write_tar
+from forked_commands import Forker
 from PIL import Image
 from whole_runs import Run
 
@@ -169,10 +170,10 @@ def digests(out: Path) -> dict[str, str]:
     return {path: digest for path, digest in found.items() if not path.startswith("report/")}
 
 
-def test_killed_between_the_encoders_it_ends_in_the_same_bytes(plan: Path, cli: Run) -> None:
+def test_killed_between_the_encoders_it_ends_in_the_same_bytes(plan: Path, cli: Run, forked: Forker) -> None:
     expected = undisturbed(plan, cli)
-    killed = whole_runs.finish(["run", str(plan)], NEARFAR_FAILPOINT="embed.looked=kill@2")
-    assert killed.returncode == -signal.SIGKILL
+    status, said = forked("run", str(plan), folder=plan.parent, NEARFAR_FAILPOINT="embed.looked=kill@2")
+    assert status == -signal.SIGKILL, said
     assert len(list((plan.parent / "out" / "commits" / "embed").glob("*.json"))) == 1
     code, _, errors = cli("run", str(plan))
     assert code == 0, errors
@@ -181,15 +182,14 @@ def test_killed_between_the_encoders_it_ends_in_the_same_bytes(plan: Path, cli: 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(25))
-def test_killed_at_any_moment_it_ends_in_the_same_bytes(plan: Path, cli: Run, seed: int) -> None:
+def test_killed_at_any_moment_it_ends_in_the_same_bytes(
+    plan: Path, cli: Run, forked: Forker, seed: int
+) -> None:
     expected = undisturbed(plan, cli)
     began = time.monotonic()
-    whole_runs.finish(["run", str(plan), "--set", f"output={plan.parent / 'timed'}"])
-    seconds = time.monotonic() - began
-    process = whole_runs.start(["run", str(plan)])
-    time.sleep(random.Random(seed).uniform(0.2, 0.9) * seconds)
-    process.kill()
-    process.communicate()
+    assert forked("run", str(plan), "--set", f"output={plan.parent / 'timed'}", folder=plan.parent)[0] == 0
+    moment = random.Random(seed).uniform(0.0, 1.0) * (time.monotonic() - began)
+    forked.kill("run", str(plan), folder=plan.parent, ripe=lambda elapsed: elapsed >= moment)
     code, _, errors = cli("run", str(plan))
     assert code == 0, errors
     assert digests(plan.parent / "out") == expected

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 import whole_runs
 from export_pool import Members, grouped, write_export_plan, write_pool, write_tar
+from forked_commands import Forker
 from last_objects import last_object
 from small_sets import write_plan
 from whole_runs import Run
@@ -183,16 +184,13 @@ def test_verify_covers_an_export_and_mends_it(exported: Path, tmp_path: Path, cl
 
 
 @pytest.mark.slow
-def test_workers_and_a_killed_export_change_no_byte(exported: Path, tmp_path: Path) -> None:
+def test_workers_and_a_killed_export_change_no_byte(exported: Path, forked: Forker, tmp_path: Path) -> None:
     expected, out = content(exported / "shards" / SPLIT), tmp_path / "out"
     shutil.copytree(
         exported, out, ignore=shutil.ignore_patterns("shards", "located", "locate", "gather", "export")
     )
     command = ["export", str(out), SPLIT, "--samples-per-shard", "20"]
-    killed = whole_runs.finish(
-        command, tmp_path, PYTHONPATH=str(whole_runs.ROOT), NEARFAR_FAILPOINT="commit.sealed=kill@3"
-    )
-    assert killed.returncode < 0
+    assert forked(*command, folder=tmp_path, NEARFAR_FAILPOINT="commit.sealed=kill@3")[0] == -9
     assert not (out / "shards" / SPLIT / "sizes.json").exists()
     done = whole_runs.finish([*command, "--workers", "2"], tmp_path, PYTHONPATH=str(whole_runs.ROOT))
     assert done.returncode == 0, done.stderr
