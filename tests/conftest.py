@@ -7,14 +7,11 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 import whole_runs
+from forked_commands import Forker, forker
 from small_sets import write_sets
-
-if TYPE_CHECKING:
-    from forked_commands import Forker
 
 # A suite that was started in the background has Ctrl-C ignored, and so would have all that it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -67,12 +64,9 @@ def real_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forker]:
+def forked() -> Forker:
     """Give commands that may be killed, in processes that start at once."""
-    from forked_commands import forking
-
-    with forking(tmp_path_factory.mktemp("forked") / "said.txt") as forker:
-        yield forker
+    return forker()
 
 
 @pytest.fixture

@@ -124,7 +124,7 @@ def first(small_world: Path, tmp_path_factory: pytest.TempPathFactory) -> First:
     (folder / "runs/world").symlink_to(small_world)
     shutil.copytree(ROOT / "data_manifests", folder / "data_manifests")
     (folder / "first.yaml").write_text(plans()[0], encoding="utf-8")
-    done = whole_runs.finish(["run", "first.yaml"], folder, PYTHONPATH=str(ROOT))
+    done = whole_runs.finish_cold(["run", "first.yaml"], folder, PYTHONPATH=str(ROOT))
     assert done.returncode == 0, done.stderr
     out = folder / "runs/first"
     before = {

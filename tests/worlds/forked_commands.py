@@ -1,11 +1,12 @@
 """Commands of nearfar in processes of their own that may be killed: forked from one that has imported all, once.
 
-It reads lines of JSON (arguments, folder, environment, the file for what the command says), and prints for each the
+It reads lines of JSON (arguments, folder, environment, the files for what the command says), and prints for each the
 process, and then how it ended: an exit status, negative for a signal.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import importlib
@@ -15,9 +16,11 @@ import runpy
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import traceback
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import IO
 
@@ -32,8 +35,9 @@ LATE = ("faiss", "open_clip", "pandas", "pyarrow.acero", "pyarrow.dataset", "sci
 class Forker:
     """Gives commands: the arguments of `nearfar`, or a script of the tests with its arguments."""
 
-    def __init__(self, asked: IO[str], answers: IO[str], said: Path) -> None:
-        self._asked, self._answers, self._said = asked, answers, said
+    def __init__(self, asked: IO[str], answers: IO[str], folder: Path) -> None:
+        self._asked, self._answers = asked, answers
+        self._said, self._wrong = folder / "said.txt", folder / "wrong.txt"
 
     def __call__(self, *arguments: str, folder: Path, **environment: str) -> tuple[int, str]:
         """Give a command in a folder: how its process ended, and what it said."""
@@ -42,15 +46,27 @@ class Forker:
 
     def start(self, *arguments: str, folder: Path, **environment: str) -> int:
         """Give a command; the process that does it, which leads a group of its own."""
-        self._said.write_text("")
-        line = [list(arguments), str(folder), environment, str(self._said)]
-        self._asked.write(json.dumps(line) + "\n")
-        self._asked.flush()
-        return int(self._answers.readline())
+        return self._start(arguments, folder, environment, self._said)
 
     def end(self) -> tuple[int, str]:
         """Wait for the command that was started."""
         return int(self._answers.readline()), self._said.read_text()
+
+    def finish(
+        self, arguments: list[str], folder: Path, environment: dict[str, str]
+    ) -> subprocess.CompletedProcess[str]:
+        """Give a command and wait for it: what it said and what it warned of, apart."""
+        self._start(arguments, folder, environment, self._wrong)
+        status, said = self.end()
+        return subprocess.CompletedProcess(arguments, status, said, self._wrong.read_text())
+
+    def _start(self, arguments: Sequence[str], folder: Path, environment: dict[str, str], wrong: Path) -> int:
+        self._said.write_text("")
+        self._wrong.write_text("")
+        line = [list(arguments), str(folder), _surroundings() | environment, str(self._said), str(wrong)]
+        self._asked.write(json.dumps(line) + "\n")
+        self._asked.flush()
+        return int(self._answers.readline())
 
     def kill(self, *arguments: str, folder: Path, ripe: Callable[[float], bool], **environment: str) -> bool:
         """Give a command, and kill -9 it with all that it started once it is ripe, told the seconds since the start.
@@ -68,44 +84,55 @@ class Forker:
         return status != 0
 
 
-@contextmanager
-def forking(said: Path) -> Iterator[Forker]:
-    """Start the process that forks; what a command says is written to a file."""
+@cache
+def forker() -> Forker:
+    """Start the process that forks, once; what a command says is written to files."""
+    folder = tempfile.TemporaryDirectory(prefix="forked-")
     parent = subprocess.Popen(
         [sys.executable, __file__],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        env=_surroundings(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
     assert parent.stdin is not None
     assert parent.stdout is not None
-    try:
-        yield Forker(parent.stdin, parent.stdout, said)
-    finally:
-        parent.stdin.close()
-        parent.wait()
-        parent.stdout.close()
+
+    def stop() -> None:
+        parent.communicate()
+        folder.cleanup()
+
+    atexit.register(stop)
+    return Forker(parent.stdin, parent.stdout, Path(folder.name))
+
+
+def _surroundings() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
 
 
 def serve() -> None:
     """Fork for each line."""
     _import_all()
     for line in sys.stdin:
-        arguments, folder, environment, said = json.loads(line)
+        arguments, folder, environment, said, wrong = json.loads(line)
         child = os.fork()
         if child == 0:
             os.setpgid(0, 0)
+            os.environ.clear()
             os.environ.update(environment)
             os.chdir(folder)
-            out = os.open(said, os.O_WRONLY | os.O_TRUNC)
-            os.dup2(out, 1)
-            os.dup2(out, 2)
+            _speak_into(said, wrong)
             _leave(arguments)
         os.setpgid(child, child)  # whoever comes first of the two
         print(child, flush=True)
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
     os._exit(0)  # libraries would complain of what was imported and never used
+
+
+def _speak_into(said: str, wrong: str) -> None:
+    """Read nothing, and write to files; one file for both has what is written in its order."""
+    for descriptor, path in enumerate((os.devnull, said, wrong)):
+        os.dup2(os.open(path, os.O_RDWR | os.O_APPEND), descriptor)
 
 
 def _import_all() -> None:
@@ -135,6 +162,8 @@ def _leave(arguments: list[str]) -> None:
             main(arguments)
     except SystemExit as stopped:
         status = int(stopped.code or 0)
+    except BaseException:  # noqa: BLE001 - a process of its own that says why it ends
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

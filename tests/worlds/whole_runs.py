@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from forked_commands import forker
+
 Run = Callable[..., tuple[int, str, str]]
 """What the `cli` fixture is: arguments to exit code, standard output, standard error."""
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,7 +43,12 @@ def start(command: list[str], cwd: Path = ROOT, **environment: str) -> subproces
 
 
 def finish(command: list[str], cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line to its end."""
+    """Run the command line to its end, in a process that starts at once."""
+    return forker().finish(command, cwd, environment)
+
+
+def finish_cold(command: list[str], cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line to its end, from the start of its interpreter."""
     process = start(command, cwd, **environment)
     stdout, stderr = process.communicate(timeout=300)
     return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)

@@ -19,7 +19,7 @@ from small_sets import write_plan, write_sets
 def test_a_stopped_run_says_that_it_resumes(tmp_path: Path, action: str, code: int, word: str) -> None:
     write_sets(tmp_path)
     plan = str(write_plan(tmp_path))
-    stopped = whole_runs.finish(["run", plan], NEARFAR_FAILPOINT=f"commit.begin={action}@3")
+    stopped = whole_runs.finish_cold(["run", plan], NEARFAR_FAILPOINT=f"commit.begin={action}@3")
     assert stopped.returncode == code, stopped.stderr
     assert stopped.stderr.splitlines()[-1] == (
         f"nearfar: {word}; run the same command again to go on where it stopped"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import whole_runs
 from forked_commands import Forker
+from small_sets import write_plan
 from whole_runs import FinishedRun
 
 
@@ -58,14 +60,19 @@ def test_kill_at_a_random_moment(
     assert whole_runs.committed(tmp_path / "out") == digests
 
 
-@pytest.mark.slow
-def test_a_second_run_at_once_is_told_so(small_world: Path, tmp_path: Path) -> None:
-    command = whole_runs.arguments(small_world)
-    first = whole_runs.start(command, tmp_path, NEARFAR_FAILPOINT="commit.begin=sleep:8@1")
+def begun(sets: Path, failpoint: str) -> tuple[list[str], subprocess.Popen[str]]:
+    """Start a run, and wait until it holds the lock of its output."""
+    command = ["run", str(write_plan(sets))]
+    first = whole_runs.start(command, sets, NEARFAR_FAILPOINT=failpoint)
     deadline = time.monotonic() + 60
-    while not (tmp_path / "out" / "plan.lock.yaml").exists() and time.monotonic() < deadline:
+    while not (sets / "out" / "plan.lock.yaml").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
-    second = whole_runs.finish(command, tmp_path)
+    return command, first
+
+
+def test_a_second_run_at_once_is_told_so(sets: Path) -> None:
+    command, first = begun(sets, "commit.begin=sleep:4@1")
+    second = whole_runs.finish(command, sets)
     _, errors = first.communicate(timeout=300)
     assert first.returncode == 0, errors
     assert second.returncode == 2
@@ -73,14 +80,8 @@ def test_a_second_run_at_once_is_told_so(small_world: Path, tmp_path: Path) -> N
     assert "Traceback" not in second.stderr
 
 
-@pytest.mark.slow
-def test_terminated_runs_say_that_they_resume(small_world: Path, tmp_path: Path) -> None:
-    process = whole_runs.start(
-        whole_runs.arguments(small_world), tmp_path, NEARFAR_FAILPOINT="commit.begin=sleep:30@1"
-    )
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "out" / "plan.lock.yaml").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
+def test_terminated_runs_say_that_they_resume(sets: Path) -> None:
+    _, process = begun(sets, "commit.begin=sleep:30@1")
     time.sleep(1)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
