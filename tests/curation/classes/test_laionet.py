@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import string
 from pathlib import Path
 
@@ -51,14 +50,6 @@ def test_imagenet_has_the_1825_names_that_are_of_one_class() -> None:
 )
 def test_names_stand_between_blanks(text: str, found: list[int]) -> None:
     assert kind_of_matcher("laionet")(FISH).match(text) == found == plainly(text, unique_names(FISH))
-
-
-@pytest.fixture
-def real_data() -> Path:
-    root = os.environ.get("NEARFAR_REAL_DATA")
-    if root is None:
-        pytest.skip("NEARFAR_REAL_DATA is unset")
-    return Path(root)
 
 
 @pytest.mark.real_data

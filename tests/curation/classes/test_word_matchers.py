@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import unicodedata
 from pathlib import Path
@@ -25,14 +24,6 @@ def listed(*names: str) -> NamedClasses:
 
 def found(matcher: str, names: NamedClasses, text: str) -> list[int]:
     return kind_of_matcher(matcher)(names).match(text)
-
-
-@pytest.fixture
-def real_data() -> Path:
-    root = os.environ.get("NEARFAR_REAL_DATA")
-    if root is None:
-        pytest.skip("NEARFAR_REAL_DATA is unset")
-    return Path(root)
 
 
 def read(root: Path, name: str) -> dict[str, list[object]]:

@@ -299,14 +299,14 @@ def test_an_empty_list_stops(tmp_path: Path, cli: Run) -> None:
 
 
 def test_killed_and_run_again_gives_the_same_bytes(server: Server, forked: Forker, tmp_path: Path) -> None:
-    """Killed once two pieces are there; at random moments, in the soak of all stages."""
+    """Killed as the third piece is done; at random moments, in the soak of all stages."""
     write_list(server, tmp_path / "list.jsonl")
     whole, killed = (
         ("ingest", "list.jsonl", out, "--loopback", "--shard-rows", "5") for out in ("whole", "killed")
     )
     assert forked(*whole, folder=tmp_path)[0] == 0
-    pieces = tmp_path / "killed" / "commits" / "fetch"
-    assert forked.kill(*killed, folder=tmp_path, ripe=lambda _: len(list(pieces.glob("*.json"))) >= 2)
+    assert forked(*killed, folder=tmp_path, NEARFAR_FAILPOINT="unit.fetch=kill@3")[0] == -9
+    assert len(list((tmp_path / "killed" / "commits" / "fetch").glob("*.json"))) == 2
     assert forked(*killed, folder=tmp_path)[0] == 0
     assert whole_runs.committed(tmp_path / "killed") == whole_runs.committed(tmp_path / "whole")
     assert not list((tmp_path / "killed" / "attempts").glob("*"))
