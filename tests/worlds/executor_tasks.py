@@ -62,5 +62,20 @@ def nap(seconds: float, mark: str) -> None:
     time.sleep(seconds)
 
 
+def disturbed() -> str:
+    """A library prints, and somebody presses Ctrl-C."""
+    os.write(1, b"a library's own words")
+    os.kill(os.getpid(), signal.SIGINT)
+    return "undisturbed"
+
+
+class OwnError(DataError):
+    """Known to this file alone."""
+
+
+def raise_own() -> None:
+    raise OwnError("shard 7 is damaged")
+
+
 def unsendable() -> object:
     return {1, 2}

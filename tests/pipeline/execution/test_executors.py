@@ -53,6 +53,7 @@ def test_no_tasks(executor: Executor) -> None:
     [
         ("reject", {"x": 7}, DataError, "shard 7 is damaged; fetch it again"),
         ("misname", {}, UnknownNameError, "unknown rule 'neer'; available: far, near"),
+        ("raise_own", {}, DataError, "shard 7 is damaged"),
     ],
 )
 def test_errors_of_the_tree_come_back_as_themselves(
@@ -215,6 +216,10 @@ def listening(pid: int) -> list[str]:
 def test_a_worker_that_dies_once_is_replaced(cluster: Executor, tmp_path: Path) -> None:
     (found,) = cluster.run([task("die_at_first", mark=str(tmp_path / "mark"))])
     assert found == (0, "survived")
+
+
+def test_an_interrupt_and_words_of_libraries_disturb_no_answer(cluster: Executor) -> None:
+    assert list(cluster.run([task("disturbed")])) == [(0, "undisturbed")]
 
 
 def test_half_an_answer_is_none() -> None:
