@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import struct
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -130,6 +131,28 @@ def test_text_is_refused(content: bytes) -> None:
 )
 def test_a_bomb_is_refused_by_its_header(content: bytes) -> None:
     assert reason(content) == "more than 67108864 pixels"
+
+
+@pytest.mark.parametrize(
+    ("chunk", "head", "count"),
+    [
+        (b"zTXt", b"Comment\0\0", 1),
+        (b"iTXt", b"Comment\0\1\0\0\0", 1),
+        (b"iCCP", b"profile\0\0", 1),
+        (b"zTXt", b"Comment\0\0", 100),
+    ],
+)
+def test_texts_of_a_png_are_bounded_before_they_are_unpacked(chunk: bytes, head: bytes, count: int) -> None:
+    """One that would become 32 MB, and a hundred that would become 100 MB together."""
+    whole = encoded(Image.fromarray(RAMP), "PNG")
+    body = head + zlib.compress(bytes((32 << 20) if count == 1 else (1 << 20) - 100), 9)
+    text = struct.pack(">I", len(body)) + chunk + body + struct.pack(">I", zlib.crc32(chunk + body))
+    content = whole[:33] + text * count + whole[33:]
+    tracemalloc.start()
+    assert reason(content) == "damaged image"
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < ((4 << 20) if count == 1 else (80 << 20))
 
 
 def test_who_asks_for_fewer_pixels_is_given_no_more_and_nobody_more_than_the_most() -> None:
