@@ -7,7 +7,8 @@ costs as much as any. Each row is a ratio of two rates of this run, and says wha
 
     of_forward    ViT-B/32 in float32, from tars, against its forward pass on tensors in memory
     decode_bound  a model that takes next to nothing, on images of 1,024 × 768, against cores × one process's decoding
-    of_a_loop     ViT-B/32 in bfloat16, from tars, against a DataLoader of as many workers as cores and float32
+    of_a_loop     ViT-B/32 in bfloat16, from tars, against a DataLoader of as many workers as cores and float32; beside
+                  it the forward pass alone, and its matrix products alone, than which no forward pass is faster
     parity        worst image's cosine to open_clip's own float32 vectors of the same images, by precision
     memory        peak memory over four times as many images, in processes of their own
     gpu           of_forward and of_a_loop on a GPU in bfloat16; says so where there is none
@@ -35,7 +36,7 @@ from typing import Any
 import numpy as np
 import open_clip
 import torch
-from embed_peers import forward_rate, loop_rate, own_vectors
+from embed_peers import forward_rate, loop_rate, own_vectors, products_rate
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -207,7 +208,7 @@ def measured(folder: Path, rows: list[str], images: int, gpu_images: int) -> dic
     work: dict[str, Callable[[], dict[str, Any]]] = {
         "of_forward": lambda: of_forward(large, tars, images),
         "decode_bound": lambda: decode_bound(small, wide, write_tars(folder / "once", whole, images // 4)),
-        "of_a_loop": lambda: of_a_loop(large, tars),
+        "of_a_loop": lambda: of_a_loop(large, tars, images),
         "parity": lambda: parity(large, write_tars(folder / "few", files, min(images, 64))),
         "memory": lambda: memory(small, wide, write_tars(folder / "many", whole, 4 * images), images),
         "gpu": lambda: gpu(large, files, folder, gpu_images),
@@ -231,12 +232,14 @@ def decode_bound(model: Path, tars: Path, once: Path) -> dict[str, Any]:
     return row(embedded(encoder, tars)[0], CORES * alone, 0.85)
 
 
-def of_a_loop(model: Path, tars: Path) -> dict[str, Any]:
+def of_a_loop(model: Path, tars: Path, images: int) -> dict[str, Any]:
     """In bfloat16 against a plain loop in float32; on a processor without such units, why that cannot be."""
     if not bfloat16_units():
         return {"cannot_be_run": "this processor has no units for bfloat16", "must_reach": 3.0}
     encoder = load_encoder(EncoderSpec(str(model), precision="bfloat16"), "cpu")
-    return row(embedded(encoder, tars)[0], loop_rate(model, tars, CORES, "cpu"), 3.0)
+    found = row(embedded(encoder, tars)[0], loop_rate(model, tars, CORES, "cpu"), 3.0)
+    alone = {"forward": forward_rate(encoder, images), "products": products_rate(encoder, images)}
+    return found | {"images_per_second_of": {name: round(rate, 1) for name, rate in alone.items()}}
 
 
 def bfloat16_units() -> list[str]:

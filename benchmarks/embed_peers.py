@@ -18,6 +18,7 @@ from PIL import Image
 
 from pipeline.embedding.encoder import Encoder, single_threaded
 from pipeline.embedding.image_batches import BATCH_SIZE, DEVICE_BATCH
+from pipeline.embedding.layers.packed_layers import PackedLinear
 
 
 def forward_rate(encoder: Encoder, images: int) -> float:
@@ -33,6 +34,35 @@ def forward_rate(encoder: Encoder, images: int) -> float:
             started = time.perf_counter()
             list(pool.map(lambda _: encoder.embed(pixels), range(batches)))
             return batches * rows / (time.perf_counter() - started)
+
+
+def products_rate(encoder: Encoder, images: int) -> float:
+    """Do the matrix products of the image tower's packed layers and nothing else, on all cores; images per second."""
+    seen: list[tuple[PackedLinear, torch.Tensor]] = []
+
+    def look(layer: PackedLinear, given: tuple[torch.Tensor], _: torch.Tensor) -> None:
+        seen.append((layer, given[0].clone()))
+
+    layers = [layer for layer in encoder._model.visual.modules() if isinstance(layer, PackedLinear)]
+    hooks = [layer.register_forward_hook(look) for layer in layers]
+    side = encoder.framing.tall
+    encoder.embed(np.zeros((BATCH_SIZE, 3, side, side), np.float32))
+    for hook in hooks:
+        hook.remove()
+
+    def multiply(_: int) -> None:
+        with torch.inference_mode():
+            for layer, rows in seen:
+                layer(rows)
+
+    batches = max(1, images // BATCH_SIZE)
+    with (
+        single_threaded() as settle,
+        ThreadPoolExecutor(len(sched_getaffinity(0)), initializer=settle) as pool,
+    ):
+        started = time.perf_counter()
+        list(pool.map(multiply, range(batches)))
+        return batches * BATCH_SIZE / (time.perf_counter() - started)
 
 
 class Tars(torch.utils.data.IterableDataset[torch.Tensor]):

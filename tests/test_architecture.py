@@ -86,6 +86,7 @@ LATE = {
     "pipeline.command_line.option_types": "the help is shown without loading what opens an output",
     "pipeline.command_line.verify_command": "the help is shown without loading what the command needs",
     "pipeline.run": "what fetches and purges is loaded by a run, and not by what goes on from a finished one",
+    "pipeline.embedding.encoder": "torch takes seconds to load, and only those who embed need it",
     "pipeline.embedding.fast_jpeg": "Pillow is loaded by those who decode, and not with every plan",
     "pipeline.execution.costs": "torch takes seconds to load, and only a plan with an encoder needs it",
     "pipeline.execution.progress": "rich is loaded where there is a terminal",

@@ -174,12 +174,25 @@ def load_encoder(spec: EncoderSpec, device: str = "auto") -> Encoder:
         int(files.architecture["embed_dim"]),
         chosen,
         framing_of(preprocessing, spec.decoder),
-        model.to(chosen).eval(),
+        _placed(model, chosen, spec.precision),
         transform,
         tokenizer,
         _scale(preprocessing, chosen),
         spec.precision,
     )
+
+
+def _placed(model: Any, device: str, precision: Precision) -> Any:
+    """Bring a model to its device; a processor's bfloat16 unit gets the model's layers as suits it."""
+    placed = model.to(device).eval()
+    if device == "cpu" and precision == "bfloat16":
+        from pipeline.embedding.layers.first_token import read_first_token
+        from pipeline.embedding.layers.packed_layers import pack, packs
+
+        if packs():
+            pack(placed)
+            read_first_token(placed)
+    return placed
 
 
 def _scale(preprocessing: dict[str, Any], device: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
