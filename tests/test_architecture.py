@@ -66,7 +66,7 @@ UPWARD = {
     ("pipeline.commit.publish", "pipeline.execution.failpoints"),
     ("pipeline.commit.run_lock", "pipeline.execution.failpoints"),
     ("pipeline.commit.on_stores", "pipeline.execution.failpoints"),
-    ("pipeline.stores.far_files", "pipeline.execution.failpoints"),
+    ("pipeline.stores.far_bringing", "pipeline.execution.failpoints"),
     # Shards are grouped into parts, and their footers say which columns a set will have.
     ("pipeline.sets.parts", "pipeline.readers"),
     ("pipeline.sets.own_columns", "pipeline.readers"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Thread
 from typing import Any
 
 from pipeline.execution.work import Work
@@ -14,13 +14,15 @@ Group = list[Work[Any, Any]]
 
 def one_ahead(groups: Sequence[Group]) -> Iterator[Group]:
     """Hand out units that are performed together; what the next ones read is brought meanwhile."""
-    with ThreadPoolExecutor(1, "nearfar-ahead") as thread:
-        under_way: Future[None] | None = None
-        for number, group in enumerate(groups):
-            if under_way is None or under_way.done():
-                # The first group's own files come first, since it waits for them already.
-                under_way = thread.submit(_bring, groups[number + (number > 0) : number + 2])
-            yield group
+    under_way: Thread | None = None
+    for number, group in enumerate(groups):
+        if under_way is None or not under_way.is_alive():
+            # The first group's own files come first, since it waits for them already.
+            following = groups[number + (number > 0) : number + 2]
+            # A run that ends does not wait for it: what was half brought is cleared away by the next.
+            under_way = Thread(target=_bring, args=(following,), name="nearfar-ahead", daemon=True)
+            under_way.start()
+        yield group
 
 
 def _bring(groups: Sequence[Group]) -> None:

@@ -217,7 +217,7 @@ def opened_parquet(path: Path, columns: Sequence[str] | None = None) -> Iterator
         DataError: As `read_parquet`, and so where what is read in the block is damaged.
     """
     try:
-        with pq.ParquetFile(_source(path), page_checksum_verification=True) as file:
+        with _source(path) as source, pq.ParquetFile(source, page_checksum_verification=True) as file:
             _require(file.schema_arrow, columns, path)
             yield file
     except FileNotFoundError as error:
@@ -231,9 +231,14 @@ def opened_parquet(path: Path, columns: Sequence[str] | None = None) -> Iterator
         ) from error
 
 
-def _source(path: Path) -> Path | pa.NativeFile:
+@contextlib.contextmanager
+def _source(path: Path) -> Iterator[Path | pa.NativeFile]:
     far = open_far(path)
-    return path if far is None else pa.PythonFile(far, mode="r")
+    if far is None:
+        yield path
+    else:
+        with far, pa.PythonFile(far, mode="r") as file:
+            yield file
 
 
 def _require(schema: pa.Schema, columns: Sequence[str] | None, path: Path) -> None:

@@ -17,6 +17,7 @@ from indexes.errors import DataError, OutputError
 from pipeline.files.afar.stand_ins import HELD, stand_in
 from pipeline.files.storage import free_bytes, relative_parts, remove_file
 from pipeline.stores.at_once import at_once
+from pipeline.stores.far_bringing import bring_whole
 from pipeline.stores.far_files import FarObject
 from pipeline.stores.held_files import held
 from pipeline.stores.held_room import HeldRoom
@@ -106,7 +107,7 @@ def bring_files(root: Path, folder: str, wanted: Mapping[str, str]) -> None:
             stand_for(root, file)
         else:
             forget_one(root, name)
-            FarObject(objects, file).download(path)
+            bring_whole([(FarObject(objects, file), path)])
         note_one(root, folder, file)
 
     for name in wanted:
@@ -178,8 +179,9 @@ def bring(objects: Objects, root: Path, seen: list[SetFile], address: Address, w
     size = sum(one.size for one in wanted)
     check_room(root, str(address), size)
     # Until all are here, none that is about to change is known.
-    names, changing = {one.name for one in seen}, {one.name for one in wanted}
-    kept = (one for name, one in known.items() if name in names - changing)
+    names = {one.name for one in seen}
+    standing = names - {one.name for one in wanted}
+    kept = (one for name, one in known.items() if name in standing)
     note(root, str(address), str(objects.address), kept)
     for name in sorted(there - names):
         with contextlib.suppress(FileNotFoundError):  # another run brings the same set
@@ -192,7 +194,7 @@ def bring(objects: Objects, root: Path, seen: list[SetFile], address: Address, w
 
     def bring_one(one: SetFile) -> None:
         if one.sha256:
-            FarObject(objects, one).download(files / one.name)
+            bring_whole([(FarObject(objects, one), files / one.name)])
         else:
             objects.download(one.object, files / one.name)
 

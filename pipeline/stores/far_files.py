@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import io
 import os
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from indexes.errors import DataError, OutputError
-from pipeline.execution.failpoints import failpoint
 from pipeline.files.afar.stand_ins import StandIn
-from pipeline.files.digests import sha256_of
 from pipeline.stores.at_once import at_once
 from pipeline.stores.objects import Objects
 from pipeline.stores.set_states import FILES, SetFile, noted, set_root, states_of
@@ -28,6 +27,7 @@ _MOST = 8 << 20
 _SMALL = 1 << 18
 """A file of so many bytes is asked for whole."""
 _WINDOWS = 4
+_TRIES = 6
 _BETWEEN = 1 << 13
 """Bytes between two places that are read along with both: a further question costs more."""
 
@@ -49,27 +49,6 @@ class FarObject:
         """How messages call it."""
         return f"{self.objects.address}/{self.file.object}"
 
-    def download(self, into: Path) -> None:
-        """Bring it to a file, whole; where that fails, no file is left.
-
-        Raises:
-            DataError: If it is no longer what was seen, or what its record names.
-            OutputError: If the store refuses.
-        """
-        try:
-            self.objects.download(self.file.object, into)
-            failpoint("far.downloaded")
-            self.check()  # looked at afterwards: what came is no newer than that
-            if into.stat().st_size != self.file.size:
-                raise self.changed()
-            if self.file.sha256 and sha256_of(into) != self.file.sha256:
-                raise self._rotten()
-        except FileNotFoundError as error:
-            raise self.changed() from error
-        except BaseException:
-            into.unlink(missing_ok=True)
-            raise
-
     def check(self) -> None:
         """Look whether it still is what was seen.
 
@@ -88,16 +67,24 @@ class FarObject:
             DataError: If it is no longer what was seen.
             OutputError: If the store refuses.
         """
-        try:
-            content, seen = self.objects.part(self.file.object, first, end)
-        except FileNotFoundError as error:
-            raise self.changed() from error
-        except OutputError:
-            self.check()  # one that is shorter now has no such bytes
-            raise
-        if seen.mark != self.file.mark or len(content) != end - first:
-            raise self.changed()
-        return content
+        for tried in range(_TRIES):
+            try:
+                content, seen = self.objects.part(self.file.object, first, end)
+            except FileNotFoundError as error:
+                raise self.changed() from error
+            except OutputError:
+                self.check()  # one that is shorter now has no such bytes
+                if tried == _TRIES - 1:
+                    raise
+            else:
+                if seen.mark != self.file.mark:
+                    raise self.changed()
+                if len(content) == end - first:
+                    return content
+            time.sleep(0.05 * 2**tried)
+        raise OutputError(
+            f"cannot read '{self.address}': it breaks off each time. Look at the network, and run again to resume"
+        )
 
     def changed(self) -> DataError:
         """Say that it is another."""
@@ -105,7 +92,8 @@ class FarObject:
             f"'{self.address}' changed since the run began; stop what is writing to it and run again"
         )
 
-    def _rotten(self) -> DataError:
+    def rotten(self) -> DataError:
+        """Say that it is not what a record names."""
         return DataError(
             f"'{self.address}' is not what was committed: its sha256 differs. Run nearfar verify "
             f"{self.objects.address} --repair, and then the same nearfar ingest, which fetches it again"

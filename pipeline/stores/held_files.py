@@ -20,7 +20,7 @@ from pathlib import Path
 from indexes.errors import OutputError
 from pipeline.files.afar.far_reading import read_by
 from pipeline.files.afar.stand_ins import StandIn, stand_in
-from pipeline.stores.at_once import at_once
+from pipeline.stores.far_bringing import bring_whole
 from pipeline.stores.far_files import FarFile, far_object
 from pipeline.stores.held_room import VARIABLE, HeldRoom
 
@@ -171,7 +171,8 @@ def _brought(
     room: HeldRoom, missing: Mapping[str, StandIn], pins: list[int], coming: list[tuple[int, Path]]
 ) -> list[int]:
     try:
-        at_once(lambda one: pins.append(_bring(room, one)), missing.values())
+        bring_whole([(far_object(one), one.held) for one in missing.values()])
+        pins += [room.settle(one) for one in missing.values()]
     except BaseException:
         _close(pins)
         raise
@@ -180,8 +181,3 @@ def _brought(
             path.unlink(missing_ok=True)
         _close(descriptor for descriptor, _ in coming)
     return pins
-
-
-def _bring(room: HeldRoom, one: StandIn) -> int:
-    far_object(one).download(one.held)
-    return room.settle(one)

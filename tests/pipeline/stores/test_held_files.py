@@ -7,7 +7,10 @@ import fcntl
 import hashlib
 import secrets
 import threading
+import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,10 +20,11 @@ from store_proxy import Faults
 from store_servers import StoreServer
 
 from indexes.errors import BadInputError, DataError, OutputError
+from pipeline.execution.one_ahead import one_ahead
 from pipeline.files.afar.far_reading import open_near_or_far
 from pipeline.files.afar.stand_ins import HELD, StandIn, is_there, length_of, stand_in
 from pipeline.files.digests import sha256_of
-from pipeline.files.inputs import stamp_of
+from pipeline.files.inputs import Input, stamp_of
 from pipeline.files.parquet import parquet_rows, read_parquet
 from pipeline.files.vector_file import array_names
 from pipeline.files.vectors import inspect, take
@@ -295,6 +299,37 @@ def test_headers_and_single_rows_are_read_without_the_file(
         (one.name, one.rows, set(one.vectors)) for one in afar
     ]
     assert here() == 0
+
+
+def test_a_file_of_several_pieces_arrives_whole(
+    faults: Faults, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the network does with some of them."""
+    monkeypatch.setenv("NEARFAR_COPIES", str(tmp_path / "copies"))
+    monkeypatch.setenv("NEARFAR_ROOM", "1MB")
+    monkeypatch.setattr("pipeline.stores.far_bringing._PIECE", 100_000)
+    content = np.random.default_rng(0).bytes(750_000)
+    objects = Objects(parse_address(f"s3://bucket/{secrets.token_hex(4)}"))
+    objects.write("0.tar", content)
+    tar = Path(brought(str(objects.address))) / "0.tar"
+    faults.asked.clear()
+    for fault in ("503", "broken off", "refused"):
+        faults.add(fault, "GET", "0.tar")
+    with held([tar]):
+        assert tar.read_bytes() == content
+    assert faults.left() == 0
+    assert sum(method == "GET" for method, _ in faults.asked) >= 8 + 3
+
+
+def test_the_files_of_the_next_units_come_meanwhile(root: Path) -> None:
+    tars = [root / f"{number}.tar" for number in range(3)]
+    groups: Any = [[SimpleNamespace(inputs=[Input(str(tar), tar.name)])] for tar in tars]
+    for number, _ in enumerate(one_ahead(groups)):
+        with held([tars[number]]):
+            until = time.monotonic() + 20
+            while not all(tar.exists() for tar in tars[number : number + 2]) and time.monotonic() < until:
+                time.sleep(0.01)
+            assert all(tar.exists() for tar in tars[number : number + 2]), number
 
 
 def test_pieces_that_lie_together_are_asked_for_at_once(
