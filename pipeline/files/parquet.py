@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from indexes.errors import DataError, OutputError, ShapeError
-from pipeline.files.afar.far_reading import open_far
+from pipeline.files.afar.arrow_source import arrow_source
 from pipeline.files.storage import output_errors
 
 ROW_GROUP = 131_072
@@ -217,7 +217,7 @@ def opened_parquet(path: Path, columns: Sequence[str] | None = None) -> Iterator
         DataError: As `read_parquet`, and so where what is read in the block is damaged.
     """
     try:
-        with _source(path) as source, pq.ParquetFile(source, page_checksum_verification=True) as file:
+        with arrow_source(path) as source, pq.ParquetFile(source, page_checksum_verification=True) as file:
             _require(file.schema_arrow, columns, path)
             yield file
     except FileNotFoundError as error:
@@ -229,16 +229,6 @@ def opened_parquet(path: Path, columns: Sequence[str] | None = None) -> Iterator
             f"'{path}' is not a whole Parquet file (truncated, damaged, or of another format): "
             f"{_one_line(error)}. Fetch or make this file again"
         ) from error
-
-
-@contextlib.contextmanager
-def _source(path: Path) -> Iterator[Path | pa.NativeFile]:
-    far = open_far(path)
-    if far is None:
-        yield path
-    else:
-        with far, pa.PythonFile(far, mode="r") as file:
-            yield file
 
 
 def _require(schema: pa.Schema, columns: Sequence[str] | None, path: Path) -> None:
