@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import os
@@ -205,3 +206,21 @@ def test_batches_of_a_long_file_take_no_more_memory_than_of_a_short_one(tmp_path
         return max(held)
 
     assert most(40) < 2 * most(4)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_was_opened_elsewhere_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: bool
+) -> None:
+    """A file of a store is kept on this machine until it is closed, whatever is found in it."""
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"a": [1, 2]}), path)
+    if not whole:
+        path.write_bytes(path.read_bytes()[:-9])
+    far = path.open("rb", buffering=0)
+    monkeypatch.setattr(parquet, "open_far", lambda _: far)
+    with (
+        pytest.raises(DataError, match="not a whole Parquet file") if not whole else contextlib.nullcontext()
+    ):
+        assert parquet_rows(path) == 2
+    assert far.closed
