@@ -60,7 +60,7 @@ class BatchRoom:
         with self._lock:
             self._fitted += 1
             if self._fitted >= GROWS_AFTER and self._rows < self._most:
-                self._rows, self._fitted = min(self._most, 2 * self._rows), 0
+                self._rows, self._fitted = 2 * self._rows, 0  # of a batch no more are taken than it has
 
     def _shrink(self, taken: int) -> None:
         with self._lock:

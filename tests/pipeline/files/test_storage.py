@@ -57,6 +57,17 @@ def test_failed_write_keeps_the_old_file(monkeypatch: pytest.MonkeyPatch, tmp_pa
     ):
         storage.write_atomic(tmp_path, "x", b"new")
     assert (tmp_path / "x").read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_new_file_takes_nobodys_place(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_bytes(b"mine")
+    (tmp_path / "link").symlink_to(tmp_path / "mine")
+    with storage.open_folder(tmp_path) as folder:
+        for name in ("mine", "link"):
+            with pytest.raises(FileExistsError):
+                storage.write_new(name, b"new", folder)
+    assert (tmp_path / "mine").read_bytes() == b"mine"
 
 
 @pytest.mark.parametrize("relative", ["", "/etc/x", "../x", "a/../../x", "a\0b"])
