@@ -81,6 +81,9 @@ def test_linked_folders_are_refused(tmp_path: Path) -> None:
     (tmp_path / "out").symlink_to(tmp_path / "real")
     with pytest.raises(OutputError, match="symbolic link"):
         storage.write_atomic(tmp_path / "out", "x", b"")
+    (tmp_path / "nowhere").symlink_to(tmp_path / "gone")
+    with pytest.raises(OutputError, match="nowhere' is a symbolic link"):
+        storage.write_atomic(tmp_path / "nowhere", "x", b"")
     (tmp_path / "real/commits").symlink_to(tmp_path)
     with pytest.raises(OutputError, match="commits' is a symbolic link"):
         storage.write_atomic(tmp_path / "real", "commits/x", b"")
@@ -113,6 +116,16 @@ def test_sync_file_gives_the_size_and_refuses_links(tmp_path: Path) -> None:
     for name in ("link", "absent", "."):
         with pytest.raises(OutputError, match="not a regular file"):
             storage.sync_file(tmp_path / name)
+
+
+def test_a_link_that_comes_after_the_look_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "x").write_bytes(b"12345")
+    (tmp_path / "link").symlink_to(tmp_path / "x")
+    monkeypatch.setattr(Path, "is_symlink", lambda path: False)
+    with pytest.raises(OSError, match="symbolic links"):
+        storage.sync_file(tmp_path / "link")
 
 
 def test_file_size_knows_only_regular_files(tmp_path: Path) -> None:
