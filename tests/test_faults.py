@@ -423,6 +423,8 @@ FAULTS: dict[int, tuple[str, dict[str, str]]] = {
             "paths that climb": f"{_STORAGE}paths_out_of_the_folder_are_refused",
             "attempts are private": f"{_COMMITS}attempts_are_private",
             "the lock": f"{_COMMIT}lock.py::test_linked_lock_is_refused",
+            "records": f"{_COMMIT}power_loss.py::test_a_record_that_is_a_link_is_none",
+            "what comes after the look": (f"{_STORAGE}a_link_that_comes_after_the_look_is_not_followed"),
             "journals": (
                 f"{_COMMIT}power_loss.py::test_a_journal_that_somebody_planted_removes_nothing_outside"
             ),

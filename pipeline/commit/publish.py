@@ -36,6 +36,7 @@ from pipeline.files.storage import (
     entries,
     file_size,
     open_folder,
+    read_file,
     relative_parts,
     remove_file,
     write_atomic,
@@ -227,7 +228,7 @@ def _journal_file(record: Record) -> str:
 
 def _read_journal(folder: int, record: Record) -> Places:
     try:
-        found = json.loads(_read(_journal_file(record), folder))
+        found = json.loads(read_file(_journal_file(record), folder))
         places = {(str(path), int(inode)) for path, inode in found}
         for path, _ in places:
             relative_parts(path)
@@ -238,11 +239,5 @@ def _read_journal(folder: int, record: Record) -> Places:
 
 def _read_record(folder: int, name: str) -> Record | None:
     with contextlib.suppress(FileNotFoundError):
-        return parse_record(_read(name, folder))
+        return parse_record(read_file(name, folder))
     return None
-
-
-def _read(name: str, folder: int) -> bytes:
-    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
-    with os.fdopen(descriptor, "rb") as stream:
-        return stream.read()

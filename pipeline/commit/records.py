@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -20,7 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from indexes.errors import OutputError
 from pipeline import layout
-from pipeline.files.storage import entries, file_size, open_folder, relative_parts
+from pipeline.files.storage import entries, file_size, open_folder, read_file, relative_parts
 from pipeline.stores.working_copies import store_of
 
 Bytes: TypeAlias = bytes  # `Output.bytes` shadows the type
@@ -170,11 +169,9 @@ def _digest_of(held: Bytes) -> Bytes:
 def _load(out: Path, stage: str, file: str) -> Record | None:
     try:
         with open_folder(out, commit_folder(stage)) as folder:
-            descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+            return parse_record(read_file(file, folder))
     except FileNotFoundError:
         return None
-    with os.fdopen(descriptor, "rb") as stream:
-        return parse_record(stream.read())
 
 
 def _plain(value: object) -> object:

@@ -116,6 +116,22 @@ def sync_file(path: Path) -> int:
             os.close(descriptor)
 
 
+def read_file(name: str, folder: int) -> bytes:
+    """Read the file `name` in an open folder; a link is no file.
+
+    Raises:
+        FileNotFoundError: If there is none.
+    """
+    try:
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise FileNotFoundError(errno.ENOENT, "a link is no file", name) from error
+    with os.fdopen(descriptor, "rb") as stream:
+        return stream.read()
+
+
 def write_new(name: str, content: bytes, folder: int) -> None:
     """Create the file `name` in an open folder, write it whole and flush it.
 

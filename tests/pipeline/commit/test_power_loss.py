@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from indexes.errors import OutputError
 from pipeline.commit import Unit, attempt, find
 
 Event = tuple[str, str]
@@ -125,9 +124,21 @@ def test_a_journal_that_somebody_planted_removes_nothing_outside(tmp_path: Path,
     planted.write_text(json.dumps([[named, victim.stat().st_ino]]))
     if linked:
         journal.symlink_to(planted)
-        with pytest.raises((OSError, OutputError)):
-            commit(out, "b", "one")
-    else:
-        commit(out, "b", "one")
-        assert find(out, Unit("measure", "part-0000", "b" * 64)) is not None
+    commit(out, "b", "one")
+    assert find(out, Unit("measure", "part-0000", "b" * 64)) is not None
     assert victim.read_text() == "mine"
+    assert not journal.exists()
+
+
+def test_a_record_that_is_a_link_is_none(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    unit = Unit("measure", "part-0000", "a" * 64)
+    commit(out, "a", "one")
+    (out / RECORD).rename(tmp_path / "record")
+    (out / RECORD).symlink_to(tmp_path / "record")
+    before = (tmp_path / "record").read_bytes()
+    assert find(out, unit) is None
+    commit(out, "a", "one")
+    assert find(out, unit) is not None
+    assert not (out / RECORD).is_symlink()
+    assert (tmp_path / "record").read_bytes() == before
