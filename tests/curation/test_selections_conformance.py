@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import example as tried
 from hypothesis import strategies as st
-from selection_pools import MORE, ROWS, Desk, desk, mask, opened, rooted, without_values
+from selection_pools import MORE, ROWS, Desk, Opened, desk, mask, opened, rooted, without_values
 
 from curation import selections
 from curation.rule import Amount
@@ -61,15 +61,6 @@ def test_a_selection_is_a_frozen_slotted_dataclass_with_words(name: str) -> None
 
 @EVERY_EXAMPLE
 @ORDINARY
-@given(rows=ROWS)
-def test_sql_and_oracle_agree(at: Desk, name: str, place: int, rows: Rows) -> None:
-    selection = example(name, place, at)
-    with opened(at, [rows]) as pool:
-        assert pool.kept(selection) == pool.oracle(selection)
-
-
-@EVERY_EXAMPLE
-@ORDINARY
 @given(rows=ROWS, seed=st.randoms(use_true_random=False), parts=st.integers(1, 4))
 def test_order_and_parts_do_not_matter(
     at: Desk, name: str, place: int, rows: Rows, seed: Any, parts: int
@@ -111,18 +102,6 @@ def test_what_is_not_known_drops(at: Desk, name: str, place: int, gone: float | 
             assert not {row["uid"] for row in blank} & kept.keys(), "NULL and NaN drop"
 
 
-@EVERY_EXAMPLE
-@ORDINARY
-@given(rows=ROWS)
-def test_the_facts_on_record_decide_the_same(at: Desk, name: str, place: int, rows: Rows) -> None:
-    selection = example(name, place, at)
-    with opened(at, [rows]) as pool:
-        facts = json.loads(json.dumps(selection.decide(pool.rows.reaching(selection)).facts))
-        again = selection.again(pool.memory, facts)
-        if again is not None:
-            assert again.tolist() == mask(pool.memory, set(pool.oracle(selection))).tolist()
-
-
 def smaller(selection: Selection) -> Selection | None:
     """The same selection of fewer samples, where it has a number to make smaller."""
     names = {each.name for each in fields(selection)}  # type: ignore[arg-type]
@@ -144,36 +123,57 @@ def _less(amount: Amount) -> Amount:
     return Amount(fraction=(amount.fraction or 0) / 2)
 
 
-@EVERY_EXAMPLE
-@ORDINARY
-@given(rows=ROWS)
-def test_fewer_lie_within_more(at: Desk, name: str, place: int, rows: Rows) -> None:
-    selection = example(name, place, at)
+def _uids(rows: Any, query: str) -> set[int]:
+    return {uid.int for (uid,) in rows.db.execute(query).fetchall()}
+
+
+def sql_and_oracle_agree(pool: Opened, selection: Selection) -> None:
+    assert pool.kept(selection) == pool.oracle(selection)
+
+
+def the_facts_on_record_decide_the_same(pool: Opened, selection: Selection) -> None:
+    facts = json.loads(json.dumps(selection.decide(pool.rows.reaching(selection)).facts))
+    again = selection.again(pool.memory, facts)
+    if again is not None:
+        assert again.tolist() == mask(pool.memory, set(pool.oracle(selection))).tolist()
+
+
+def fewer_lie_within_more(pool: Opened, selection: Selection) -> None:
     fewer = smaller(selection)
     # Keys of a quota take turns: what one takes less, the next may take. So do the clusters of an allotment.
-    if fewer is None or name in ("quota", "allotment"):
-        return
-    with opened(at, [rows]) as pool:
+    if fewer is not None and not isinstance(
+        selection, selections.kind("quota") | selections.kind("allotment")
+    ):
         assert set(pool.kept(fewer)) <= set(pool.kept(selection))
 
 
+def it_sees_only_what_earlier_rules_left(pool: Opened, selection: Selection) -> None:
+    left = pool.rows.without("nullif(other, 'nan'::DOUBLE) < 0.5")
+    earlier = pool.memory.where(mask(pool.memory, _uids(left, left.surviving("uid"))))
+    left, inside = left.reaching(selection), earlier.reaching(selection)
+    decision = selection.decide(left)
+    found = _uids(left, left.after(decision).surviving("uid"))
+    stays = selection.times(inside) > 0
+    assert found == {(int(h) << 64) | int(low) for h, low in inside.uids[stays].tolist()}
+
+
+HOLDS = (
+    sql_and_oracle_agree,
+    the_facts_on_record_decide_the_same,
+    fewer_lie_within_more,
+    it_sees_only_what_earlier_rules_left,
+)
+"""What holds of each selection over whatever rows; to write and load these takes longer than to look."""
+
+
 @EVERY_EXAMPLE
 @ORDINARY
 @given(rows=ROWS)
-def test_it_sees_only_what_earlier_rules_left(at: Desk, name: str, place: int, rows: Rows) -> None:
+def test_what_holds_of_every_selection(at: Desk, name: str, place: int, rows: Rows) -> None:
     selection = example(name, place, at)
     with opened(at, [rows]) as pool:
-        left = pool.rows.without("nullif(other, 'nan'::DOUBLE) < 0.5")
-        earlier = pool.memory.where(mask(pool.memory, _uids(left, left.surviving("uid"))))
-        left, inside = left.reaching(selection), earlier.reaching(selection)
-        decision = selection.decide(left)
-        found = _uids(left, left.after(decision).surviving("uid"))
-        stays = selection.times(inside) > 0
-        assert found == {(int(h) << 64) | int(low) for h, low in inside.uids[stays].tolist()}
-
-
-def _uids(rows: Any, query: str) -> set[int]:
-    return {uid.int for (uid,) in rows.db.execute(query).fetchall()}
+        for holds in HOLDS:
+            holds(pool, selection)
 
 
 def first_addition(steps: list[Selection]) -> int:
