@@ -447,6 +447,7 @@ FAULTS: dict[int, tuple[str, dict[str, str]]] = {
         {
             "http and https alone": f"{_WEB}what_is_no_url_opens_no_connection",
             "at redirects too": f"{_WEB}each_misdeed_has_its_reason",
+            "ports of other services": f"{_WEB}what_is_no_url_opens_no_connection",
         },
     ),
     35: (
@@ -552,6 +553,9 @@ FAULTS: dict[int, tuple[str, dict[str, str]]] = {
                 f"{_OBJECTS}an_upload_that_breaks_between_its_pieces_arrives_whole_or_not_at_all"
             ),
             "torn uploads": f"{_OBJECTS}a_torn_upload_is_sent_again",
+            "torn uploads over an object of the same size": (
+                f"{_OBJECTS}a_torn_upload_over_an_object_of_the_same_size_is_sent_again"
+            ),
             "torn downloads": f"{_OBJECTS}a_torn_download_is_asked_for_again",
             "bodies that never arrive whole": f"{_BAD_STORES}a_body_that_never_arrives_whole_is_said",
             "commits": f"{_STORED}faults_of_the_store_change_nothing",

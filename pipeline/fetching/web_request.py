@@ -29,6 +29,8 @@ _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _CHUNK = 1 << 16
 _SAFE = "%/:=&?~#+!$,;'@()*[]|"
 _LONGEST_HOST = 253
+_FREE_PORTS = 1024
+"""Ports below are of services that are no web servers: a link may lead to somebody's mail."""
 _NO_HOST = re.compile(r"[\x00-\x20\x7f]")
 
 
@@ -59,6 +61,8 @@ def target(url: str) -> WebTarget:
         raise NotFetchedError("not a URL")
     if "@" in parts.netloc:
         raise NotFetchedError("the URL holds a user name or password")
+    if port is not None and port < _FREE_PORTS and port not in (80, 443):
+        raise NotFetchedError("the port is another service's")
     if len(host) > _LONGEST_HOST:  # IDNA would take seconds over a million letters
         raise NotFetchedError("no valid host name")
     try:

@@ -75,6 +75,14 @@ def test_each_misdeed_has_its_reason(server: Server, names: HostNames, path: str
     assert time.monotonic() - began < 4
 
 
+@pytest.mark.parametrize(
+    ("url", "port"),
+    [("http://a/", None), ("http://a:443/", 443), ("https://a:80/", 80), ("http://a:1024/", 1024)],
+)
+def test_web_servers_have_ports_of_their_own(url: str, port: int | None) -> None:
+    assert target(url).port == port
+
+
 def test_a_redirect_in_circles_is_followed_five_times(server: Server, names: HostNames) -> None:
     before = server.asked["/to-itself"]
     assert reason(server.url("/to-itself"), names) == "more than 5 redirects"
@@ -173,6 +181,8 @@ def test_private_addresses_in_any_spelling(url: str) -> None:
         "http://a:b@c/",
         "http://[::1",
         "http://a:99999/",
+        "http://a:25/",
+        "https://a:1023/",
         "http://a b/",
         "http://a\x00/",
         "http://a..b/",

@@ -156,6 +156,19 @@ def test_a_torn_upload_is_sent_again(objects: Objects, faults: Faults) -> None:
     assert (held.content, faults.left()) == (BODY, 0)
 
 
+def test_a_torn_upload_over_an_object_of_the_same_size_is_sent_again(
+    objects: Objects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its size says nothing: what stands is the former one."""
+    objects.write("x", b"old")
+    real, torn = objects._put, [True]
+    monkeypatch.setattr(objects, "_put", lambda *given: None if torn and torn.pop() else real(*given))
+    objects.write("x", b"new")
+    held = objects.read("x")
+    assert held is not None
+    assert (held.content, torn) == (b"new", [])
+
+
 def test_a_torn_download_is_asked_for_again(objects: Objects, faults: Faults, tmp_path: Path) -> None:
     objects.write("part", BODY)
     faults.add("broken off", "GET", "part", times=2)
