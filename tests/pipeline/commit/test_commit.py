@@ -29,7 +29,7 @@ from pipeline.commit import (
     records,
     sweep,
 )
-from pipeline.commit.records import canonical_json, record_file
+from pipeline.commit.records import canonical_json, dump_record, parse_record, record_file
 from pipeline.commit.run_lock import hold
 from pipeline.files.parquet import write_parquet
 
@@ -239,6 +239,27 @@ def test_forgotten_unwritten_and_wrong_outputs_are_refused(tmp_path: Path) -> No
             trying.commit()
         trying.add("c.parquet", rows=3)
         assert [output.rows for output in trying.commit().outputs] == [None, 3]
+
+
+def test_a_file_that_is_still_being_written_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hashed(path: Path) -> str:
+        with path.open("a") as stream:
+            stream.write("more")
+        return "0" * 64
+
+    monkeypatch.setattr("pipeline.commit.attempts.sha256_of", hashed)
+    with pytest.raises(RunFailedError, match="'data/a' was still being written at its commit"):
+        commit(tmp_path, a="one")
+    assert snapshot(tmp_path) == {}
+
+
+@pytest.mark.parametrize("path", ["../a", "/etc/a", "data/../../a", ""])
+def test_a_record_that_names_a_file_outside_is_none(path: str) -> None:
+    outputs = (Output("data/b", 3, None, "0" * 64), Output(path, 3, None, "0" * 64))
+    assert parse_record(dump_record(Record("measure", "part-0000", "f" * 64, outputs[:1], {}))) is not None
+    assert parse_record(dump_record(Record("measure", "part-0000", "f" * 64, outputs, {}))) is None
 
 
 def test_outputs_that_are_links_or_in_the_way_of_a_folder_are_refused(tmp_path: Path) -> None:

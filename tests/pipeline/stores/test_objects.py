@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -167,6 +168,28 @@ def test_a_torn_upload_over_an_object_of_the_same_size_is_sent_again(
     held = objects.read("x")
     assert held is not None
     assert (held.content, torn) == (b"new", [])
+
+
+def test_a_download_that_the_client_gave_up_is_begun_again(
+    objects: Objects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    objects.write("x", BODY)
+    failing = [True, True]
+
+    def chunks(name: str) -> Iterator[bytes]:
+        yield BODY[:100]
+        if failing:
+            failing.pop()
+            raise OutputError("it broke off")
+        yield BODY[100:]
+
+    monkeypatch.setattr(objects, "chunks", chunks)
+    objects.download("x", tmp_path / "x")
+    assert (tmp_path / "x").read_bytes() == BODY
+    failing[:] = [True] * 100
+    with pytest.raises(OutputError, match="it broke off"):
+        objects.download("x", tmp_path / "y")
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
 
 
 def test_a_torn_download_is_asked_for_again(objects: Objects, faults: Faults, tmp_path: Path) -> None:
