@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from io import RawIOBase
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from indexes.errors import DataError
@@ -68,9 +69,7 @@ def bounded_batches(
     for group in range(file.num_row_groups):
         few = min(rows, max(1, BATCH_BYTES // max(1, _longest(file, group, wanted, read, path))))
         found = file.iter_batches(batch_size=few, row_groups=[group], columns=wanted)
-        # What numbers values of a dictionary does not say how much it will be once it is text.
-        numbered = any(pa.types.is_dictionary(kind) for kind in file.schema_arrow.types)
-        for batch in found if numbered else _joined(found, rows):
+        for batch in _joined(found, rows):
             yield batch if wanted is None else batch.select(wanted)
 
 
@@ -82,7 +81,7 @@ def at_most(batches: Iterable[pa.RecordBatch], path: str) -> Iterator[pa.RecordB
     """
     taken = 0
     for batch in batches:
-        taken += batch.nbytes
+        taken += _plain_bytes(batch)
         if taken > WHOLE_BYTES:
             raise DataError(
                 f"'{path}' becomes more than {WHOLE_BYTES:,} bytes in memory, where all its rows are needed at once. "
@@ -146,7 +145,7 @@ def _joined(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.RecordB
     held: list[pa.RecordBatch] = []
     count = taken = 0
     for batch in batches:
-        size = batch.nbytes
+        size = _plain_bytes(batch)
         if held and (count + len(batch) > rows or taken + size > BATCH_BYTES):
             yield _one(held)
             held, count, taken = [], 0, 0
@@ -154,6 +153,19 @@ def _joined(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.RecordB
         count, taken = count + len(batch), taken + size
     if held:
         yield _one(held)
+
+
+def _plain_bytes(batch: pa.RecordBatch) -> int:
+    """Bytes of a batch once what numbers values of a dictionary is those values."""
+    total = int(batch.nbytes)
+    for column in batch.columns:
+        if pa.types.is_dictionary(column.type) and _is_text(column.type.value_type):
+            total += pc.sum(pc.binary_length(column.dictionary).take(column.indices)).as_py() or 0
+    return total
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return kind in (pa.string(), pa.large_string(), pa.binary(), pa.large_binary())
 
 
 def _one(held: list[pa.RecordBatch]) -> pa.RecordBatch:

@@ -30,11 +30,11 @@ MANY = pa.table(
 )
 
 
-def few(path: Path, rows: int = 4000) -> pa.Table:
-    """Rows that all number one value of 64 KiB: some hundred bytes in the file."""
+def few(path: Path, rows: int = 4000, numbered: bool = False) -> pa.Table:
+    """Rows that all number one value of 64 KiB: some hundred bytes in the file; Arrow may be told to keep numbers."""
     numbers = pa.array([0] * rows, pa.int32())
     made = pa.table({"url": pa.DictionaryArray.from_arrays(numbers, pa.array(["x" * (64 << 10)]))})
-    pq.write_table(made, path, compression="zstd", store_schema=False)
+    pq.write_table(made, path, compression="zstd", store_schema=numbered)
     return made
 
 
@@ -141,29 +141,36 @@ def test_what_was_meant_is_read_once_it_is_written_in_smaller_row_groups(
     assert MetadataFile(str(tmp_path / "a.parquet")).whole() == whole
 
 
-def test_rows_of_one_long_value_come_a_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("numbered", [False, True])
+def test_rows_of_one_long_value_come_a_few_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, numbered: bool
+) -> None:
     monkeypatch.setattr(bounded_batches, "BATCH_BYTES", 4 << 20)
-    made = few(tmp_path / "a.parquet")
-    assert (tmp_path / "a.parquet").stat().st_size < 2000
+    made = few(tmp_path / "a.parquet", numbered=numbered)
+    assert (tmp_path / "a.parquet").stat().st_size < 3000
     file = MetadataFile(str(tmp_path / "a.parquet"))
     count = 0
     for batch in file.batches(None, 16_384):
-        assert batch.nbytes <= 5 << 20
+        assert pa.types.is_dictionary(batch.schema.types[0]) == numbered
+        assert len(batch) * (64 << 10) <= 4 << 20
         assert batch.column(0)[0].as_py() == made["url"][0].as_py()
         count += len(batch)
     assert count == len(made)
     assert {len(table) for table in url_lists.tables(tmp_path / "a.parquet")} <= set(range(1, 81))
 
 
-def test_rows_that_are_needed_at_once_have_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("numbered", [False, True])
+def test_rows_that_are_needed_at_once_have_a_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, numbered: bool
+) -> None:
     monkeypatch.setattr(bounded_batches, "BATCH_BYTES", 1 << 20)
     monkeypatch.setattr(bounded_batches, "WHOLE_BYTES", 8 << 20)
-    few(tmp_path / "a.parquet", 200)
+    few(tmp_path / "a.parquet", 200, numbered)
     said = r"a\.parquet' becomes more than 8,388,608 bytes in memory.*Write it again as several files of fewer rows"
     with pytest.raises(DataError, match=said):
         MetadataFile(str(tmp_path / "a.parquet")).whole()
     for number in range(2):
-        few(tmp_path / f"{number}.parquet", 100)
+        few(tmp_path / f"{number}.parquet", 100, numbered)
         assert len(MetadataFile(str(tmp_path / f"{number}.parquet")).whole()) == 100
     pq.write_table(
         pq.read_table(tmp_path / "a.parquet").rename_columns(["file_name"]), tmp_path / "b.parquet"
