@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.commit import Output, is_sound, sound
+from indexes.errors import OutputError
+from pipeline.commit import Output, Record, check_sound, is_sound, sound
+from pipeline.commit.sound import sound_bytes
 from pipeline.files.digests import sha256_of
 
 
@@ -76,4 +78,29 @@ def test_what_changes_no_stamp_is_seen_after_a_while(
     rot(tmp_path / "a.npy")
     assert is_sound(tmp_path, file), "no program can tell, short of reading it"
     monkeypatch.setattr(sound, "KEPT_SECONDS", 0.0)
+    assert not is_sound(tmp_path, file)
+
+
+def test_a_file_that_is_not_what_was_committed_is_named_with_what_to_do(tmp_path: Path, file: Output) -> None:
+    record = Record("measure", "part-0000", "f" * 64, (file,), {})
+    check_sound(tmp_path, record.outputs)
+    assert sound_bytes(tmp_path, record, "a.npy") == b"as it was committed"
+    rot(tmp_path / "a.npy")
+    said = rf"a\.npy' is not what was committed.*`nearfar verify {tmp_path} --repair` makes it again"
+    with pytest.raises(OutputError, match=said):
+        check_sound(tmp_path, record.outputs)
+    with pytest.raises(OutputError, match=said):
+        sound_bytes(tmp_path, record, "a.npy")
+
+
+def test_what_is_written_while_a_file_is_hashed_is_seen_the_next_time(
+    tmp_path: Path, file: Output, hashed: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def disturbed(path: Path) -> str:
+        digest = sha256_of(path)
+        rot(path)
+        return digest
+
+    monkeypatch.setattr(sound, "sha256_of", disturbed)
+    assert is_sound(tmp_path, file)
     assert not is_sound(tmp_path, file)

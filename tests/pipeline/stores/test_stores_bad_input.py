@@ -80,6 +80,21 @@ def test_a_bucket_that_is_not_there(
     )  # SeaweedFS says it to its administrators
 
 
+def test_what_will_not_change_is_not_waited_for(direct: StoreServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(objects_module, "_wait", lambda tried: pytest.fail("it is tried again"))
+    objects = Objects(parse_address("s3://no-such-bucket/run"))
+    with pytest.raises(OutputError, match=r"there is no such bucket|do not allow this"):
+        objects.write_new("record", b"mine")
+    objects = Objects(parse_address(ADDRESS))
+
+    def broken(*given: object, **more: object) -> None:
+        raise ValueError("a mistake of our own")
+
+    monkeypatch.setattr(objects._library, "put", broken)
+    with pytest.raises(ValueError, match="a mistake of our own"):
+        objects.write_new("record", b"mine")
+
+
 def test_wrong_keys_are_named_and_not_shown(
     direct: StoreServer, cli: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
