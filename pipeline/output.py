@@ -17,14 +17,25 @@ from pipeline.measuring import encoder_name
 from pipeline.plan import Lock, Plan, dump_lock, is_damaged, load_lock
 from pipeline.stores.brought_sets import set_place
 
+# In the lock file of a run that has not ended: where the sets were that lie elsewhere now.
+_READ_AT = "read_at"
+
 
 def moved_sets(plan: Plan, out: Path) -> frozenset[str]:
-    """Name the sets whose path is another than in the last run on this folder."""
+    """Name the sets whose path is another than where the last run that came to its end read them."""
+    return frozenset(_former_paths(plan, out))
+
+
+def _former_paths(plan: Plan, out: Path) -> dict[str, str]:
+    """Find where sets of the plan were read that lie elsewhere now.
+
+    A run that was refused, or killed, has read nothing to the end: it leaves in the lock file where they were before it.
+    """
     before = _last(out)
     if before is None:
-        return frozenset()
-    now, then = _paths(plan), _paths(before.plan)
-    return frozenset(name for name in now if name in then and now[name] != then[name])
+        return {}
+    now, then = _paths(plan), _paths(before.plan) | before.fingerprints.get(_READ_AT, {})
+    return {name: then[name] for name in now if name in then and now[name] != then[name]}
 
 
 def _paths(plan: Plan) -> dict[str, str]:
@@ -75,7 +86,9 @@ def prepare_output(run: RunContext, overwrite: bool) -> None:
         clear(run.out)
         for name in (*layout.FOLDERS, *layout.FILES):
             _remove(run.out / name)
-    content = dump_lock(run.plan, {"command": run.command, "version": OUTPUT_VERSION}).encode()
+    former = {} if problem else _former_paths(run.plan, run.out)
+    more = {_READ_AT: former} if former else {}
+    content = dump_lock(run.plan, {"command": run.command, "version": OUTPUT_VERSION, **more}).encode()
     if problem or not _same_plan(lock, content):
         keep(run.out, layout.LOCK_FILE, content)
 

@@ -190,13 +190,16 @@ def test_nothing_but_overwrite_removes_embeddings(
     shutil.copytree(small_world / "reference", moved)
     assert run(pool={"path": str(moved)})[0] == 0
     assert {path: path.stat().st_mtime_ns for path in embedded} == before
-    first = next(file for file in sorted(moved.rglob("*.jpg")))
-    shutil.copy(sorted(moved.rglob("*.jpg"))[-1], first)
     again = tmp_path / "again"
     shutil.copytree(moved, again)
-    code, said = run(pool={"path": str(again)})
-    assert code == 2, said
-    assert "--overwrite" in said
+    images = sorted(again.rglob("*.jpg"))
+    shutil.copy(images[-1], images[0])
+    for _ in range(2):  # asking twice is no consent
+        code, said = run(pool={"path": str(again)})
+        assert code == 2, said
+        assert "put the former path back, or add --overwrite" in said
+        assert {path: path.stat().st_mtime_ns for path in embedded} == before
+    assert run(pool={"path": str(moved)})[0] == 0
     assert {path: path.stat().st_mtime_ns for path in embedded} == before
     code, said = run("--overwrite", encoder=other)
     assert code == 0, said
