@@ -26,6 +26,7 @@ from pipeline.execution.progress import Progress
 from pipeline.output import finished, lock_of
 from pipeline.plan import Plan, load_plan
 from pipeline.report.answers import nearest_similarities
+from pipeline.report.drawing.text import percent
 from pipeline.run import RunOptions, execute
 from pipeline.shipping import export
 from pipeline.stores.working_copies import folder_of, place_of
@@ -92,15 +93,21 @@ def audit(plan: Plan, spec: str | None, allowed: str | None, chosen: RunOptions,
         say(found)
     for reason in reasons:
         print(reason, file=sys.stderr)
+    if rule is not None and not reasons and not as_json:
+        print(
+            f"--fail-above passes: of no benchmark have more than {percent(rule.share)} of the queries a pool sample "
+            f"above {rule.similarity:g}"
+        )
     return code
 
 
 def _too_near(run: RunContext, plan: Plan, rule: FailAbove) -> list[str]:
     """Say which benchmarks have more near queries than the rule lets pass."""
+    may = percent(rule.share) if rule.share else "none"
     failures = exceeded(rule, {name: _similarities(run, name) for name in plan.benchmarks})
     return [
-        f"too near: {failure.above} of {failure.queries} queries of {failure.benchmark} ({failure.share:.1%}) "
-        f"have a pool sample above {rule.similarity:g}"
+        f"too near: {failure.above:,} of {failure.queries:,} queries of {failure.benchmark} ({percent(failure.share)}) "
+        f"have a pool sample above {rule.similarity:g}; {may} may"
         for failure in failures
     ]
 
@@ -109,7 +116,7 @@ def _too_many_lost(found: RunAnswer, plan: Plan, allowed: AllowLost) -> list[str
     """Say which sets lost so much that "nothing found" would mean little."""
     benchmarks = {name: lost_of(found, f"benchmark {name}") for name in plan.benchmarks}
     return [
-        f"too many lost: {one.rows.lost:,} of {one.rows.listed:,} rows of {one.name} ({one.rows.share:.2%}) could "
+        f"too many lost: {one.rows.lost:,} of {one.rows.listed:,} rows of {one.name} ({percent(one.rows.share)}) could "
         f"not be compared, more than {one.allowed:g}; mend the set, or let them go with --allow-lost SHARE"
         for one in too_many_lost(allowed, lost_of(found, "pool"), benchmarks)
     ]

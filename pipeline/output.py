@@ -29,7 +29,7 @@ def moved_sets(plan: Plan, out: Path) -> frozenset[str]:
 def _former_paths(plan: Plan, out: Path) -> dict[str, str]:
     """Find where sets of the plan were read that lie elsewhere now.
 
-    A run that was refused, or killed, has read nothing to the end: it leaves in the lock file where they were before it.
+    A run that was refused, or killed, has read nothing to the end: its lock file says where they were before it.
     """
     before = _last(out)
     if before is None:

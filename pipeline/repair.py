@@ -18,11 +18,12 @@ from pipeline.execution.progress import Progress
 from pipeline.incoming.lists import STAGES
 from pipeline.plan import load_lock
 from pipeline.run import RunOptions, execute
-from pipeline.shipping import export, exports_of
+from pipeline.shipping import export
 from pipeline.stages import performing_names
 from pipeline.stores.working_copies import place_of
 from pipeline.verifying.fetched_pool import is_fetched
 from pipeline.verifying.verification import Verification
+from pipeline.webdataset.exports_there import exports_of
 
 # These make a part from the user's files or from that part alone: damage elsewhere does not touch them.
 OF_ONE_PART = ("read", "embed")

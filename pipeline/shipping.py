@@ -5,8 +5,6 @@ Exports are no part of a run: they are made when asked for, and `verify` walks t
 
 from __future__ import annotations
 
-import dataclasses
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,8 +22,9 @@ from pipeline.plan import sets_in
 from pipeline.run import RunOptions, do_wave
 from pipeline.stages.exporting import card, gather, locate
 from pipeline.stages.exporting import export as listing
-from pipeline.webdataset.export_request import CSV, TARS, ExportRequest
+from pipeline.webdataset.export_request import TARS, ExportRequest
 from pipeline.webdataset.exportable import check_exportable
+from pipeline.webdataset.exports_there import say_replaced
 
 STAGES = ("locate", "gather", "export", "card")
 # A header, and the zeros behind a member's last block.
@@ -54,6 +53,7 @@ def export(out: Path, request: ExportRequest, options: RunOptions, progress: Pro
     check_exportable(run, request)
     with at_work(run, STAGES):
         check_stands(run, ("pool", *sets_in(run.plan.splits, request.split)))
+        say_replaced(run.out, request)
         _refuse_strangers(run, request.split)
         with open_executor(options.workers, options.scheduler, options.device):
             for wave in export_waves(run, request):
@@ -73,22 +73,6 @@ def export_waves(run: RunContext, request: ExportRequest) -> Iterator[list[Work[
     yield list(listing.works(run, request))
     if request.form == TARS:
         yield list(card.works(run, request))
-
-
-def exports_of(out: Path) -> list[ExportRequest]:
-    """List the exports that an output folder holds."""
-    names = [field.name for field in dataclasses.fields(ExportRequest)]
-    told = ({name: one.facts[name] for name in names if name in one.facts} for one in records(out, "export"))
-    return [ExportRequest(**one) for one in told]
-
-
-def command_of(out: Path, request: ExportRequest) -> str:
-    """Write the command that makes an export."""
-    options = ["--samples-per-shard", str(request.samples_per_shard), "--seed", str(request.seed)]
-    options += ["--license", request.license] if request.license else []
-    options += ["--csv"] if request.form == CSV else []
-    options += ["--cls", request.cls] if request.cls else []
-    return shlex.join(["nearfar", "export", str(out), request.split, *options])
 
 
 def _check_found(run: RunContext, request: ExportRequest, located: list[Work[Any, Any]]) -> None:

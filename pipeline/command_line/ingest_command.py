@@ -13,7 +13,8 @@ from pipeline import layout
 from pipeline.command_line.option_types import AsJson, FetchedInto, Scheduler, Workers
 from pipeline.stores.working_copies import place_of
 
-_REASONS = 10
+# As many as a list of the open web has, nearly; the table of hosts has all.
+_REASONS = 20
 
 
 def ingest(
@@ -91,8 +92,10 @@ def named_files(texts: Sequence[str], option: str) -> dict[str, str]:
 
 def _say(out: Path, counts: dict[str, Any]) -> None:
     """Say how many images came, what the others failed of, and what can be done about it."""
+    from pipeline.report.drawing.text import percent
+
     total, kept = counts["count"], counts["successes"]
-    print(f"{kept:,} of {total:,} URLs gave an image ({kept / total:.1%}); {total - kept:,} did not")
+    print(f"{kept:,} of {total:,} URLs gave an image ({percent(kept / total)}); {total - kept:,} did not")
     reasons = {reason: rows for reason, rows in counts["status_dict"].items() if reason != "success"}
     for reason, rows in list(reasons.items())[:_REASONS]:
         print(f"  {rows:>10,}  {reason}")

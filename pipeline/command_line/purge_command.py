@@ -40,7 +40,8 @@ def purge(
         if rows:
             print(f"{rows:,} samples have no {kind}, so that its list cannot tell of them")
     if found.parts:
-        print(f"{found.parts:,} parts were cut, and what was computed from them is gone: run the plan again")
+        parts = "part was" if found.parts == 1 else "parts were"
+        print(f"{found.parts:,} {parts} cut, and what was computed from them is gone: run the plan again")
     else:
         print("nothing was changed")
 

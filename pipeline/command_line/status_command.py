@@ -25,6 +25,7 @@ from pipeline.report.drawing.text import count
 from pipeline.run import RunOptions, open_run
 from pipeline.stages import performing_names, stage_names
 from pipeline.stores.working_copies import place_of
+from pipeline.webdataset.exports_there import begun_exports, begun_said
 
 # Units, rows and bytes are asked for, and no seconds.
 _ANY_RATES = Rates(1.0, None, 1.0)
@@ -36,10 +37,13 @@ def status(out: Path, as_json: bool) -> None:
     found = _of_fetch(out) if fetched else _of_run(out)
     running = at_work_on(out)
     at_work = None if running is None else _at_work(out, found, running)
+    begun = begun_exports(out)
     if as_json:
-        print(json.dumps(_object(found, at_work), sort_keys=True))
-    else:
-        _say(found, at_work)
+        print(json.dumps(_object(found, at_work) | {"begun_exports": begun}, sort_keys=True))
+        return
+    _say(found, at_work)
+    for split, tars in begun.items():
+        print(begun_said(split, tars))
 
 
 def _of_run(out: Path) -> Status:

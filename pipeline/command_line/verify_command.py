@@ -44,6 +44,7 @@ def verify(
     from pipeline.repair import repair as repair_run
     from pipeline.stores.working_copies import place_of
     from pipeline.verify import verify as verify_run
+    from pipeline.webdataset.exports_there import begun_exports, begun_said
 
     limit = None if whole else rows
     result = verify_run(out, samples, seed, limit)
@@ -58,6 +59,8 @@ def verify(
     else:
         _say_wrong(result, as_json)
         _say(result)
+        for split, tars in begun_exports(out).items():
+            print(begun_said(split, tars))
         if result.problems and not repair:
             print(
                 "to make again what is wrong and all that came of it: "
@@ -74,9 +77,9 @@ def _say_wrong(result: Verification, as_json: bool) -> None:
 def _say(result: Verification) -> None:
     """Say what was looked at: what was left out, or drawn, by name."""
     verdict = f"{len(result.problems)} problems" if result.problems else "all well"
+    exactly = f", {result.decisions:,} samples and {result.thresholds:,} thresholds computed again in float64"
     print(
-        f"{verdict}: {result.files} files hashed, "
-        f"{result.decisions} samples and {result.thresholds} thresholds computed again in float64"
+        f"{verdict}: {result.files:,} files hashed{exactly if result.decisions or result.thresholds else ''}"
     )
     if result.again:
         done, units = (sum(getattr(one, name) for one in result.again.values()) for name in ("again", "of"))

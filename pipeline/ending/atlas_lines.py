@@ -36,7 +36,7 @@ def drawn_by(out: Path, facts: Json) -> Drawn:
 
 def say_drawn(found: Drawn) -> None:
     """Print where an atlas is, what is in it, and how to open it."""
-    print(f"{found.samples:,} of {found.of:,} samples: {found.file}")
+    print(f"{found.samples:,} of {found.of:,} samples of the pool: {found.file}")
     if found.without_vector:
         print(f"left out, since they have no embedding: {found.without_vector:,}")
     print(f"to look at it: {viewers_command(found)}")

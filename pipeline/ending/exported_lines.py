@@ -47,7 +47,8 @@ def say_exported(found: Exported) -> None:
     if found.csv is not None:
         _say_listed(found, found.csv)
         return
-    print(f"{found.samples:,} samples in {found.shards:,} tars: {found.folder}")
+    tars = "tar" if found.shards == 1 else "tars"
+    print(f"{found.samples:,} samples in {found.shards:,} {tars}: {found.folder}")
     if found.left_out:
         kinds = ", ".join(f"{count:,} .{kind}" for kind, count in found.left_out.items())
         print(f"left out, since a loader would unpickle them, which runs what is in them: {kinds}")

@@ -36,7 +36,10 @@ class FirstSaid:
     text: Annotated[str, _said("In words.")]
     lost: Annotated[tuple[str, ...], _said("A line for each set that lost rows, with the first reasons.")]
     notes: Annotated[
-        tuple[str, ...], _said("A line for each set about whose files something is to be known.")
+        tuple[str, ...],
+        _said(
+            "A line for each set about whose files something is to be known, or that has copies in the reference."
+        ),
     ]
 
 

@@ -9,10 +9,13 @@ from rich.table import Table
 
 from pipeline.ending.exported_lines import say_exported
 from pipeline.ending.found import ListedPairs, RunAnswer, rows_said
-from pipeline.report.drawing.text import count
-from pipeline.report.loss_lines import loss_lines
+from pipeline.report.drawing.text import count, percent
+from pipeline.report.loss_lines import weighed_losses
 
-_NAME_WIDTH = 40
+# Beside a name so wide, all columns of numbers fit into 80 characters.
+_NAME_WIDTH = 32
+# So many benchmarks are said one by one.
+_FEW = 6
 
 
 def say(found: RunAnswer) -> None:
@@ -26,7 +29,10 @@ def say(found: RunAnswer) -> None:
     if found.pairs is not None:
         print(_pairs(found.pairs))
     print(_read(found))
-    for line in [*loss_lines(rows_said(found)), *found.headline.notes]:
+    for line, heavy in weighed_losses(rows_said(found)):
+        style = "bold red" if heavy else None
+        Console(highlight=False).print(line, style=style, markup=False, soft_wrap=True)
+    for line in found.headline.notes:
         print(line)
     print(f"report: {found.report}")
     for one in found.exported:
@@ -34,14 +40,15 @@ def say(found: RunAnswer) -> None:
 
 
 def _splits(found: RunAnswer) -> Table:
-    """Tabulate what each split keeps of all rows that the pool lists, and what each of its rules keeps."""
+    """Tabulate what each split keeps of all rows that the pool lists and that join it, and what each rule keeps."""
     table = _named("split", found.splits)
     for title in ("kept", "of", "share", "kept by rule"):
         table.add_column(title)
     for name, split in found.splits.items():
-        share = f"{split.kept / split.rows:.1%}" if split.rows else "-"
+        rows = split.rows + sum(step.offered for step in split.rules)
+        share = percent(split.kept / rows) if rows else "-"
         rules = ", ".join(f"{step.rule} {count(step.kept)}" for step in split.rules)
-        table.add_row(name, count(split.kept), count(split.rows), share, rules)
+        table.add_row(name, count(split.kept), count(rows), share, rules)
     return table
 
 
@@ -83,8 +90,13 @@ def _pairs(found: ListedPairs) -> str:
 
 def _read(found: RunAnswer) -> str:
     """Say how many rows of each set take part, of how many."""
-    sets = (
-        f"{name} {count(one.measured)}" + (f" of {count(one.listed)}" if one.measured < one.listed else "")
-        for name, one in found.rows.items()
+    rows = {name: (one.measured, one.listed) for name, one in found.rows.items()}
+    benchmarks = [name for name in rows if name.startswith("benchmark ")]
+    if len(benchmarks) > _FEW:
+        together = [rows.pop(name) for name in benchmarks]
+        rows[f"{len(together)} benchmarks"] = sum(one for one, _ in together), sum(of for _, of in together)
+    said = (
+        f"{name} {count(measured)}" + (f" of {count(listed)}" if measured < listed else "")
+        for name, (measured, listed) in rows.items()
     )
-    return f"rows that take part: {', '.join(sets)}"
+    return f"rows that take part: {', '.join(said)}"

@@ -13,7 +13,7 @@ from pipeline.documents.overrides import apply_overrides
 from pipeline.documents.problems import explain
 from pipeline.documents.yaml_safe import Document, load_yaml
 from pipeline.plan.checks import check, rule_scope, split_order
-from pipeline.plan.manifests import with_expected_counts
+from pipeline.plan.manifests import is_manifest, with_expected_counts
 from pipeline.plan.measured import parse_measures
 from pipeline.plan.model import EncoderChoice, Plan
 from pipeline.plan.reader_keys import key_problems, written_sets
@@ -46,6 +46,11 @@ def build_plan(document: Document) -> Plan:
     if not isinstance(document.value, Mapping):
         raise PlanError(
             f"{document.mark(())}: a plan is a map of keys such as name, pool and benchmarks; got none"
+        )
+    if is_manifest(document.value):
+        raise PlanError(
+            f"{document.source}: this is the manifest of a set, not a plan; name it in one, as the manifest of its "
+            "pool, reference or a benchmark"
         )
     try:
         plan = Plan.model_validate({**document.value, "splits": {}, "measures": {}})

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
@@ -71,6 +72,12 @@ class Manifest(Strict):
 def manifest_names() -> tuple[str, ...]:
     """List the manifests that nearfar ships."""
     return tuple(sorted(path.stem for folder in _FOLDERS for path in (SHIPPED / folder).glob("*.yaml")))
+
+
+def is_manifest(written: Mapping[str, Any]) -> bool:
+    """Say whether a YAML document is a manifest, by the keys that each has."""
+    needed = {name for name, field in Manifest.model_fields.items() if field.is_required()}
+    return needed <= written.keys()
 
 
 def load_manifest(name_or_path: str, where: str = "manifest") -> Manifest:

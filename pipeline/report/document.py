@@ -26,7 +26,7 @@ from pipeline.report.outcomes import Rows
 from pipeline.report.request import Search
 from pipeline.report.scan import ALL, Measured
 from pipeline.report.sections import ShownSection
-from pipeline.report.statements import headline
+from pipeline.report.statements import copied_by_reference, headline
 from pipeline.report.tallies import Tallied, Tally
 
 Json = dict[str, Any]
@@ -62,8 +62,8 @@ def dumps(content: Json) -> bytes:
 
 
 def _headline(findings: Findings) -> Json:
-    """Say what the report says first, with what was lost and what was noted about the sets' files."""
-    said, noted = headline(findings), note_lines(findings.noted)
+    """Say what the report says first, with what was lost and what was noted about the sets."""
+    said, noted = headline(findings), [*note_lines(findings.noted), *copied_by_reference(findings)]
     return {"level": said.level, "text": said.text, "lost": loss_lines(findings.rows), "notes": noted}
 
 

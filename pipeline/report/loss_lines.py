@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from pipeline.report.drawing.text import brief, count, percent
+from curation.losses import AllowLost, Lost
+from pipeline.report.drawing.text import brief, count, percent, reasons_said
 from pipeline.report.outcomes import Rows
 
 # So many reasons are named, the most frequent first; the report's tables and audit.json have them all.
@@ -20,7 +21,24 @@ def loss_lines(rows: Mapping[str, Rows]) -> list[str]:
     Args:
         rows: Per set, what became of its rows; in the order in which they are to be said.
     """
-    return [_line(name, found) for name, found in rows.items() if found.lost]
+    return [line for line, _ in weighed_losses(rows)]
+
+
+def weighed_losses(rows: Mapping[str, Rows]) -> list[tuple[str, bool]]:
+    """Give the lines of `loss_lines`, each with whether so much is gone that a verdict means little.
+
+    That is what `--fail-above` fails of where nothing else is said: any row of a benchmark, 5 % of another set.
+    """
+    allowed = AllowLost()
+    return [
+        (
+            _line(name, found),
+            Lost(found.lost, found.listed).share
+            > (allowed.benchmark if name.startswith("benchmark ") else allowed.pool),
+        )
+        for name, found in rows.items()
+        if found.lost
+    ]
 
 
 def note_lines(notes: Mapping[str, Sequence[str]]) -> list[str]:
@@ -43,8 +61,4 @@ def _line(name: str, rows: Rows) -> str:
 
 
 def _reasons(rows: Rows) -> str:
-    reasons = Counter(rows.failed) + Counter(rows.quarantined)
-    ranked = sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))
-    said = [f"{count(number)} {brief(reason)}" for reason, number in ranked[:REASONS_SAID]]
-    rest = sum(number for _, number in ranked[REASONS_SAID:])
-    return ", ".join(said + ([f"{count(rest)} for other reasons"] if rest else []))
+    return reasons_said(Counter(rows.failed) + Counter(rows.quarantined), REASONS_SAID)

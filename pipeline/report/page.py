@@ -15,7 +15,7 @@ from pipeline.report.drawing.benchmark_view import flattened, leak_rows, pool_ch
 from pipeline.report.drawing.cascade import waterfall
 from pipeline.report.drawing.worst import by_gravity, missing_pictures, worst
 from pipeline.report.findings import Findings
-from pipeline.report.loss_lines import loss_lines, note_lines
+from pipeline.report.loss_lines import note_lines, weighed_losses
 from pipeline.report.statements import headline, notes, pair_note
 
 FOLDER = Path(__file__).parent
@@ -39,6 +39,7 @@ def _environment() -> Environment:
         "margin": text.margin,
         "number": text.number,
         "visible": text.brief,
+        "pieces": text.pieces,
         "whole": text.visible,
     }
     return environment
@@ -65,7 +66,7 @@ def render(findings: Findings) -> bytes:
             request=findings.request,
             findings=findings,
             headline=headline(findings),
-            lost=loss_lines(findings.rows),
+            lost=weighed_losses(findings.rows),
             noted=note_lines(findings.noted),
             notes=[*notes(findings), *missing_pictures(whole)],
             worst=first,
@@ -75,7 +76,7 @@ def render(findings: Findings) -> bytes:
             told=findings.told,
             pool_charts=pool_charts(findings),
             leaks=leak_rows(findings),
-            waterfalls={name: waterfall(facts) for name, facts in findings.splits.items()},
+            waterfalls={name: waterfall(facts).gathered for name, facts in findings.splits.items()},
             provenance={name: list(flattened(value)) for name, value in findings.request.provenance.items()},
             quantiles=QUANTILES,
         )

@@ -132,22 +132,28 @@ def _crowd(leak: Leakage) -> str:
 
 def notes(findings: Findings) -> list[str]:
     """List what a reader must know to weigh the verdict."""
-    search, options = findings.request.search, findings.request.options
     if not findings.benchmarks:
         return []
-    found = [_search(search)] + ([better] if (better := advice(findings)) else [])
+    found = [_search(findings.request.search)] + ([better] if (better := advice(findings)) else [])
     if not all(finding.sources[0].identical.checked for finding in findings.benchmarks):
         found.append(
             "Byte-identical files could not be looked for where a set brings vectors instead of image files."
         )
+    return [*found, *copied_by_reference(findings)]
+
+
+def copied_by_reference(findings: Findings) -> list[str]:
+    """Say which benchmarks have copies in the reference, so that their thresholds tell nothing near from far."""
+    options, found = findings.request.options, list[str]()
     # An audit cuts no split: nothing was pruned.
     missed = "near-pruning may let copies pass" if findings.request.splits else "copies may lie below them"
     for finding in findings.benchmarks:
         for source in finding.sources[1:]:
             if source.hard.queries:
                 found.append(
-                    f"The reference itself has a sample above {options.hard:g} for {count(source.hard.queries)} "
-                    f"queries of {finding.name}. Their thresholds lie so high that {missed}."
+                    f"The reference itself has a sample above {options.hard:g} for {count(source.hard.queries)} of "
+                    f"{count(finding.verdict.queries)} queries of {finding.name}. Their "
+                    f"thresholds lie so high that {missed}."
                 )
     return found
 
@@ -165,7 +171,8 @@ def pair_note(findings: Findings) -> str:
         return f"{listed}."
     return (
         f"{listed}: every sample above it, with its nearest query at least, and each query's {count(found.neighbours)} "
-        f"nearest samples. {count(found.cut)} queries have more than these above it; a larger `neighbours` lists them."
+        f"nearest samples. {count(found.cut)} queries have more than these above it; a larger "
+        "neighbours in the plan lists them."
     )
 
 

@@ -21,11 +21,12 @@ from pipeline.files.digests import sha256_of
 from pipeline.files.inputs import content_of, stamp_of
 from pipeline.plan import load_lock
 from pipeline.run import RunOptions, open_run, waves
-from pipeline.shipping import command_of, export_waves, exports_of
+from pipeline.shipping import export_waves
 from pipeline.stores.at_once import at_once
 from pipeline.stores.held_files import held
 from pipeline.stores.working_copies import place_of, store_of
 from pipeline.verifying.verification import Verification
+from pipeline.webdataset.exports_there import command_of, exports_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from advice_cases import IMAGE, TINY, WEIGHTS, World, case
+from advice_cases import IMAGE, ROOT, TINY, WEIGHTS, World, case
 from reader_sets import write_tar
 from small_sets import WIDTH, rows_of, unit, write_part
 
@@ -51,6 +51,15 @@ def a_text_that_grows_without_end(w: World) -> Iterator[str]:
     w.rule({"where": f"replace(replace(caption, 'a', '{'b' * 300}'), 'b', '{'c' * 300}') = 'x'"})
     yield "replace by shorter text, or fewer times inside one another"
     w.rule({"where": "replace(replace(caption, 'a', 'b'), 'b', 'c') = 'x'"})
+
+
+@case
+def a_manifest_in_place_of_a_plan(w: World) -> Iterator[str]:
+    plain, manifests = w.arguments(), ROOT / "data_manifests"
+    w.command = ("plan", str(manifests / "pools" / "laion_400m.yaml"))
+    yield "this is the manifest of a set, not a plan; name it in one, as the manifest of its pool, reference or a {}"
+    w.plan["pool"]["manifest"] = str(manifests / "pools" / "laion_400m.yaml")
+    w.command = ("plan", *plain[1:])
 
 
 @case

@@ -69,7 +69,7 @@ def chance_sentence(finding: Finding, samples: int) -> str:
     stated = found.stated
     if stated is None:
         return f"{drawn} are too few to say what unrelated pairs reach; the highest is {_highest(found)}."
-    error = "" if stated.error is None else f" (± {stated.error:.4f})"
+    error = "" if stated.error is None else f" (±\u00a0{stated.error:.4f})"
     expected = stated.rate * samples
     by_chance = f"{expected:,.1f}" if expected >= 0.05 else "less than 0.1"
     return (

@@ -6,6 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.report.drawing.text import reasons_said
+
+_LOSSES = ("failed: ", "quarantined: ", "repeated uid")
+# So many losses or more are shown as one, with the most frequent reasons.
+_FEW = 3
+_SAID = 2
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -45,9 +52,24 @@ class Waterfall:
         return self.rows + sum(step.offered - step.dropped for step in self.steps) == self.kept
 
     @property
+    def joined(self) -> int:
+        """Rows of further sets that were offered."""
+        return sum(step.offered for step in self.steps)
+
+    @property
     def most(self) -> int:
         """The most rows that there were at any time."""
         return max([self.rows, *(step.after for step in self.steps)])
+
+    @property
+    def gathered(self) -> Waterfall:
+        """The same with all losses in one step: they are the same for every split of a pool."""
+        lost = [step for step in self.steps if step.reason.startswith(_LOSSES)]
+        if len(lost) < _FEW:
+            return self
+        said = reasons_said({step.reason: step.dropped for step in lost}, _SAID)
+        one = Step("lost", self.rows, sum(step.dropped for step in lost), f"before any rule: {said}")
+        return Waterfall(self.rows, (one, *self.steps[len(lost) :]), self.kept)
 
 
 def waterfall(facts: Mapping[str, Any]) -> Waterfall:

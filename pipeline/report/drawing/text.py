@@ -5,12 +5,16 @@ Escaping is Jinja2's work (autoescape is always on); this only makes sure that w
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from collections.abc import Mapping
 
 # Joiners and variation selectors hold emoji and several scripts together and cannot reorder text.
 _HARMLESS = frozenset("\u200c\u200d")
 # Keys and class names are a pool's own text too; one can be as long as a caption.
 NAME_LIMIT = 400
+# A name of so many characters fits into a line of a telephone's screen.
+_UNBROKEN = 24
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
@@ -41,6 +45,19 @@ def shortened(text: str, length: int, limit: int) -> str:
 def brief(text: str) -> str:
     """Show a name (a key, a class, a reason, a value of the provenance) visibly, and not longer than a name is."""
     return shortened(text, len(text), NAME_LIMIT)
+
+
+def pieces(text: str) -> list[str]:
+    """Cut a long name behind `_`, `-`, `.` and `/`, where it may go on in the next line; a short one stays whole."""
+    return re.split(r"(?<=[_.\-/])(?=[^_.\-/])", text) if len(text) > _UNBROKEN else [text]
+
+
+def reasons_said(reasons: Mapping[str, int], said: int) -> str:
+    """Name the `said` most frequent reasons with their counts, and count the rest."""
+    ranked = sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))
+    named = [f"{count(number)} {brief(reason)}" for reason, number in ranked[:said]]
+    rest = sum(number for _, number in ranked[said:])
+    return ", ".join(named + ([f"{count(rest)} for other reasons"] if rest else []))
 
 
 def count(number: int) -> str:

@@ -179,7 +179,7 @@ def _dispersions(look: Look, numbers: dict[str, Any]) -> Iterator[Piece]:
                 "mean": rounded(1 - mean),
                 "half_width_95": rounded(half),
             }
-            sure = "" if half is None else f" ± {half:.4f}"
+            sure = "" if half is None else f" ±\u00a0{half:.4f}"
             yield Paragraph(
                 f"{measure.name}: captions of a class differ by {similarity(1 - mean)}{sure} (1 − cosine of their text "
                 f"embeddings, mean over the pairs of a class and over {count(len(means))} classes, 95 % interval)."

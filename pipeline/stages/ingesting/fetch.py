@@ -42,6 +42,7 @@ class Identity:
         body_bytes: Bytes of a file at most.
         pixels: Pixels of an image at most.
         denied: Digests of the deny lists.
+        loopback: Whether this machine's addresses are asked.
         attempt: How often rows that failed were tried again on request.
     """
 
@@ -51,6 +52,7 @@ class Identity:
     body_bytes: int
     pixels: int
     denied: tuple[tuple[str, str], ...]
+    loopback: bool
     attempt: int
 
 
@@ -82,6 +84,7 @@ def works(
                 request.body_bytes,
                 request.pixels,
                 denied,
+                request.loopback,
                 attempts.get(name, 0),
             )
             settings = Settings(str(place.path(piece.path)), request.model_dump(mode="json"))

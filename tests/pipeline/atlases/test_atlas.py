@@ -136,7 +136,7 @@ def test_the_command_says_where_it_is_and_how_to_open_it(
     code, said, errors = cli("atlas", out, "core", "--at-most", "20")
     assert code == 0, errors
     file = sets / "out/atlases/core.parquet"
-    assert f"20 of 100 samples: {file}\n" in said
+    assert f"20 of 100 samples of the pool: {file}\n" in said
     told = shlex.split(said.partition("to look at it: ")[2])
     assert told[:2] == ["embedding-atlas", str(file)]
     columns = set(pq.read_schema(file).names)

@@ -8,7 +8,7 @@ import pytest
 from report_sets import World, build_world
 
 from pipeline.report.findings import Finding, Findings, collect
-from pipeline.report.loss_lines import loss_lines, note_lines
+from pipeline.report.loss_lines import loss_lines, note_lines, weighed_losses
 from pipeline.report.outcomes import Rows
 from pipeline.report.request import ReportOptions, ReportRequest, Search
 from pipeline.report.statements import headline, level_of
@@ -123,6 +123,9 @@ def test_losses_do_not_hide_what_was_found(world: World) -> None:
 def test_a_loss_is_said_with_its_share_and_first_reasons() -> None:
     rows = Rows(None, 1006, {"HTTP 404": 4, "b": 2}, {"a\u202e": 3, "late": 2, "nan": 1}, 5)
     whole = Rows(None, 10, {}, {}, 1)
+    some, much = Rows(None, 100, {"gone": 5}, {}, 0), Rows(None, 100, {"gone": 3}, {"nan": 3}, 0)
+    sets = {"pool": some, "reference": much, "benchmark one": rows, "source two": whole}
+    assert [heavy for _, heavy in weighed_losses(sets)] == [False, True, True]
     assert loss_lines({"pool": rows, "benchmark one": whole}) == [
         "pool: 12 of 1,006 rows lost (1.2 %): 4 HTTP 404, 3 a\u27e8U+202E\u27e9, 2 b, 3 for other reasons"
     ]

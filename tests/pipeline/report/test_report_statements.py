@@ -159,6 +159,14 @@ def test_waterfall_adds_up(dropped: object) -> None:
         ("random", 2, 7),
     ]
     assert fall.adds_up
+    whole = fall.gathered  # as it is drawn: what is lost is the same for every split
+    assert [(step.reason, step.dropped, step.after) for step in whole.steps] == [
+        ("lost", 6, 14),
+        ("near", 5, 9),
+        ("random", 2, 7),
+    ]
+    assert whole.steps[0].words == "before any rule: 3 repeated uid, 2 quarantined: nan, 1 for other reasons"
+    assert whole.adds_up
     assert not waterfall({"waterfall": listed | {"kept": 8}}).adds_up
 
 

@@ -201,7 +201,7 @@ def test_workers_and_a_killed_export_change_no_byte(exported: Path, forked: Fork
 def test_samples_of_every_kind(pool: Path, cli: Run) -> None:
     code, said, errors = cli("export", str(pool / "out"), "whole")
     assert code == 0, errors
-    assert f"43 samples in 1 tars: {pool}/out/shards/whole" in said
+    assert f"43 samples in 1 tar: {pool}/out/shards/whole" in said
     kept = pq.read_table(pool / "out/splits/whole/part-0000.parquet", columns=["uid", "key"]).to_pydict()
     keys = dict(zip(kept["uid"], kept["key"], strict=True))
     by_key = {keys[uid]: (uid, members) for _, uid, members in grouped(pool / "out/shards/whole")}

@@ -24,9 +24,10 @@ from pipeline.plan import load_plan
 from pipeline.projection import umap_layout
 from pipeline.projection.atlas_request import AtlasRequest
 from pipeline.run import RunOptions, execute, open_run, waves
-from pipeline.shipping import export, export_waves, exports_of
+from pipeline.shipping import export, export_waves
 from pipeline.stages import performing_names
 from pipeline.webdataset.export_request import ExportRequest
+from pipeline.webdataset.exports_there import exports_of
 
 Group = list[running.Work]  # type: ignore[type-arg]
 """Units that are done together."""
