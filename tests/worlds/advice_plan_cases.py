@@ -57,7 +57,7 @@ def a_text_that_grows_without_end(w: World) -> Iterator[str]:
 def a_manifest_in_place_of_a_plan(w: World) -> Iterator[str]:
     plain, manifests = w.arguments(), ROOT / "data_manifests"
     w.command = ("plan", str(manifests / "pools" / "laion_400m.yaml"))
-    yield "this is the manifest of a set, not a plan; name it in one, as the manifest of its pool, reference or a {}"
+    yield "name it in one, as the manifest of its pool, reference or a benchmark"
     w.plan["pool"]["manifest"] = str(manifests / "pools" / "laion_400m.yaml")
     w.command = ("plan", *plain[1:])
 
