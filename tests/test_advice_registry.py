@@ -71,7 +71,8 @@ ELSEWHERE = {
     "test_a_later_file_without_images_is_refused_and_taken_away_as_the_message_says",
     "run the same nearfar ingest again, which goes on where it stopped": "fetching/test_verify_fetched.py::"
     "test_what_is_damaged_is_taken_back_and_fetched_again",
-    "name one of these, or a field that a rule of the split reads, such as classes.single": "runs/test_export_cls.py::"
+    'name one of these, or have one of its rules read another, as {where: "classes.single >= 0 OR true"} does of the '
+    "measure classes, and run the plan again": "runs/test_export_cls.py::"
     "test_a_column_that_has_no_numbers_is_refused_with_those_that_do",
     "no class; leave {} out": "runs/test_export_cls.py::test_a_csv_has_no_class",
     "Move them away, then export again": "runs/test_export.py::test_what_cannot_be_exported_is_refused_by_name",

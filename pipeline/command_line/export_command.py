@@ -41,7 +41,10 @@ def export(
     scheduler: Scheduler = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write a split of a finished run as webdataset tars, or as a CSV of its image files, for training."""
+    """Write a split of a finished run for training.
+
+    As webdataset tars, or as a CSV of its image files.
+    """
     from pipeline.documents.licenses import checked_license
     from pipeline.ending.exported_lines import exported_by, say_exported
     from pipeline.execution.progress import Progress

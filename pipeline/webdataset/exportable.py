@@ -42,8 +42,8 @@ def check_class_column(request: ExportRequest, columns: pa.Schema) -> None:
     if request.cls not in there:
         raise DataError(
             f"{request.spelled('cls')} {request.cls}: the files of the split {request.split} have no such column of "
-            f"whole numbers, but {', '.join(there) or 'none at all'}; name one of these, or a field that a rule of the "
-            "split reads, such as classes.single"
+            f"whole numbers, but {', '.join(there) or 'none at all'}; name one of these, or have one of its rules read "
+            'another, as {where: "classes.single >= 0 OR true"} does of the measure classes, and run the plan again'
         )
 
 

@@ -44,6 +44,7 @@ def test_every_section_is_whole(name: str) -> None:
     assert module.TITLE
     assert isinstance(module.PLACE, int)
     assert all("." in need for need in module.NEEDS)
+    assert "{" not in getattr(module, "ABOUT", "")  # a hole in a sentence that nobody filled
 
 
 @pytest.mark.parametrize("name", sections.names())

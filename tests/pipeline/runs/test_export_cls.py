@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tarfile
 from pathlib import Path
@@ -101,8 +102,15 @@ def test_a_column_that_has_no_numbers_is_refused_with_those_that_do(
             errors
         )
     code, _, errors = cli("export", out, "whole", "--cls", "classes.single")
-    assert (code, "such as classes.single" in errors) == (2, True)
-    assert cli("export", out, "classed", "--cls", "classes.single")[0] == 0
+    advised = re.search(r'\{where: "(.*?)"\} does of the measure classes, and run the plan again', errors)
+    assert code == 2
+    assert advised, errors
+    plan = yaml.safe_load((finished / "plan.yaml").read_text()) | {"output": out}
+    plan["splits"]["whole"].append({"where": advised.group(1)})
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(plan))
+    assert cli("run", str(tmp_path / "plan.yaml"))[0] == 0
+    assert cli("export", out, "whole", "--cls", "classes.single")[0] == 0
+    assert numbers(tmp_path / "out/shards/whole") == {"a": b"0", "b": b"1", "c": b"own", "d": b"1"}
 
 
 def test_a_csv_has_no_class(tmp_path: Path, cli: Run) -> None:

@@ -9,7 +9,7 @@ from curation.kernels.association import cramers_v, pmi
 from curation.measures.of_caption._attribute_words import kinds_of_word
 from pipeline.report.drawing.text import count, percent
 from pipeline.report.request import MeasureFiles
-from pipeline.report.sections._attributes import BY_WORDS, AttributeCounts, attribute_counts
+from pipeline.report.sections._attributes import BY_WORDS, DRAWN, AttributeCounts, attribute_counts
 from pipeline.report.sections._classed import named_classes
 from pipeline.report.sections._look import Look
 from pipeline.report.sections._panel import LeftOut, Panel, Paragraph, Piece, Sheet, rounded
@@ -25,8 +25,8 @@ ABOUT = (
     "ln(p(attribute, class) / p(attribute) p(class)), 0 for chance; Cramér's V is 0 for none and 1 for complete "
     f"association. An alarm has {LEAST} samples of both, {percent(OFTEN)} of the class's samples and a PMI of "
     f"{FAR:g} at least. Every content word is taken for an attribute, be it a colour or grass, but "
-    "for words of a class's own name. At most {count(DRAWN)} samples are looked at, "
-    "drawn by hash."
+    f"for words of a class's own name. At most {count(DRAWN)} samples are looked at, drawn by hash from the whole "
+    "pool: what a split drops counts here, and what it adds from other sets does not."
 )
 
 

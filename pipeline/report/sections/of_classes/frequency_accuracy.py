@@ -24,7 +24,8 @@ TITLE, PLACE = "Frequency and accuracy", 50
 NEEDS = (ANY,)
 
 ABOUT = (
-    "Accuracy on a class against how often the pool names it. The published correlation is Pearson's over bins of ln "
+    "Accuracy on a class against how often the pool names it, all of it: what a split drops counts here, and what it "
+    "adds from other sets does not. The published correlation is Pearson's over bins of ln "
     "frequency, without the first and the last one (arXiv 2404.04125); it is fragile, and far higher than Spearman's "
     "over the classes themselves, which stands beside it."
 )
