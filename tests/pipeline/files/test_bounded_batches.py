@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,15 @@ def test_a_page_that_would_become_too_much_is_refused(
     with pytest.raises(DataError, match="is packed so"):
         next(url_lists.tables(tmp_path / "a.parquet"))
     assert pa.total_allocated_bytes() - before < 1 << 20
+
+
+def test_what_takes_its_bytes_in_the_file_is_read_whatever_its_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounded_batches, "PLAIN_BYTES", 1 << 16)
+    made = pa.table({"url": [os.urandom(1 << 15) for _ in range(8)]})
+    pq.write_table(made, tmp_path / "a.parquet", compression="zstd", use_dictionary=False)
+    assert MetadataFile(str(tmp_path / "a.parquet")).whole() == made
 
 
 def test_what_was_meant_is_read_once_it_is_written_in_smaller_row_groups(
