@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from indexes.errors import DataError
 from pipeline.fetching import url_lists
 from pipeline.files.inflating import bounded_batches
-from pipeline.files.inflating.page_headers import NoPageError, pages
+from pipeline.files.inflating.page_headers import NoPageError, Page, pages
 from pipeline.readers._folders.captions import told_by
 from pipeline.readers._held import MetadataFile
 
@@ -209,6 +209,23 @@ def test_a_flipped_bit_in_a_page_is_noticed(tmp_path: Path, held: bool) -> None:
         file.whole()
     with pytest.raises(DataError, match="cannot read the list"):
         list(url_lists.tables(tmp_path / "a.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("content", "inflated", "compression", "longest"),
+    [
+        (b"\x01\0\0\0a\x03\0\0\0abc", 12, "UNCOMPRESSED", 3),
+        (b"\x01\0\0\0a", 1000, "LZ4", 1000),
+        (b"\x01\0\0\0a", 17 << 20, "UNCOMPRESSED", 17 << 20),
+        (b"\xff\xff\xff\x7fa", 1000, "UNCOMPRESSED", 1000),
+    ],
+    ids=["as it is", "a packing that is not read", "too much to look through", "lengths that lie"],
+)
+def test_the_longest_value_of_a_dictionary(
+    content: bytes, inflated: int, compression: str, longest: int
+) -> None:
+    page = Page(True, inflated, len(content), 0, 0)
+    assert bounded_batches._longest_text(page, compression, lambda offset, size: content[:size]) == longest
 
 
 def test_small_batches_are_put_together_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
