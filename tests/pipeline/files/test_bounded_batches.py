@@ -102,12 +102,52 @@ def test_other_bytes_are_no_header(content: bytes) -> None:
         pass
 
 
-@pytest.mark.parametrize("content", [b"", b"\x15\x00\x15\x01", b"\x3c" * 600, b"\x15" + b"\xff" * 20])
+HEADER = b"\x15\x00\x15\x02\x15\x02\x00"
+"""A data page that becomes one byte of one."""
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x3c" * 600,
+        b"\x15" + b"\xff" * 20,
+        HEADER[:4] + b"\x00",
+        HEADER[:3] + b"\x01" + HEADER[4:],
+        HEADER[:5] + b"\x0d" + HEADER[6:],
+        b"\x1e" + HEADER,
+    ],
+    ids=[
+        "nothing",
+        "structs in structs",
+        "a number without an end",
+        "a size alone",
+        "minus one byte",
+        "back",
+        "kind 14",
+    ],
+)
 def test_a_header_that_is_none_is_said(content: bytes) -> None:
+    def first(content: bytes, start: int = 0) -> Page:
+        return next(pages(lambda offset, size: content[:size], start, 600, 1))
+
+    assert first(HEADER) == Page(False, 1, 1, 0, 7)
     with pytest.raises(NoPageError):
-        list(pages(lambda offset, size: content[offset : offset + size], 0, 600, 1))
+        first(content)
     with pytest.raises(NoPageError):
-        list(pages(lambda offset, size: b"", -1, 600, 1))
+        first(HEADER, -1)
+
+
+def test_a_header_has_a_longest() -> None:
+    asked: list[int] = []
+
+    def read(offset: int, size: int) -> bytes:
+        asked.append(size)
+        return b"\x18\xff\xff\xff\xff\x7f"  # a text of 32 GB
+
+    with pytest.raises(NoPageError, match="without an end"):
+        next(pages(read, 0, 1 << 40, 1))
+    assert max(asked) < 100 << 20
 
 
 @pytest.mark.parametrize("held", [True, False])
