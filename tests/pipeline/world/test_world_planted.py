@@ -107,12 +107,13 @@ def test_planted_copies_are_found_in_a_small_world(small_world: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("samples", [600, pytest.param(2000, marks=pytest.mark.soak)])
 def test_planted_copies_are_found_in_the_quickstarts_world(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], samples: int
 ) -> None:
-    render_world(tmp_path / "world", seed=0, samples=2000)
+    render_world(tmp_path / "world", seed=0, samples=samples)
     sets = all_sets(tmp_path / "world")
-    dropped = np.zeros(2000, dtype=bool)
+    dropped = np.zeros(samples, dtype=bool)
     for style in STYLES:
         found = search(tmp_path / "world", style, BAR, sets)
         dropped |= found.dropped
@@ -125,5 +126,5 @@ def test_planted_copies_are_found_in_the_quickstarts_world(
         assert found.recall >= 0.95
         assert found.precision >= 0.9
         assert found.leading >= 0.9 * found.planted
-        assert found.nearest["exact"] == found.planted // len(KINDS)
+        assert found.nearest["exact"] == -(-found.planted // len(KINDS))  # kinds take turns, this one first
     assert 0.1 < dropped.mean() < 0.7
