@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.files.images import MAX_BYTES, ImageRejected, decode, decoded
+from pipeline.files.images import MAX_BYTES, ImageRejected, check_size, decode, decoded
 
 RAMP = np.arange(40 * 30 * 3, dtype=np.uint32).reshape(30, 40, 3).astype(np.uint8)
 
@@ -164,6 +164,12 @@ def test_who_asks_for_fewer_pixels_is_given_no_more_and_nobody_more_than_the_mos
     ):
         with pytest.raises(ImageRejected, match=said):
             decoded(bytes_of_it, pixels)
+
+
+@pytest.mark.parametrize(("wide", "tall"), [(0, 5), (5, 0), (-5, -5)])
+def test_a_side_that_is_missing_is_damage(wide: int, tall: int) -> None:
+    with pytest.raises(ImageRejected, match="damaged image"):
+        check_size(wide, tall, 1 << 20)
 
 
 def test_a_sliver_is_refused_because_resizing_it_would_explode() -> None:
