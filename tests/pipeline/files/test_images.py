@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.files import images
 from pipeline.files.images import MAX_BYTES, ImageRejected, check_size, decode, decoded
 
 RAMP = np.arange(40 * 30 * 3, dtype=np.uint32).reshape(30, 40, 3).astype(np.uint8)
@@ -190,6 +191,29 @@ def test_a_cut_file_is_damaged_or_a_whole_image_but_never_an_error(kind: str, sh
     noise = np.random.default_rng(0).integers(0, 256, size=(64, 64, 3), dtype=np.uint8)
     content = encoded(Image.fromarray(noise), kind)
     assert reason(content[: max(13, int(len(content) * share))]) == "damaged image"
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [
+        *(OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, AttributeError),
+        *(OverflowError, MemoryError, RuntimeError, UserWarning, struct.error, zlib.error),
+        *(Image.DecompressionBombError, Image.DecompressionBombWarning),
+    ],
+    ids=lambda kind: kind.__name__,
+)
+def test_whatever_a_parser_raises_is_damage(raised: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+    def parser(stream: io.BytesIO) -> None:
+        raise raised("as some version of Pillow does")
+
+    monkeypatch.setattr(images, "_parser", lambda content: parser)
+    assert reason(b"an image") == "damaged image"
+
+
+@pytest.mark.parametrize("kind", [b"VP8X", b"VP8L", b"VP8 "])
+def test_a_webp_that_ends_in_its_header_is_damaged(kind: bytes) -> None:
+    with pytest.raises(ImageRejected, match="damaged image"):
+        images._webp_size(webp(kind, bytes(9)))
 
 
 def test_flipped_bytes_never_raise_anything_else() -> None:
