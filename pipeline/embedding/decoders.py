@@ -92,7 +92,7 @@ class Decoders:
             "places": places,
         }
         try:
-            answer, _ = self._children.call(request, b"".join(files))
+            answer, _ = self._children.call(request, *files)
         except ChildFailedError as error:
             if len(files) == 1:
                 return [f"the decoder {error}"]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import importlib
+import itertools
 import json
 import os
 import queue
@@ -20,6 +21,8 @@ import struct
 import subprocess
 import sys
 import time
+from collections import deque
+from collections.abc import Iterable
 from typing import IO, Any
 
 _CODE = (
@@ -28,6 +31,8 @@ _CODE = (
 )
 _LENGTH = struct.Struct("<Q")
 _READ = 1 << 20
+_PIECES = 256
+"""Of a frame, written by one call; systems take a thousand."""
 _HEAP = {"MALLOC_MMAP_THRESHOLD_": str(1 << 28), "MALLOC_TRIM_THRESHOLD_": str(1 << 29)}
 """What glibc is told, so that a process keeps what it has freed: to take an image's pages anew each time is a quarter
 of the work of decoding it. Other systems do not look at it."""
@@ -61,8 +66,8 @@ class Children:
         for _ in range(count):
             self._idle.put(None)  # started when first needed
 
-    def call(self, request: Json, content: bytes) -> tuple[Json, bytes]:
-        """Have one piece of work done.
+    def call(self, request: Json, *content: bytes) -> tuple[Json, bytes]:
+        """Have one piece of work done; the function gets the pieces of content as one.
 
         Raises:
             ChildFailedError: If the process died of it, or did not answer in time.
@@ -75,7 +80,7 @@ class Children:
                 child = None
             if child is None:
                 child = self._started()
-            answer = _exchange(child, _framed(request, content), time.monotonic() + self._seconds)
+            answer = _exchange(child, _framed(request, *content), time.monotonic() + self._seconds)
             kept = child
             return answer
         except (OSError, EOFError, TimeoutError) as error:
@@ -121,9 +126,10 @@ def _end(child: subprocess.Popen[bytes]) -> None:
                 stream.close()
 
 
-def _framed(request: Json, content: bytes) -> bytes:
+def _framed(request: Json, *content: bytes) -> tuple[bytes, ...]:
+    """Make a frame, in pieces: to put them together would copy images twice."""
     line = json.dumps(request).encode() + b"\n"
-    return _LENGTH.pack(len(line) + len(content)) + line + content
+    return _LENGTH.pack(len(line) + sum(map(len, content))) + line, *content
 
 
 def _split(frame: bytes | memoryview) -> tuple[Json, bytes]:
@@ -131,12 +137,12 @@ def _split(frame: bytes | memoryview) -> tuple[Json, bytes]:
     return json.loads(line), content
 
 
-def _exchange(child: subprocess.Popen[bytes], frame: bytes, deadline: float) -> tuple[Json, bytes]:
+def _exchange(child: subprocess.Popen[bytes], frame: Iterable[bytes], deadline: float) -> tuple[Json, bytes]:
     """Write a frame and read one; a child that neither reads nor writes is waited for until the deadline."""
     assert child.stdin is not None  # noqa: S101 - it was asked for
     assert child.stdout is not None  # noqa: S101 - it was asked for
     into, out = child.stdin.fileno(), child.stdout.fileno()
-    left, came = memoryview(frame), bytearray()
+    left, came = deque(memoryview(piece) for piece in frame), bytearray()
     ready = select.poll()  # not `select`, which cannot count beyond 1,023 open files
     ready.register(out, select.POLLIN)
     ready.register(into, select.POLLOUT)
@@ -145,7 +151,7 @@ def _exchange(child: subprocess.Popen[bytes], frame: bytes, deadline: float) -> 
         if not events:
             raise TimeoutError
         if into in events:
-            left = left[os.write(into, left[:_READ]) :]
+            _write(into, left)
             if not left:
                 ready.unregister(into)
         if out in events:
@@ -155,6 +161,15 @@ def _exchange(child: subprocess.Popen[bytes], frame: bytes, deadline: float) -> 
             came += chunk
             if len(came) >= _LENGTH.size and len(came) >= _LENGTH.size + _LENGTH.unpack_from(came)[0]:
                 return _split(memoryview(came)[_LENGTH.size :])
+
+
+def _write(into: int, left: deque[memoryview]) -> None:
+    """Write as much as a pipe takes, and take that away."""
+    written = os.writev(into, tuple(itertools.islice(left, _PIECES)))
+    while left and written >= len(left[0]):
+        written -= len(left.popleft())
+    if written:
+        left[0] = left[0][written:]
 
 
 def serve(function: str, memory: str) -> None:
@@ -169,7 +184,7 @@ def serve(function: str, memory: str) -> None:
     with contextlib.suppress(ValueError, OSError):  # a system that allows less is as good
         resource.setrlimit(resource.RLIMIT_AS, (int(memory), int(memory)))
     while (frame := _next_frame(requests)) is not None:
-        answers.write(_framed(*act(*_split(frame))))
+        answers.writelines(_framed(*act(*_split(frame))))
         answers.flush()
 
 

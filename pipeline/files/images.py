@@ -152,4 +152,7 @@ def _rgb(image: ImageFile.ImageFile) -> Image.Image:
         return Image.fromarray(np.clip(upper, 0, 255).astype(np.uint8)).convert("RGB")
     if image.mode == "P" and "transparency" in image.info:
         return image.convert("RGBA").convert("RGB")  # straight to RGB gives the same pixels and a warning
+    if isinstance(image, JpegImagePlugin.JpegImageFile) and image.mode == "RGB":
+        image.load()
+        return image  # to convert it would copy it
     return image.convert("RGB")

@@ -62,7 +62,7 @@ class Slow:
     def __init__(self, slow: bytes) -> None:
         self.slow, self.calls = slow, list[int]()
 
-    def call(self, request: dict[str, Any], content: bytes) -> tuple[dict[str, Any], bytes]:
+    def call(self, request: dict[str, Any], *content: bytes) -> tuple[dict[str, Any], bytes]:
         self.calls.append(len(request["sizes"]))
         if self.slow in content:
             raise ChildFailedError("took too long")

@@ -52,6 +52,16 @@ def test_bytes_come_back(acting: str, size: int) -> None:
     children.close()
 
 
+def test_many_pieces_come_as_one(acting: str) -> None:
+    children = Children(acting, 1)
+    pieces = [os.urandom(size) for size in (0, 5, 0, 0, 1_500_000, 1, *range(300), 0)]
+    whole = b"".join(pieces)
+    answer, content = children.call({}, *pieces)
+    assert (answer["size"], content) == (len(whole), whole[::-1])
+    assert children.call({})[0]["size"] == 0
+    children.close()
+
+
 @pytest.mark.parametrize(
     ("what", "said"), [("die", "crashed"), ("hang", "took too long"), ("eat", "crashed")]
 )
