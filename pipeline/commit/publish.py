@@ -3,7 +3,8 @@
 With the stage's records locked: a journal notes every file that this unit may leave on disk; a stale record
 goes, so that no reader trusts files that are about to change; the files are renamed into place and their
 folders flushed; the record is created exclusively; files that only the stale record named are removed; the
-journal goes. A crash before the record leaves a unit that is not done, one after it at most a journal to finish.
+journal goes. A crash before the record leaves a unit that is not done, one after it at most a journal to finish;
+either way the next run removes what the journal names and no record does.
 """
 
 from __future__ import annotations
@@ -85,13 +86,16 @@ def publish(publication: Publication) -> Record:
         if not _create_record(publication, folder):
             return _rival(publication)
         failpoint("commit.after_record")
-        _clean(out, folder, record)
+        _clean(out, folder, record_file(record.name), record)
     failpoint("commit.end")
     return record
 
 
 def finish_journals(out: Path) -> None:
-    """Remove what stale records left behind where a crash came between the new record and that."""
+    """Remove what a crash left behind: files of stale records, and files whose record never came.
+
+    A worker of an earlier run may be in the middle of publishing: it ends before that, or finds that it is too late.
+    """
     try:
         with open_folder(out, "commits") as commits:
             stages = entries(commits)
@@ -99,10 +103,11 @@ def finish_journals(out: Path) -> None:
         return
     for stage in stages:
         with open_folder(out, f"{layout.COMMITS}/{stage}") as folder:
-            for name in entries(folder):
-                record = _read_record(folder, name[1 : -len(_JOURNAL)]) if name.endswith(_JOURNAL) else None
-                if record:
-                    _clean(out, folder, record)
+            journals = [name for name in entries(folder) if name.endswith(_JOURNAL)]
+            with exclusive(folder) if journals else contextlib.nullcontext():
+                for name in journals:
+                    file = name[1 : -len(_JOURNAL)]
+                    _clean(out, folder, file, _read_record(folder, file))
 
 
 def _fence(publication: Publication) -> None:
@@ -116,11 +121,11 @@ def _fence(publication: Publication) -> None:
 def _write_journal(publication: Publication, folder: int) -> None:
     out, record = publication.out, publication.record
     stale = _read_record(folder, record_file(record.name))
-    places = _read_journal(folder, record)
+    places = _read_journal(folder, record_file(record.name))
     places |= _places(out / publication.source, record.outputs)
     places |= _places(out, _left_over(out, stale)) if stale else set()
     content = json.dumps(sorted(places), indent=0).encode()
-    write_atomic(out, f"{commit_folder(record.stage)}/{_journal_file(record)}", content)
+    write_atomic(out, f"{commit_folder(record.stage)}/{_journal_file(record_file(record.name))}", content)
     failpoint("commit.journalled")
 
 
@@ -191,14 +196,15 @@ def _rival(publication: Publication) -> Record:
     raise RunFailedError(f"unit {label} was committed by another run at the same moment; run again")
 
 
-def _clean(out: Path, folder: int, record: Record) -> None:
-    kept = {output.path for output in record.outputs}
-    for path, inode in sorted(_read_journal(folder, record)):
+def _clean(out: Path, folder: int, file: str, record: Record | None) -> None:
+    """Remove what a journal names but not the record in that file, if there is one; then the journal."""
+    kept = {output.path for output in record.outputs} if record else set()
+    for path, inode in sorted(_read_journal(folder, file)):
         if path not in kept and _inode(out / path) == inode:
             remove_file(out, path)
             failpoint("commit.between_removals")
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(_journal_file(record), dir_fd=folder)
+        os.unlink(_journal_file(file), dir_fd=folder)
 
 
 def _left_over(out: Path, stale: Record) -> list[Output]:
@@ -222,13 +228,13 @@ def _inode(path: Path) -> int:
         return 0
 
 
-def _journal_file(record: Record) -> str:
-    return f".{record_file(record.name)}{_JOURNAL}"
+def _journal_file(file: str) -> str:
+    return f".{file}{_JOURNAL}"
 
 
-def _read_journal(folder: int, record: Record) -> Places:
+def _read_journal(folder: int, file: str) -> Places:
     try:
-        found = json.loads(read_file(_journal_file(record), folder))
+        found = json.loads(read_file(_journal_file(file), folder))
         places = {(str(path), int(inode)) for path, inode in found}
         for path, _ in places:
             relative_parts(path)

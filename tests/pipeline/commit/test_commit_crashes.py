@@ -21,6 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from indexes.errors import OutputError
 from pipeline.commit import Unit, find, fingerprint, publish, records, sweep
 from pipeline.commit import attempts as commit
+from pipeline.commit.run_lock import hold
 
 SCRIPT = Path(__file__).parents[2] / "worlds" / "commit_script.py"
 
@@ -84,9 +85,17 @@ def test_sigkill_at_every_point_then_a_rerun_gives_the_same_bytes(
             run(out, 1)
         assert victims.run(out, version, f"{name}=kill@{turn}") == -signal.SIGKILL, (name, turn)
         whole_or_absent(out)
+        with hold(out):
+            sweep(out)
+        assert measured(out) == {one.path for record in records(out, "measure") for one in record.outputs}
         run(out, version)
         assert snapshot(out) == expected, (name, turn)
         shutil.rmtree(out)
+
+
+def measured(out: Path) -> set[str]:
+    """The files that people find, who know of no record."""
+    return {path for path in snapshot(out) if path.startswith("measures/")}
 
 
 def whole_or_absent(out: Path) -> None:

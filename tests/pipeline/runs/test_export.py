@@ -190,7 +190,7 @@ def test_workers_and_a_killed_export_change_no_byte(exported: Path, forked: Fork
         exported, out, ignore=shutil.ignore_patterns("shards", "located", "locate", "gather", "export")
     )
     command = ["export", str(out), SPLIT, "--samples-per-shard", "20"]
-    assert forked(*command, folder=tmp_path, NEARFAR_FAILPOINT="commit.sealed=kill@3")[0] == -9
+    assert forked(*command, folder=tmp_path, NEARFAR_FAILPOINT="commit.before_record=kill@3")[0] == -9
     assert not (out / "shards" / SPLIT / "sizes.json").exists()
     done = whole_runs.finish([*command, "--workers", "2"], tmp_path, PYTHONPATH=str(whole_runs.ROOT))
     assert done.returncode == 0, done.stderr

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import socket
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,14 +14,14 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import whole_runs
+from forked_commands import Forker
 from network_watch import watched
 from purge_pool import BROKEN, said_of, write_purgeable
-from whole_runs import ROOT, Run
+from whole_runs import Run
 
 from pipeline.cli import main
 from pipeline.sets.tombstones import stone, tombstones
 
-SCRIPT = Path(whole_runs.__file__).parent / "purge_script.py"
 VICTIMS = (3, 8, 21)
 """Samples that are purged: two of one shard, one of the other."""
 NOWHERE: dict[int, list[str]] = {number: [] for number in VICTIMS}
@@ -96,19 +93,11 @@ def similarities(out: Path) -> dict[str, tuple[float, float]]:
     return {row["uid"]: (row["similarity"], fit[row["uid"]]) for row in images}
 
 
-def purge(finished: Purgeable, pairs: list[tuple[Path, str]], **environment: str) -> list[int]:
-    """Purge in children; the exit status of each."""
-    arguments = [text for out, point in pairs for text in (str(out), point)]
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT), str(finished.uids()), *arguments],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env=os.environ | environment,
-    )
-    statuses = [int(line) for line in done.stdout.split()]
-    assert len(statuses) == len(pairs), done.stderr
-    return statuses
+def purge(forked: Forker, finished: Purgeable, out: Path, dies_at: str = "", **environment: str) -> int:
+    """Purge in a process of its own, which may be killed at a named place; its exit status."""
+    point = {"NEARFAR_FAILPOINT": f"{dies_at}=kill"} if dies_at else {}
+    command = ("purge", str(out), "--list", f"uid={finished.uids()}")
+    return forked(*command, folder=finished.folder, **point, **environment)[0]
 
 
 def test_a_run_and_an_export_ask_nobody_for_anything(finished: Purgeable) -> None:
@@ -149,12 +138,14 @@ def test_nothing_says_a_purged_sample_any_more(finished: Purgeable, tmp_path: Pa
     assert cli("verify", str(out))[0] == 0
 
 
-def test_cut_rows_are_those_of_a_new_reading(finished: Purgeable, tmp_path: Path, cli: Run) -> None:
+def test_cut_rows_are_those_of_a_new_reading(
+    finished: Purgeable, forked: Forker, tmp_path: Path, cli: Run
+) -> None:
     """What was embedded stands: no unit reads or embeds again. Where all is read again, the bytes are the same."""
     out = finished.copy(tmp_path / "out")
     before = {row["uid"]: n for n, row in finished.samples.items()}
     old = np.load(next((out / "embeddings/pool").rglob("img_emb_0000.npy")))
-    assert purge(finished, [(out, "")]) == [0]
+    assert purge(forked, finished, out) == 0
     records = {path: path.stat().st_mtime_ns for path in (out / "commits").glob("*/*.json")}
     assert {path.parent.name for path in records} == {"read", "embed"}
     kept = pq.read_table(out / "samples/pool/part-0000.parquet").column("uid").to_pylist()
@@ -182,20 +173,19 @@ def test_cut_rows_are_those_of_a_new_reading(finished: Purgeable, tmp_path: Path
 
 @pytest.mark.parametrize("everywhere", [False, pytest.param(True, marks=pytest.mark.soak)])
 def test_a_purge_that_is_killed_anywhere_ends_in_the_same_bytes(
-    finished: Purgeable, tmp_path: Path, cli: Run, everywhere: bool
+    finished: Purgeable, forked: Forker, tmp_path: Path, cli: Run, everywhere: bool
 ) -> None:
     """Between its steps; and at all places of the commits that it is made of, which have tests of their own."""
     undisturbed, reached = finished.copy(tmp_path / "undisturbed"), tmp_path / "points"
-    assert purge(finished, [(undisturbed, "")], NEARFAR_FAILPOINT_RECORD=str(reached)) == [0]
+    assert purge(forked, finished, undisturbed, NEARFAR_FAILPOINT_RECORD=str(reached)) == 0
     expected = files_of(undisturbed)
     points = sorted(set(reached.read_text().split()))
     assert set(STEPS) < set(points)
     points = points if everywhere else list(STEPS)
     outs = {point: finished.copy(tmp_path / point) for point in points}
-    killed = purge(finished, [(outs[point], point) for point in points])
-    assert killed == [-9] * len(points)
-    assert purge(finished, [(outs[point], "") for point in points]) == [0] * len(points)
     for point, out in outs.items():
+        assert purge(forked, finished, out, dies_at=point) == -9, point
+        assert purge(forked, finished, out) == 0, point
         differing = {path for path, digest in files_of(out).items() if expected.get(path) != digest}
         missing = expected.keys() - files_of(out).keys()
         # Between a record and the next one a part counts as not read: the next run reads it, without what was purged.
@@ -209,9 +199,11 @@ def test_a_purge_that_is_killed_anywhere_ends_in_the_same_bytes(
             assert {path: made[path] for path in missing} == {path: expected[path] for path in missing}
 
 
-def test_the_next_run_finishes_a_purge_that_was_killed(finished: Purgeable, tmp_path: Path, cli: Run) -> None:
+def test_the_next_run_finishes_a_purge_that_was_killed(
+    finished: Purgeable, forked: Forker, tmp_path: Path, cli: Run
+) -> None:
     out = finished.copy(tmp_path / "out")
-    assert purge(finished, [(out, "purge.retired")]) == [-9]
+    assert purge(forked, finished, out, dies_at="purge.retired") == -9
     assert (out / "purge.json").is_file()
     assert not any(finished.samples[n]["uid"] in (out / "purge.json").read_text() for n in VICTIMS)
     code, _, errors = cli("run", str(finished.plan), "--set", f"output={out}")

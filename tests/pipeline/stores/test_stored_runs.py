@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import whole_runs
+from forked_commands import Forker
 from store_servers import StoreServer
 from stored_runs import ADDRESS, digests, forget_copy, stored, write_plan
 
@@ -98,7 +99,12 @@ def test_what_rots_on_a_store_is_found_and_made_again(world: Path, sets: Path, c
     ],
 )
 def test_a_killed_run_of_sets_on_a_store_is_ended_by_another_machine(
-    world: Path, sets: Path, cli: whole_runs.Run, point: str, monkeypatch: pytest.MonkeyPatch
+    world: Path,
+    sets: Path,
+    cli: whole_runs.Run,
+    forked: Forker,
+    point: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     address = f"{ADDRESS}-{point}"
     objects = Objects(parse_address("s3://bucket/small"))
@@ -111,8 +117,10 @@ def test_a_killed_run_of_sets_on_a_store_is_ended_by_another_machine(
         "--set",
         "benchmarks.one.path=s3://bucket/small/one",
     )
-    done = whole_runs.finish(["run", "plan.yaml", *there], world, NEARFAR_FAILPOINT=f"{point}=kill@3")
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    who = {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "NEARFAR_"))}
+    point = f"{point}=kill@3"
+    status, said = forked("run", "plan.yaml", *there, folder=world, **who, NEARFAR_FAILPOINT=point)
+    assert status == -signal.SIGKILL, said
     monkeypatch.setattr("pipeline.stores.lease.RUNS_OUT_AFTER", 0.5)
     shutil.rmtree(copies_folder())
     code, said, wrong = cli("run", "plan.yaml", *there)
