@@ -34,7 +34,8 @@ def opened_run(out: Path, split: str, options: RunOptions, then: str = "export")
         raise UnknownNameError("split", split, tuple(lock.plan.splits))
     if finished(out) is None:
         raise OutputError(
-            f"{out} holds a run that has not finished; run its plan again, which goes on where it stopped, then {then}"
+            f"{place_of(out)} holds a run that has not finished; run its plan again, which goes on where it stopped, "
+            f"then {then}"
         )
     plan = with_brought(lock.plan.model_copy(update={"output": place_of(out)}))
     if not Path(plan.pool.path).exists():

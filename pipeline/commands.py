@@ -138,7 +138,7 @@ def report(out: Path, as_json: bool) -> None:
     lock = lock_of(out)
     if finished(out) is None:
         raise OutputError(
-            f"{out} holds a run that has not finished; run its plan again, which goes on where it stopped"
+            f"{place_of(out)} holds a run that has not finished; run its plan again, which goes on where it stopped"
         )
     plan = lock.plan.model_copy(update={"output": place_of(out)})
     with Progress(out, as_json=as_json) as progress:

@@ -16,6 +16,7 @@ from pipeline.execution.work import OUTPUT_VERSION, Json
 from pipeline.measuring import encoder_name
 from pipeline.plan import Lock, Plan, dump_lock, is_damaged, load_lock
 from pipeline.stores.brought_sets import set_place
+from pipeline.stores.working_copies import place_of
 
 # In the lock file of a run that has not ended: where the sets were that lie elsewhere now.
 _READ_AT = "read_at"
@@ -54,7 +55,9 @@ def lock_of(out: Path) -> Lock:
     """
     lock = out / layout.LOCK_FILE
     if not lock.is_file():
-        raise OutputError(f"{out} holds no run (no {layout.LOCK_FILE}); name the `output` folder of a plan")
+        raise OutputError(
+            f"{place_of(out)} holds no run (no {layout.LOCK_FILE}); name the `output` folder of a plan"
+        )
     return load_lock(lock)
 
 

@@ -17,6 +17,7 @@ from indexes.errors import OutputError
 from pipeline import layout
 from pipeline.execution.context import RunContext
 from pipeline.stages.split import recheck_splits
+from pipeline.stores.working_copies import place_of
 from pipeline.verifying.done_again import ROWS, do_again
 from pipeline.verifying.fetched_pool import is_fetched, verify_fetched
 from pipeline.verifying.recomputing import Recomputed, check_decisions, check_thresholds
@@ -43,8 +44,8 @@ def verify(out: Path, samples: int = 256, seed: int = 0, rows: int | None = ROWS
         return result
     if not (out / layout.LOCK_FILE).is_file():
         raise OutputError(
-            f"{out} holds no run (no {layout.LOCK_FILE}) and no fetched pool; name the `output` folder of a plan, or "
-            "the OUT of nearfar ingest"
+            f"{place_of(out)} holds no run (no {layout.LOCK_FILE}) and no fetched pool; name the `output` folder of a "
+            "plan, or the OUT of nearfar ingest"
         )
     run = replay(out, result)
     if not result.problems:

@@ -25,6 +25,7 @@ ELSEWHERE = {
     "name a place as one of {}, or a folder of this machine": _ADDRESS,
     "Give those in the environment": _ADDRESS,
     "write {}://BUCKET/FOLDER, with plain names": _ADDRESS,
+    "write {}://BUCKET/FOLDER, or ./{}… for a folder of this machine that is called so": _ADDRESS,
     "a whole bucket; name a folder of its own in it": f"{_STORES}test_a_whole_bucket_is_no_output",
     "remove the folder, and run again": f"{_STORES}test_a_copy_whose_marker_is_damaged_is_removed_as_told",
     "correct the address, or put the set there": f"{_STORES}test_a_set_is_brought_once_and_again_where_it_changed",

@@ -11,6 +11,8 @@ from indexes.errors import BadInputError
 SCHEMES = ("s3", "gs", "az")
 """Stores that are spoken to: S3 and what speaks its protocol, Google's, Azure's."""
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>.*)", re.DOTALL)
+# Somebody who meant a store would else find a folder of that name here, and nothing there.
+_MEANT = re.compile(rf"({'|'.join(SCHEMES)}):", re.IGNORECASE)
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 
 
@@ -34,8 +36,8 @@ class Address:
 
 
 def is_address(text: str) -> bool:
-    """Tell whether a text is a URL, of any kind, and no path of this machine."""
-    return _URL.fullmatch(text) is not None
+    """Tell whether a text is a URL, of any kind, or begins as an address does, and is no path of this machine."""
+    return _URL.fullmatch(text) is not None or _MEANT.match(text) is not None
 
 
 def parse_address(text: str) -> Address:
@@ -45,7 +47,12 @@ def parse_address(text: str) -> Address:
         BadInputError: If the store is none that is known, or the text holds more than a bucket and a folder.
             The message does not repeat what could be a credential.
     """
-    found = _URL.fullmatch(text)
+    found, meant = _URL.fullmatch(text), _MEANT.match(text)
+    if found is None and meant is not None:
+        raise BadInputError(
+            f"an address on a store has two slashes behind '{meant[0]}'; write {meant[1].lower()}://BUCKET/FOLDER, or "
+            f"./{meant[0]}… for a folder of this machine that is called so"
+        )
     scheme = found["scheme"].lower() if found else ""
     if found is None or scheme not in SCHEMES:
         raise BadInputError(
