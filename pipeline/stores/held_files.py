@@ -59,7 +59,10 @@ def open_held(found: StandIn) -> io.RawIOBase:
     if descriptor is None and _one_by_one:
         # Who has some already waits for no more: two who do would wait for each other.
         waits = not _open and not getattr(_own, "bytes", 0)
-        descriptor = next(iter(_taken(room, {found.name: found}, waits)), None)
+        pins = _taken(room, {found.name: found}, waits)
+        if pins is None and waits:
+            _check_fits(room, found)
+        descriptor = pins[0] if pins else None
     return FarFile(far_object(found)) if descriptor is None else _HeldFile(descriptor)
 
 
@@ -70,7 +73,7 @@ def bring_ahead(paths: Iterable[str | Path]) -> None:
     """
     with contextlib.suppress(Exception):
         for folder, wanted in sorted(_by_folder(paths).items()):
-            _close(_taken(HeldRoom(folder), wanted, waits=False))
+            _close(_taken(HeldRoom(folder), wanted, waits=False) or ())
 
 
 class _HeldFile(io.FileIO):
@@ -98,18 +101,15 @@ def _by_folder(paths: Iterable[str | Path]) -> dict[Path, dict[str, StandIn]]:
 
 @contextlib.contextmanager
 def _held(room: HeldRoom, wanted: Mapping[str, StandIn]) -> Iterator[None]:
-    with room.turn():
-        together = _fits(room, wanted)
-        if not together:
-            _check_fits(room, max(wanted.values(), key=lambda one: one.bytes))
-    if not together:
+    pins = _taken(room, wanted, waits=True)
+    if pins is None:
+        _check_fits(room, max(wanted.values(), key=lambda one: one.bytes))
         _one_by_one.append(wanted)
         try:
             yield
         finally:
             _one_by_one.remove(wanted)
         return
-    pins = _taken(room, wanted, waits=True)
     outer = getattr(_own, "bytes", 0)
     _own.bytes = outer + _size(wanted)
     try:
@@ -135,7 +135,8 @@ def _fits(room: HeldRoom, wanted: Mapping[str, StandIn]) -> bool:
 
 
 def _check_fits(room: HeldRoom, one: StandIn) -> None:
-    most = room.most()
+    with room.turn():
+        most = room.most()
     if one.bytes > most:
         raise OutputError(
             f"'{one.path}', which is on a store, has {one.bytes:,} bytes, and there is room for {most:,} at "
@@ -143,17 +144,21 @@ def _check_fits(room: HeldRoom, one: StandIn) -> None:
         )
 
 
-def _taken(room: HeldRoom, wanted: Mapping[str, StandIn], waits: bool) -> list[int]:
-    """Keep all files, bringing what is missing; gives what to close when they are not needed any more."""
+def _taken(room: HeldRoom, wanted: Mapping[str, StandIn], waits: bool) -> list[int] | None:
+    """Keep all files, bringing what is missing; gives what to close when they are not needed any more.
+
+    None if they have no room together, or would have to wait for it and one does not wait.
+    """
     wait = 0.01
     while True:
         with room.turn():
+            if not _fits(room, wanted):
+                return None
             found = {name: room.pin(one) for name, one in wanted.items()}
             pins = [descriptor for descriptor in found.values() if descriptor is not None]
             missing = {name: one for name, one in wanted.items() if found[name] is None}
             try:
-                possible = _fits(room, wanted) and not missing.keys() & room.coming
-                ready = possible and room.make(_size(missing), wanted.keys())
+                ready = not missing.keys() & room.coming and room.make(_size(missing), wanted.keys())
                 coming = [room.reserve(name) for name in missing] if ready else []
             except BaseException:
                 _close(pins)
@@ -162,7 +167,7 @@ def _taken(room: HeldRoom, wanted: Mapping[str, StandIn], waits: bool) -> list[i
             return _brought(room, missing, pins, coming)
         _close(pins)
         if not waits:
-            return []
+            return None
         time.sleep(wait)
         wait = min(2 * wait, _LONGEST_WAIT)
 
