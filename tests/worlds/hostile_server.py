@@ -16,11 +16,18 @@ from typing import Any, ClassVar
 from PIL import Image
 
 
-def picture(number: int = 0, form: str = "JPEG", size: tuple[int, int] = (64, 48)) -> bytes:
+def picture(number: int = 0, form: str = "JPEG", size: tuple[int, int] = (64, 48), **more: object) -> bytes:
     """An image that differs by its number."""
     stream = io.BytesIO()
-    Image.new("RGB", size, (number % 256, number // 256 % 256, 80)).save(stream, form)
+    Image.new("RGB", size, (number % 256, number // 256 % 256, 80)).save(stream, form, **more)
     return stream.getvalue()
+
+
+def turned() -> Image.Exif:
+    """What a camera writes that was held on its side."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return exif
 
 
 def bomb() -> bytes:
@@ -46,7 +53,7 @@ class Handler(BaseHTTPRequestHandler):
         "/empty.jpg": b"",
         "/animated.gif": picture(7, "GIF"),
         "/tiff.tif": picture(7, "TIFF"),
-        "/large.jpg": picture(9, size=(900, 300)),
+        "/large.jpg": picture(9, size=(900, 300), exif=turned()),
     }
     places: ClassVar = {
         "/to-private": "http://10.0.0.1/a.jpg",

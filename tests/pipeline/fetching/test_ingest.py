@@ -185,6 +185,7 @@ def test_a_larger_image_becomes_smaller_and_has_no_exif(server: Server, tmp_path
     image = Image.open(io.BytesIO(members(tmp_path / "pool")[f"{large['key']}.jpg"]))
     assert image.size == (300, 100)
     assert not image.getexif()
+    assert b"Exif" not in members(tmp_path / "pool")[f"{large['key']}.jpg"]
 
 
 def test_a_known_sha256_is_checked(server: Server, tmp_path: Path, cli: Run) -> None:

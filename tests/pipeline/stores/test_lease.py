@@ -13,7 +13,7 @@ from indexes.errors import OutputError
 from pipeline.stores import lease
 from pipeline.stores import objects as objects_module
 from pipeline.stores.lease import LEASE, Term, at_work, leased, term_of
-from pipeline.stores.objects import Objects
+from pipeline.stores.objects import Objects, Version
 from pipeline.stores.store_addresses import parse_address
 
 MINE = Term(1, "here", "my token", "my copy")
@@ -94,6 +94,33 @@ def test_who_lost_it_does_not_take_it_back(objects: Objects) -> None:
             threading.Event().wait(0.05)
             assert standing(objects) == OTHER
     assert standing(objects) == OTHER
+
+
+def test_a_lease_that_makes_no_sense_is_nobodys(objects: Objects) -> None:
+    for torn in (b"{torn", b"[]", b'{"pid": 1}'):
+        objects.write(LEASE, torn)
+        with leased(objects, MINE):
+            assert standing(objects).token == MINE.token
+
+
+def test_a_renewal_that_is_refused_is_tried_again(objects: Objects, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, refused = objects.replace, threading.Event()
+
+    def replaced(name: str, content: bytes, version: Version) -> Version | None:
+        if not refused.is_set():
+            refused.set()
+            raise OutputError("not now")
+        return real(name, content, version)
+
+    with leased(objects, MINE):
+        monkeypatch.setattr(objects, "replace", replaced)
+        assert refused.wait(10)
+        before = standing(objects).beat
+        for _ in range(200):
+            if standing(objects).beat > before:
+                break
+            threading.Event().wait(0.05)
+        assert standing(objects).beat > before
 
 
 def test_it_survives_lost_answers_and_a_busy_store(objects: Objects, faults: Faults) -> None:
