@@ -76,7 +76,7 @@ def test_a_large_one_is_decoded_at_a_fraction_and_framed_as_if_whole() -> None:
     assert np.abs(FRAMING.frame(image, size).astype(int) - wanted).mean() < 1.5
 
 
-def test_what_is_unusual_is_pillows() -> None:
+def test_what_is_unusual_is_pillows(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = jpeg(smooth(300, 300))
     png = io.BytesIO()
     smooth(30, 30).save(png, "PNG")
@@ -85,6 +85,9 @@ def test_what_is_unusual_is_pillows() -> None:
         assert reduced(content, FRAMING) is None
     with pytest.raises(ImageRejected, match="sides differ more"):
         reduced(jpeg(Image.new("RGB", (2010, 10))), FRAMING)
+    assert reduced(whole, FRAMING) is not None
+    monkeypatch.setattr("pipeline.files.images.MAX_BYTES", len(whole) - 1)
+    assert reduced(whole, FRAMING) is None
 
 
 def test_reasons_are_those_of_pillow(quick: Encoder) -> None:
