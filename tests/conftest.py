@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import whole_runs
 from forked_commands import Forker, forker
@@ -15,6 +16,10 @@ from small_sets import write_sets
 
 # A suite that was started in the background has Ctrl-C ignored, and so would have all that it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long an example takes says on a busy machine, and of the first one that loads a library, nothing.
+hypothesis.settings.register_profile("unhurried", deadline=None)
+hypothesis.settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session", autouse=True)
