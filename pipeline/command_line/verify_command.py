@@ -76,7 +76,8 @@ def _say_wrong(result: Verification, as_json: bool) -> None:
 
 def _say(result: Verification) -> None:
     """Say what was looked at: what was left out, or drawn, by name."""
-    verdict = f"{len(result.problems)} problems" if result.problems else "all well"
+    problems = len(result.problems)
+    verdict = f"{problems:,} problem{'' if problems == 1 else 's'}" if problems else "all well"
     exactly = f", {result.decisions:,} samples and {result.thresholds:,} thresholds computed again in float64"
     print(
         f"{verdict}: {result.files:,} files hashed{exactly if result.decisions or result.thresholds else ''}"

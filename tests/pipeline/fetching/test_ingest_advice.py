@@ -107,6 +107,13 @@ def a_folder_of_another_list(folder: Path, server: Server, command: list[str], c
     return lambda folder, command: shutil.rmtree(folder / "pool")
 
 
+def a_folder_that_asked_nobody_here(folder: Path, server: Server, command: list[str], cli: Run) -> Step:
+    """What was refused without --loopback is asked for with it, where the user lets the refusals go."""
+    write(folder, server)
+    assert cli(*(word for word in command if word != "--loopback"))[0] == 0
+    return lambda folder, command: command.append("--overwrite")
+
+
 CASES = {
     a_folder_without_lists: "name the file, or the folder that holds them",
     a_path_of_nothing: "correct the path, or fetch the pool's metadata first",
@@ -120,6 +127,7 @@ CASES = {
     a_deny_list_of_other_columns: "give the one to read that name",
     a_deny_list_of_numbers: "write its entries as text",
     a_folder_of_another_list: "Name another folder, remove this one, or add --overwrite",
+    a_folder_that_asked_nobody_here: "Name another folder, remove this one, or add --overwrite",
 }
 
 
@@ -128,7 +136,7 @@ def test_what_ingest_advises_leads_out(
     server: Server, tmp_path: Path, cli: Run, case: Callable[..., Step]
 ) -> None:
     command = ["ingest", str(tmp_path / "list.csv"), str(tmp_path / "pool"), "--loopback"]
-    more = [cli] if case is a_folder_of_another_list else []
+    more = [cli] if case in (a_folder_of_another_list, a_folder_that_asked_nobody_here) else []
     follow = case(tmp_path, server, command, *more)
     code, _, said = cli(*command)
     assert code == 2

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import tarfile
 from collections.abc import Iterator
@@ -224,6 +225,10 @@ def test_another_size_leaves_nothing_of_the_former_and_the_same_does_nothing(poo
         assert list(json.loads((folder / "sizes.json").read_text()).values()) == counts
         assert len(list(folder.iterdir())) == 3 * len(counts) + 3
         assert len(grouped(folder)) == 12
+    former = shlex.join(
+        ["nearfar", "export", str(pool / "out"), "some", "--samples-per-shard", "5", "--seed", "0"]
+    )
+    assert f"in place of what was made by: {former}\n" in errors
     written = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
     code, said, _ = cli("export", str(pool / "out"), "some", "--samples-per-shard", "50", "--json")
     found = last_object(said)
@@ -236,6 +241,12 @@ def test_another_size_leaves_nothing_of_the_former_and_the_same_does_nothing(poo
     second = [uid for _, uid, _ in grouped(folder)]
     assert sorted(first) == sorted(second)
     assert first != second
+    out = pool / "out"
+    assert "the export of" not in cli("status", str(out))[1]
+    (out / "commits/export/some.json").unlink()  # as where it was stopped before its end
+    for command in ("status", "verify"):
+        said = cli(command, str(out))[1]
+        assert "the export of some has not finished, and 1 of its tars is there: the same" in said
 
 
 def test_an_empty_split_has_no_tars(pool: Path, cli: Run) -> None:
