@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import time
@@ -16,6 +17,8 @@ from small_sets import write_sets
 
 # A suite that was started in the background has Ctrl-C ignored, and so would have all that it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# Libraries hold millions of objects; going through them as often as ordinary took a twentieth of the suite.
+gc.set_threshold(10_000, 20, 100)
 
 # How long an example takes says on a busy machine, and of the first one that loads a library, nothing.
 hypothesis.settings.register_profile("unhurried", deadline=None)
