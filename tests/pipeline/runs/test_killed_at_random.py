@@ -93,19 +93,22 @@ def done(forked: Forker, folder: Path, *commands: tuple[str, ...]) -> Finished:
 
 
 class Moment:
-    """Some seconds after the first unit was begun, told again and again how long a command has been going."""
+    """Some seconds after the first unit was begun, told again and again how long a command has been going.
+
+    `worked` is how long units have been at work, from the first to the last one that was seen.
+    """
 
     def __init__(self, out: Path, seconds: float = float("inf")) -> None:
         self._attempts, self._seconds = out / "attempts", seconds
         self._began: float | None = None
-        self.passed = 0.0
+        self.worked = 0.0
 
     def __call__(self, elapsed: float) -> bool:
         """Say whether it has come."""
-        if self._began is None and self._attempts.is_dir() and any(self._attempts.iterdir()):
-            self._began = elapsed
-        self.passed = 0.0 if self._began is None else elapsed - self._began
-        return self._began is not None and self.passed >= self._seconds
+        if self._attempts.is_dir() and any(self._attempts.iterdir()):
+            self._began = elapsed if self._began is None else self._began
+            self.worked = elapsed - self._began
+        return self._began is not None and elapsed - self._began >= self._seconds
 
 
 @pytest.mark.parametrize("stage", performing_names())
@@ -120,36 +123,41 @@ def test_a_stage_that_is_killed_at_any_moment_ends_in_the_same_bytes(
         retire(finished.out, stage, lambda record: True)
         assert finished.files().keys() < expected.keys()
 
-    taken_out()
-    undisturbed = Moment(finished.out)
-    assert not forked.kill(*command, folder=finished.folder, ripe=undisturbed)
+    def kill(seconds: float) -> float | None:
+        moment = Moment(finished.out, seconds)
+        return None if forked.kill(*command, folder=finished.folder, ripe=moment) else moment.worked
+
     killed_while_it_works(
         random.Random(stage),
-        undisturbed.passed,
         taken_out,
-        lambda seconds: forked.kill(*command, folder=finished.folder, ripe=Moment(finished.out, seconds)),
+        kill,
         lambda: done(forked, finished.folder, command).files() == expected,
     )
 
 
 def killed_while_it_works(
     draw: random.Random,
-    seconds: float,
     prepare: Callable[[], None],
-    kill: Callable[[float], bool],
+    kill: Callable[[float], float | None],
     is_as_expected: Callable[[], bool],
 ) -> None:
-    """Kill 25 times, at moments that are drawn again where it was done by then; see each time what comes of it."""
-    killed = 0
-    for _ in range(4 * KILLS):
+    """Kill 25 times, and see each time what comes of it.
+
+    `kill` is told after how many seconds; where it was done by then, it says how many it had been at work. Moments are
+    drawn among as many as the last one had that was not killed.
+    """
+    prepare()
+    window, killed = kill(float("inf")), 0
+    for _ in range(8 * KILLS):
+        assert window is not None
         prepare()
-        moment = draw.uniform(0, seconds)
-        dead = kill(moment)
+        moment = draw.uniform(0, window)
+        took = kill(moment)
         assert is_as_expected(), f"killed {killed} times before, now after {moment:.3f} s"
-        killed += dead
+        killed, window = killed + (took is None), window if took is None else took
         if killed == KILLS:
             return
-    raise AssertionError(f"killed {killed} times only, within {seconds:.3f} s")
+    raise AssertionError(f"killed {killed} times only, within {window:.3f} s")
 
 
 def test_a_purge_that_is_killed_at_any_moment_ends_in_the_same_bytes(forked: Forker, tmp_path: Path) -> None:
@@ -164,19 +172,17 @@ def test_a_purge_that_is_killed_at_any_moment_ends_in_the_same_bytes(forked: For
         shutil.rmtree(whole.out, ignore_errors=True)
         shutil.copytree(tmp_path / "before", whole.out)
 
-    seconds = [0.0]
+    def kill(seconds: float) -> float | None:
+        passed = [0.0]
 
-    def longest(elapsed: float) -> bool:
-        seconds[0] = elapsed
-        return False
+        def ripe(elapsed: float) -> bool:
+            passed[0] = elapsed
+            return elapsed >= seconds
+
+        return None if forked.kill(*purge, folder=tmp_path, ripe=ripe) else passed[0]
 
     prepare()
-    forked.kill(*purge, folder=tmp_path, ripe=longest)
-    expected = done(forked, tmp_path, RUN).files()
+    expected = done(forked, tmp_path, purge, RUN).files()
     killed_while_it_works(
-        random.Random("purge"),
-        seconds[0],
-        prepare,
-        lambda moment: forked.kill(*purge, folder=tmp_path, ripe=lambda elapsed: elapsed >= moment),
-        lambda: done(forked, tmp_path, purge, RUN).files() == expected,
+        random.Random("purge"), prepare, kill, lambda: done(forked, tmp_path, purge, RUN).files() == expected
     )
