@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import tarfile
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -189,6 +191,22 @@ def test_the_batch_is_halved_until_it_fits() -> None:
     assert [one.key for one in found] == [f"grey{value}" for value in range(10, 90, 10)]
     expected = np.full(3, 3**-0.5, dtype=np.float16)
     assert all(one.vector is not None and np.array_equal(one.vector, expected) for one in found)
+
+
+def test_batches_take_turns_at_a_device() -> None:
+    """Two at once would need twice the memory."""
+    at_work, together = threading.Lock(), list[bool]()
+
+    class Busy(Stub):
+        def embed_pixels(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+            together.append(not at_work.acquire(blocking=False))
+            time.sleep(0.02)
+            if not together[-1]:
+                at_work.release()
+            return super().embed_pixels(pixels)
+
+    assert len(list(embed_stream(cast(Encoder, Busy()), flat(*range(16)), 2, 2))) == 16
+    assert together == [False] * 8
 
 
 def test_an_image_that_does_not_fit_alone_is_quarantined_and_the_others_are_not() -> None:

@@ -32,12 +32,16 @@ def test_addresses_are_read_as_they_are_written() -> None:
     ("text", "said", "better"),
     [
         ("ftp://host/pool", "name a place as one of s3://BUCKET/FOLDER", "s3://host/pool"),
+        ("ftp://AKIA:secret@host/pool", "name a place as one of s3://BUCKET/FOLDER", "s3://host/pool"),
         ("s3://AKIA:secret@bucket/pool", "Give those in the environment", "s3://bucket/pool"),
         ("s3://bucket/pool?X-Amz-Signature=secret", "Give those in the environment", "s3://bucket/pool"),
         ("s3:bucket/pool", "has two slashes behind 's3:'; write s3://BUCKET/FOLDER", "s3://bucket/pool"),
         ("S3:/bucket/pool", "write s3://BUCKET/FOLDER, or ./S3:… for a folder", "s3://bucket/pool"),
         ("s3:///pool", "names no bucket and folder; write s3://BUCKET/FOLDER", "s3://bucket/pool"),
         ("s3://bucket/../pool", "with plain names between the slashes", "s3://bucket/pool"),
+        ("s3://bucket/po\0ol", "with plain names between the slashes", "s3://bucket/pool"),
+        ("s3://bucket/po%2Fol", "with plain names between the slashes", "s3://bucket/pool"),
+        ("s3://buc_ket!/pool", "with plain names between the slashes", "s3://bucket/pool"),
     ],
 )
 def test_what_is_no_address_is_refused_without_its_credentials(text: str, said: str, better: str) -> None:
