@@ -411,7 +411,7 @@ FAULTS: dict[int, tuple[str, dict[str, str]]] = {
             "a key in two places": f"{_TARS}a_key_in_two_places_is_an_error",
             "a suffix that comes again": f"{_TARS}a_repeated_suffix_begins_a_new_sample",
             "packed tars": f"{_TARS}a_compressed_tar_is_refused",
-            "names of objects of a store": f"{_BAD_STORES}addresses_are_read_as_they_are_written",
+            "names of objects of a store": f"{_BAD_STORES}names_of_objects_lead_out_of_no_folder",
         },
     ),
     29: (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 from pathlib import Path
+from typing import Any
 
 import pytest
 import stored_runs
@@ -14,11 +15,13 @@ from whole_runs import Run
 
 from indexes.errors import BadInputError, DataError, OutputError
 from pipeline.execution.display.redaction import redact
+from pipeline.stores import brought_sets
 from pipeline.stores import objects as objects_module
 from pipeline.stores.brought_sets import brought, set_place
 from pipeline.stores.objects import Objects
+from pipeline.stores.set_states import SetFile
 from pipeline.stores.store_addresses import Address, parse_address
-from pipeline.stores.store_errors import in_words
+from pipeline.stores.store_errors import in_words, store_errors
 from pipeline.stores.working_copies import MARKER, folder_of, make_copy, store_of
 
 
@@ -68,10 +71,35 @@ def test_a_whole_bucket_is_no_output() -> None:
         ("403 <Code>AccessDenied</Code>", "Give them the right to list, read, write and delete there"),
         ("status code: 501 <Code>NotImplemented</Code>", "has no conditional writes"),
         ("http://169.254.169.254/latest/api/token: timed out", "no credentials were found"),
+        ("status code: 599 of https://h/x?X-Amz-Signature=secret", "asked (599)"),
+        ("error sending request for url (https://h/x?X-Amz-Signature=secret)", "asked (no answer)"),
     ],
 )
 def test_what_a_store_refuses_is_said_in_words(said: str, words: str) -> None:
     assert words in in_words(said)
+    assert "secret" not in in_words(said)
+
+
+def test_an_object_that_is_missing_is_an_answer_and_a_bucket_that_is_missing_none() -> None:
+    address = parse_address("s3://bucket/run")
+    with pytest.raises(FileNotFoundError), store_errors(address, "read"):
+        raise FileNotFoundError("Object at location run/x not found")
+    said = "cannot list 's3://bucket/run': there is no such bucket"
+    with pytest.raises(OutputError, match=said), store_errors(address, "list"):
+        raise FileNotFoundError("404 <Code>NoSuchBucket</Code>")
+
+
+@pytest.mark.parametrize("name", ["../evil", "a/../../evil", "/evil"])
+def test_names_of_objects_lead_out_of_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    objects: Any = None
+    monkeypatch.setattr(brought_sets, "connected", lambda folder: objects)
+    with pytest.raises(OutputError, match="is no path inside the output folder"):
+        brought_sets.bring(objects, tmp_path / "set", [SetFile(name, name, "mark 3")], parse_address(ADDRESS))
+    with pytest.raises(OutputError, match="is no path inside the output folder"):
+        brought_sets.bring_files(tmp_path / "set", ADDRESS, {name: "mark 3"})
+    assert list(tmp_path.rglob("evil")) == []
 
 
 def test_a_bucket_that_is_not_there(
