@@ -19,6 +19,8 @@ from pipeline.files.parquet import read_parquet
 SHOWN = 3
 """Values of a file that are named; of the others it is said that there are more."""
 _LONGEST = 80
+# Characters that are shown before the first one that differs.
+_BEFORE = 20
 _BLOCK = 1 << 20
 
 
@@ -79,7 +81,7 @@ def _values_differ(
 ) -> Iterator[str]:
     for row, (got, wanted) in enumerate(zip(committed, again, strict=True)):
         if got != wanted and repr(got) != repr(wanted):  # NaN is no NaN, in lists neither
-            yield f"{name} in {where} {row:,} is {_shown(got)}, and should be {_shown(wanted)}"
+            yield f"{name} in {where} {row:,} {_both(got, wanted)}"
 
 
 def _pieces_differ(committed: Path, again: Path) -> Iterator[str]:
@@ -116,7 +118,7 @@ def _places_differ(name: str, held: NDArray[Any], made: NDArray[Any], close: flo
     for place in np.argwhere(differs):
         at = tuple(int(number) for number in place)
         row = ", place ".join(f"{number:,}" for number in at) or "0"
-        yield f"{name} in row {row} is {_shown(held[at].item())}, and should be {_shown(made[at].item())}"
+        yield f"{name} in row {row} {_both(held[at].item(), made[at].item())}"
 
 
 def json_differs(committed: Any, again: Any, path: str = "") -> Iterator[str]:
@@ -129,7 +131,7 @@ def json_differs(committed: Any, again: Any, path: str = "") -> Iterator[str]:
         pairs = enumerate(zip(committed, again, strict=True))
         yield from chain.from_iterable(json_differs(*pair, f"{path}[{at}]") for at, pair in pairs)
     elif committed != again and repr(committed) != repr(again):
-        yield f"{path or 'it'} is {_shown(committed)}, and should be {_shown(again)}"
+        yield f"{path or 'it'} {_both(committed, again)}"
 
 
 def facts_differ(committed: Json, again: Json) -> list[str]:
@@ -148,7 +150,7 @@ def _lines_differ(committed: Path, again: Path) -> Iterator[str]:
     with committed.open("rb") as one, again.open("rb") as other:
         for number, (got, wanted) in enumerate(zip_longest(one, other, fillvalue=b"")):
             if got != wanted:
-                yield f"line {number:,} is {_shown(got)}, and should be {_shown(wanted)}"
+                yield f"line {number:,} {_both(got, wanted)}"
 
 
 def _bytes_differ(committed: Path, again: Path) -> Iterator[str]:
@@ -162,7 +164,16 @@ def _bytes_differ(committed: Path, again: Path) -> Iterator[str]:
                 return
 
 
-def _shown(value: Any) -> str:
-    """Write a value on one line: what strangers wrote is escaped."""
-    text = repr(value)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+def _both(got: Any, wanted: Any) -> str:
+    """Say what is and what should be, long values from shortly before they differ; strangers' text is escaped."""
+    one, other = repr(got), repr(wanted)
+    same = next(
+        (at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
+    )
+    start = max(0, same - _BEFORE) if max(len(one), len(other)) > _LONGEST else 0
+    return f"is {_cut(one, start)}, and should be {_cut(other, start)}"
+
+
+def _cut(text: str, start: int) -> str:
+    more = "…" if start + _LONGEST < len(text) else ""
+    return f"{'…' if start else ''}{text[start : start + _LONGEST]}{more}"
