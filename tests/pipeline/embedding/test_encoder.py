@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import shutil
 import socket
@@ -207,6 +208,12 @@ def test_weights_that_are_not_here_are_not_fetched(named: Path) -> None:
             DataError, match=rf"weights of {spec.model}/{spec.pretrained} are not on this machine.*run: "
         ):
             load_encoder(spec)
+
+
+def test_the_hub_is_switched_off_before_open_clip_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    weights._open_clip()
+    assert os.environ["HF_HUB_OFFLINE"] == "1"
 
 
 def test_open_clips_names_find_weights_in_both_caches(named: Path) -> None:

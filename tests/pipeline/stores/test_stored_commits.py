@@ -14,7 +14,7 @@ from indexes.errors import OutputError, RunFailedError
 from pipeline.commit import Record, Unit, attempt, check_sound, find, forget, is_sound, records, retire, sweep
 from pipeline.commit.copying import clear, keep, pull
 from pipeline.commit.holding import at_work_on, hold_output, open_output
-from pipeline.commit.on_stores import object_name
+from pipeline.commit.on_stores import object_name, opened
 from pipeline.stores import objects as objects_module
 from pipeline.stores.lease import LEASE
 from pipeline.stores.objects import Objects
@@ -139,6 +139,26 @@ def test_a_record_whose_object_is_gone_counts_for_nothing(
         assert commit(out) == record
         pull(out)
         assert find(out, UNIT) == record
+
+
+def test_only_a_whole_record_of_the_same_unit_stands_before_ones_own(
+    address: str, out: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A machine that knows nothing of the record: first its object is gone, then it is of another state of the unit."""
+    with hold_output(out), another_machine(address, monkeypatch, tmp_path) as there:
+        (there / ".lock").write_bytes((out / ".lock").read_bytes())
+        first = commit(out)
+        objects_of(out).remove([object_name(PATH, first.outputs[0].sha256)])
+        own = commit(there, "other bytes of the same unit")
+        assert own.facts == {"content": "other bytes of the same unit"}
+        (there / "commits" / "measure" / "part-0000.json").unlink()
+        later = Unit(UNIT.stage, UNIT.name, "as it is later")
+        assert commit(there, "later", later).facts == {"content": "later"}
+
+
+@pytest.mark.parametrize("torn", [b"{torn", b"[]", b'{"token": 1}', b'{"record": {"stage": 1}}', b"\xff"])
+def test_what_is_no_record_is_none(torn: bytes) -> None:
+    assert opened(torn) is None
 
 
 def test_a_torn_record_counts_for_nothing_and_is_replaced(out: Path) -> None:
