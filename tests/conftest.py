@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import io
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -13,7 +16,7 @@ import hypothesis
 import pytest
 import whole_runs
 from forked_commands import Forker, forker
-from small_sets import write_sets
+from small_sets import write_plan, write_sets
 
 # A suite that was started in the background has Ctrl-C ignored, and so would have all that it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -97,3 +100,32 @@ def sets(tmp_path: Path) -> Path:
     """A folder with the small sets."""
     write_sets(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def _ran_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The small sets with their plan, run; and a copy of all that."""
+    from pipeline.cli import main
+
+    folder = tmp_path_factory.mktemp("finished")
+    here, kept = folder / "sets", folder / "kept"
+    here.mkdir()
+    write_sets(here)
+    with (
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()) as said,
+        pytest.raises(SystemExit) as stopped,
+    ):
+        main(("run", str(write_plan(here))))
+    assert not stopped.value.code, said.getvalue()
+    shutil.copytree(here, kept, symlinks=True)
+    return here, kept
+
+
+@pytest.fixture
+def finished_sets(_ran_once: tuple[Path, Path]) -> Path:
+    """The folder with the small sets, `plan.yaml` and its finished run in `out`, whatever other tests did there."""
+    here, kept = _ran_once
+    shutil.rmtree(here)
+    shutil.copytree(kept, here, symlinks=True)
+    return here

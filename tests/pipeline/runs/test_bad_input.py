@@ -99,12 +99,11 @@ def test_a_benchmark_of_unusable_vectors_stops_the_run(sets: Path, cli: Run) -> 
     refuse(cli, write_plan(sets), "one", "no usable vector")
 
 
-def test_a_zero_row_shard_changes_nothing(sets: Path, cli: Run) -> None:
-    assert cli("run", str(write_plan(sets)))[0] == 0
-    before = kept(sets / "out")
-    write_part(sets / "pool", 3, np.zeros((0, WIDTH), np.float16), [])
-    assert cli("run", str(write_plan(sets, output=str(sets / "again"))))[0] == 0
-    assert kept(sets / "again") == before
+def test_a_zero_row_shard_changes_nothing(finished_sets: Path, cli: Run) -> None:
+    before = kept(finished_sets / "out")
+    write_part(finished_sets / "pool", 3, np.zeros((0, WIDTH), np.float16), [])
+    assert cli("run", str(write_plan(finished_sets, output=str(finished_sets / "again"))))[0] == 0
+    assert kept(finished_sets / "again") == before
     assert len(before) > 0
 
 
@@ -243,34 +242,34 @@ def test_an_output_that_cannot_be_written(sets: Path, cli: Run) -> None:
     refuse(cli, write_plan(sets), str(sets / "out"))
 
 
-def test_what_a_plan_leaves_out_stays_and_overwrite_says_what_goes(sets: Path, cli: Run) -> None:
-    assert cli("run", str(write_plan(sets)))[0] == 0
-    before = whole_runs.committed(sets / "out")
-    fewer = {"one": plan_of(sets)["benchmarks"]["one"]}
-    plan = write_plan(sets, benchmarks=fewer, splits={"pruned": [{"near": {"to": "all"}}]})
+def test_what_a_plan_leaves_out_stays_and_overwrite_says_what_goes(finished_sets: Path, cli: Run) -> None:
+    before = whole_runs.committed(finished_sets / "out")
+    fewer = {"one": plan_of(finished_sets)["benchmarks"]["one"]}
+    plan = write_plan(finished_sets, benchmarks=fewer, splits={"pruned": [{"near": {"to": "all"}}]})
     assert cli("run", str(plan))[0] == 0
-    after = whole_runs.committed(sets / "out")
+    after = whole_runs.committed(finished_sets / "out")
     assert {path for path in before if path.startswith(("measures/", "embeddings/", "splits/core/"))} <= set(
         after
     )
     # Without the second benchmark other samples are near.
     assert after["splits/pruned/uids.npy"] != before["splits/pruned/uids.npy"]
-    assert cli("run", str(write_plan(sets)))[0] == 0
-    again = whole_runs.committed(sets / "out")
+    assert cli("run", str(write_plan(finished_sets)))[0] == 0
+    again = whole_runs.committed(finished_sets / "out")
     assert {p: d for p, d in again.items() if not p.startswith("report/")} == {
         p: d for p, d in before.items() if not p.startswith("report/")
     }
 
 
-def test_splits_may_be_added_without_measuring_again(sets: Path, cli: Run) -> None:
-    assert cli("run", str(write_plan(sets)))[0] == 0
-    measured = {path: path.stat().st_mtime_ns for path in (sets / "out" / "measures").rglob("*.parquet")}
-    splits = plan_of(sets)["splits"] | {"extra": [{"far": {"to": ["two"], "keep": 10}}]}
-    assert cli("run", str(write_plan(sets, splits=splits)))[0] == 0
+def test_splits_may_be_added_without_measuring_again(finished_sets: Path, cli: Run) -> None:
+    measured = {
+        path: path.stat().st_mtime_ns for path in (finished_sets / "out" / "measures").rglob("*.parquet")
+    }
+    splits = plan_of(finished_sets)["splits"] | {"extra": [{"far": {"to": ["two"], "keep": 10}}]}
+    assert cli("run", str(write_plan(finished_sets, splits=splits)))[0] == 0
     assert {
-        path: path.stat().st_mtime_ns for path in (sets / "out" / "measures").rglob("*.parquet")
+        path: path.stat().st_mtime_ns for path in (finished_sets / "out" / "measures").rglob("*.parquet")
     } == measured
-    assert len(kept(sets / "out", "extra")) == 10
+    assert len(kept(finished_sets / "out", "extra")) == 10
 
 
 def test_a_full_disk_is_said_and_the_run_resumes(sets: Path, forked: Forker) -> None:
@@ -389,37 +388,37 @@ PROVEN = (another_encoder, other_vectors, other_thresholds)
     [fault if fault in PROVEN else pytest.param(fault, marks=pytest.mark.soak) for fault in FOREIGN],
     ids=lambda fault: fault.__name__,
 )
-def test_a_saved_index_of_another_run_is_refused(sets: Path, cli: Run, fault: Callable[[Path], None]) -> None:
+def test_a_saved_index_of_another_run_is_refused(
+    finished_sets: Path, cli: Run, fault: Callable[[Path], None]
+) -> None:
     """A file of another size is made anew before it is used; one of the same size is known by its sha256."""
-    plan, folder = write_plan(sets), sets / "out" / "indexes" / "one"
-    assert cli("run", str(plan))[0] == 0
+    plan, folder = finished_sets / "plan.yaml", finished_sets / "out" / "indexes" / "one"
     before, sizes = (
-        whole_runs.committed(sets / "out"),
+        whole_runs.committed(finished_sets / "out"),
         [path.stat().st_size for path in sorted(folder.iterdir())],
     )
     fault(folder)
     assert [path.stat().st_size for path in sorted(folder.iterdir())] == sizes
-    (sets / "out" / "measures" / "similarity" / "one" / "part-0001.parquet").unlink()
+    (finished_sets / "out" / "measures" / "similarity" / "one" / "part-0001.parquet").unlink()
     _queries.packed.cache_clear()
-    advice = f"`nearfar verify {sets / 'out'} --repair` makes it again"
+    advice = f"`nearfar verify {finished_sets / 'out'} --repair` makes it again"
     refuse(cli, plan, f"{folder / FOREIGN[fault]}' is not what was committed", advice)
-    code, said, errors = cli("verify", str(sets / "out"), "--repair")
+    code, said, errors = cli("verify", str(finished_sets / "out"), "--repair")
     assert code == 0, said + errors
-    assert whole_runs.committed(sets / "out") == before
-    assert cli("verify", str(sets / "out"))[0] == 0
+    assert whole_runs.committed(finished_sets / "out") == before
+    assert cli("verify", str(finished_sets / "out"))[0] == 0
 
 
 @pytest.mark.parametrize("name", ["index.faiss", "index.json", "queries.parquet"])
-def test_a_truncated_index_is_made_anew(sets: Path, cli: Run, name: str) -> None:
-    plan, path = write_plan(sets), sets / "out" / "indexes" / "one" / name
-    assert cli("run", str(plan))[0] == 0
+def test_a_truncated_index_is_made_anew(finished_sets: Path, cli: Run, name: str) -> None:
+    plan, path = finished_sets / "plan.yaml", finished_sets / "out" / "indexes" / "one" / name
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    (sets / "out" / "measures" / "similarity" / "one" / "part-0001.parquet").unlink()
+    (finished_sets / "out" / "measures" / "similarity" / "one" / "part-0001.parquet").unlink()
     _queries.packed.cache_clear()
     assert cli("run", str(plan))[0] == 0
     assert path.read_bytes() == whole
-    assert cli("verify", str(sets / "out"))[0] == 0
+    assert cli("verify", str(finished_sets / "out"))[0] == 0
 
 
 def test_a_benchmark_called_thresholds_is_measured_anew_when_its_vectors_change(sets: Path, cli: Run) -> None:

@@ -18,11 +18,8 @@ from whole_runs import Run
 
 
 @pytest.fixture
-def finished(tmp_path: Path, cli: Run) -> Path:
-    write_sets(tmp_path)
-    code, _, errors = cli("run", str(write_plan(tmp_path)))
-    assert code == 0, errors
-    return tmp_path
+def finished(finished_sets: Path) -> Path:
+    return finished_sets
 
 
 def exact(folder: Path, left: str, right: str) -> np.ndarray:

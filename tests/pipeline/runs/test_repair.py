@@ -12,18 +12,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from small_sets import write_plan, write_sets
 from whole_runs import Run
 
 from pipeline.commit import dump_record, read_record
 
 
 @pytest.fixture
-def out(tmp_path: Path, cli: Run) -> Path:
-    write_sets(tmp_path)
-    code, _, errors = cli("run", str(write_plan(tmp_path)))
-    assert code == 0, errors
-    return tmp_path / "out"
+def out(finished_sets: Path) -> Path:
+    return finished_sets / "out"
 
 
 KINDS = ("samples", "lost", "indexes", "measures", "neighbours", "splits", "report", "commits")
