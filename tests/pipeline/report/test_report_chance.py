@@ -65,7 +65,7 @@ def test_the_sentence_says_what_the_draw_cannot_tell(world: World) -> None:
     findings = found(world, 0.9, 0.95, drawn((0.01, 0.7), (0.001, 0.8)), drawn())
     first, second = (chance_sentence(one, 5000) for one in findings.benchmarks)
     assert first == (
-        "Of 10,000 pairs of a query and a pool sample drawn by hash, 1 in 1,000 is above 0.8000 (± 0.0123); the "
+        "Of 10,000 pairs of a query and a pool sample drawn by hash, 1 in 1,000 is above 0.8000 (±\u00a00.0123); the "
         "highest is 0.9700. So among 5,000 samples a query has 5.0 above that level by chance. Rates of 1 in 10,000 "
         "and below cannot be told from so few pairs. Copies among the drawn pairs can only make the level higher."
     )
