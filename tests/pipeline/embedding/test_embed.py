@@ -200,13 +200,13 @@ def test_batches_take_turns_at_a_device() -> None:
     class Busy(Stub):
         def embed_pixels(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
             together.append(not at_work.acquire(blocking=False))
-            time.sleep(0.02)
+            time.sleep(0.2)
             if not together[-1]:
                 at_work.release()
             return super().embed_pixels(pixels)
 
-    assert len(list(embed_stream(cast(Encoder, Busy()), flat(*range(16)), 2, 2))) == 16
-    assert together == [False] * 8
+    assert len(list(embed_stream(cast(Encoder, Busy()), flat(*range(8)), 2, 2))) == 8
+    assert together == [False] * 4
 
 
 def test_an_image_that_does_not_fit_alone_is_quarantined_and_the_others_are_not() -> None:

@@ -128,6 +128,13 @@ def test_what_will_not_change_is_not_waited_for(direct: StoreServer, monkeypatch
     with pytest.raises(ValueError, match="a mistake of our own"):
         objects.write_new("record", b"mine")
 
+    def refused(*given: object, **more: object) -> None:
+        raise objects._library.exceptions.PermissionDeniedError("403 <Code>AccessDenied</Code>")
+
+    monkeypatch.setattr(objects._library, "put", refused)
+    with pytest.raises(OutputError, match="Give them the right to list, read, write and delete there"):
+        objects.write_new("record", b"mine")
+
 
 def test_wrong_keys_are_named_and_not_shown(
     direct: StoreServer, cli: Run, monkeypatch: pytest.MonkeyPatch
