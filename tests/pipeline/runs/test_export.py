@@ -11,6 +11,7 @@ import shutil
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ from small_sets import write_plan
 from whole_runs import Run
 
 import curation.rules
+from indexes.errors import DataError
+from pipeline import shipping
 from pipeline.execution.progress import Progress
 from pipeline.run import RunOptions
 from pipeline.shipping import export
@@ -359,6 +362,24 @@ def test_tars_that_changed_or_moved_are_refused(pool: Path, cli: Run) -> None:
     assert content(pool / "out/shards/some") == before
     assert cli("export", out, "some", "--samples-per-shard", "5")[0] == 0
     assert content(pool / "out/shards/some") == before
+
+
+def test_what_is_missing_or_changes_while_it_is_exported_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    tar, wanted = "/pool/00000.tar", [3]
+    known = {tar: "its content"}
+    located: Any = [SimpleNamespace(name="pool", inputs=(SimpleNamespace(key=tar),))]
+    record = SimpleNamespace(facts={"entries": 3})
+    run: Any = SimpleNamespace(record=lambda stage, name: record, known=lambda inputs: known)
+    request: Any = SimpleNamespace(split="some")
+    monkeypatch.setattr("pipeline.shipping.locate.entries_of", lambda run, split: wanted[0])
+    shipping._check_found(run, request, located)
+    shipping._check_unchanged(run, located)
+    wanted[0] = 4
+    with pytest.raises(DataError, match="3 of the 4 samples of some are in the tars"):
+        shipping._check_found(run, request, located)
+    known.clear()
+    with pytest.raises(DataError, match=r"'/pool/00000\.tar' changed while it was exported"):
+        shipping._check_unchanged(run, located)
 
 
 def test_an_export_of_a_former_state_is_named_and_made_again(pool: Path, cli: Run) -> None:
