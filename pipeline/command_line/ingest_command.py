@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -65,10 +66,16 @@ def ingest(
         counts = ingest_list(
             request, out, Again(retry_failed, overwrite), Hands(workers, scheduler), progress
         )
+    # A pool without an image is nobody's wish: what comes after in a job is not to begin.
+    reasons = [] if counts["successes"] else [f"none of {counts['count']:,} URLs gave an image"]
     if as_json:
-        say_last("ingest", Ingested(f"{place_of(out)}/shards", f"{out}/{layout.hosts()}", **counts))
+        answer = Ingested(f"{place_of(out)}/shards", f"{out}/{layout.hosts()}", **counts)
+        say_last("ingest", answer, int(bool(reasons)), reasons)
     else:
         _say(out, counts)
+    for reason in reasons:
+        print(f"nearfar: {reason}", file=sys.stderr)
+    raise typer.Exit(int(bool(reasons)))
 
 
 def named_files(texts: Sequence[str], option: str) -> dict[str, str]:

@@ -129,7 +129,7 @@ def test_no_connection_is_waited_for_longer_than_there_is_time(
         raise TimeoutError
 
     monkeypatch.setattr(socket, "create_connection", connect)
-    assert reason("http://127.0.0.1:1/", names) == "no connection"
+    assert reason("http://127.0.0.1:1024/", names) == "no connection"
     assert len(waits) == 1
     assert 0 < waits[0] <= LIMITS.idle_seconds
 

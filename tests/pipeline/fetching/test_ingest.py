@@ -97,6 +97,20 @@ def test_every_row_ends_in_one_way(server: Server, tmp_path: Path, cli: Run) -> 
     assert sum(counted.values()) == len(paths)
 
 
+def test_a_list_that_gives_no_image_at_all_has_failed(tmp_path: Path, cli: Run) -> None:
+    (tmp_path / "list.jsonl").write_text(
+        '{"url": "http://127.0.0.1:1/a.jpg"}\n{"url": "ftp://x.test/b.jpg"}\n'
+    )
+    code, said, wrong = ingest(cli, tmp_path)
+    assert code == 1
+    assert "0 of 2 URLs gave an image (0.0 %)" in said
+    assert "none of 2 URLs gave an image" in wrong
+    code, said, _ = ingest(cli, tmp_path, "--json")
+    assert code == last_object(said)["exit"]["code"] == 1
+    assert last_object(said)["exit"]["reasons"] == ["none of 2 URLs gave an image"]
+    assert len(rows(tmp_path / "pool")) == 2
+
+
 def test_nothing_is_asked_for_twice(server: Server, tmp_path: Path, cli: Run) -> None:
     write_list(server, tmp_path / "list.jsonl")
     ingest(cli, tmp_path)
@@ -222,7 +236,7 @@ def test_what_is_denied_is_not_asked_for(server: Server, tmp_path: Path, cli: Ru
     assert "/pictures/0.jpg" not in server.asked
     (tmp_path / "hosts.txt").write_text("0.0.1\n")
     other = ["ingest", str(tmp_path / "list.jsonl"), str(tmp_path / "other"), "--loopback"]
-    assert cli(*other, "--deny", f"host={tmp_path / 'hosts.txt'}")[0] == 0
+    assert cli(*other, "--deny", f"host={tmp_path / 'hosts.txt'}")[0] == 1  # and so no image is left
     assert {row["error_message"] for row in rows(tmp_path / "other")} == {"on a deny list"}
 
 
