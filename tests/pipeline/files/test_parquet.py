@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from indexes.errors import DataError, OutputError, ShapeError
 from pipeline.files import parquet
+from pipeline.files.afar import arrow_source
 from pipeline.files.parquet import parquet_rows, parquet_schema, read_batches, read_parquet, write_parquet
 
 SCORE = pa.struct([pa.field("similarity", pa.float64()), pa.field("nearest", pa.int32())])
@@ -218,7 +219,7 @@ def test_what_was_opened_elsewhere_is_closed(
     if not whole:
         path.write_bytes(path.read_bytes()[:-9])
     far = path.open("rb", buffering=0)
-    monkeypatch.setattr(parquet, "open_far", lambda _: far)
+    monkeypatch.setattr(arrow_source, "open_far", lambda _: far)
     with (
         pytest.raises(DataError, match="not a whole Parquet file") if not whole else contextlib.nullcontext()
     ):
