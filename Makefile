@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
-# Test files run side by side in this many processes; each takes up to 2 GB.
-JOBS   ?= 2
+# Test files run side by side in this many processes, one more than two cores, since some wait; each takes up to 2 GB.
+JOBS   ?= 3
 # Tests start hundreds of processes: without compiled files each would compile nearfar anew.
 unexport PYTHONDONTWRITEBYTECODE
 

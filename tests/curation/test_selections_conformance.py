@@ -169,7 +169,7 @@ HOLDS = (
 @EVERY_EXAMPLE
 @ORDINARY
 @given(rows=ROWS)
-def test_what_holds_of_every_selection(at: Desk, name: str, place: int, rows: Rows) -> None:
+def test_what_holds_of_a_selection(at: Desk, name: str, place: int, rows: Rows) -> None:
     selection = example(name, place, at)
     with opened(at, [rows]) as pool:
         for holds in HOLDS:
