@@ -36,7 +36,8 @@ def standing(objects: Objects) -> Term:
 
 def test_it_is_renewed_while_it_is_held_and_given_back(objects: Objects) -> None:
     with leased(objects, MINE):
-        assert at_work(objects, OTHER.copy) is not None
+        # Where others have the processor, one look may end before the renewal.
+        assert any(at_work(objects, OTHER.copy) for _ in range(50))
         assert at_work(objects, MINE.copy) is None
     assert not standing(objects).held
     assert standing(objects).beat > 0
