@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -147,17 +146,9 @@ def test_a_definition_fills_no_slot_of_its_own(monkeypatch: pytest.MonkeyPatch) 
     assert texts[0] == "tench: says {name}"
 
 
-@pytest.fixture
-def data() -> Path:
-    where = os.environ.get("NEARFAR_REAL_DATA")
-    if not where:
-        pytest.skip("NEARFAR_REAL_DATA is not set: it names the folder of published values")
-    return Path(where)
-
-
 @pytest.mark.real_data
-def test_texts_are_those_of_the_published_code(data: Path) -> None:
-    theirs = json.loads((data / "peer_vectors/laionet_query_name_def.json").read_text())
+def test_texts_are_those_of_the_published_code(real_data: Path) -> None:
+    theirs = json.loads((real_data / "peer_vectors/laionet_query_name_def.json").read_text())
     measure = measures.parse("class_similarity", {})
     ours = dict(zip(class_list(IMAGENET_1K, "", "names").ids, measure.phrases(), strict=True))
     # Theirs lists Siberian husky by an id that ImageNet's list does not have.
@@ -168,11 +159,11 @@ def test_texts_are_those_of_the_published_code(data: Path) -> None:
 
 
 @pytest.mark.real_data
-def test_dogs_are_found_by_openais_head(data: Path) -> None:
-    where = data / "flickr8k-clip-b32"
+def test_dogs_are_found_by_openais_head(real_data: Path) -> None:
+    where = real_data / "flickr8k-clip-b32"
     vectors = canonical(np.load(where / "img_emb/img_emb_0.npy")).vectors
     captions = pq.read_table(where / "metadata/metadata_0.parquet").column("caption").to_pylist()
-    head = str(data / "imagenet_text_heads/openai_vit_b32.npy")
+    head = str(real_data / "imagenet_text_heads/openai_vit_b32.npy")
     options = {"head": head, "of": "image", "by": "none", "best": True}
     found = measures.parse("class_similarity", options).start({}, {}).apply(block(vectors, [], "image"))
     dog = np.isin(found["best"], DOGS)

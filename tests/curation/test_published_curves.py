@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import math
-import os
 from pathlib import Path
 
 import numpy as np
@@ -17,19 +16,9 @@ from hypothesis import strategies as st
 from curation.kernels.frequency_curve import frequency_curve, misalignment, pearson, spearman
 from curation.kernels.robustness import LINES, A, fit_line, logit
 
-real_data = pytest.mark.real_data
 
-
-@pytest.fixture(scope="module")
-def shared() -> Path:
-    root = os.environ.get("NEARFAR_REAL_DATA")
-    if not root:
-        pytest.skip("NEARFAR_REAL_DATA is not set: published results are not here")
-    return Path(root)
-
-
-def fits(shared: Path) -> dict[str, dict]:
-    return json.loads((shared / "peer_vectors/effective_robustness_fits.json").read_text())
+def fits(real_data: Path) -> dict[str, dict]:
+    return json.loads((real_data / "peer_vectors/effective_robustness_fits.json").read_text())
 
 
 def line_of(name: str):
@@ -38,9 +27,9 @@ def line_of(name: str):
     return lines[-1] if part.startswith("above") else lines[0]
 
 
-@real_data
-def test_the_lines_are_the_published_ones(shared: Path) -> None:
-    found = fits(shared)
+@pytest.mark.real_data
+def test_the_lines_are_the_published_ones(real_data: Path) -> None:
+    found = fits(real_data)
     assert len(found) == len(LINES) == 6
     for name, fit in found.items():
         line = line_of(name)
@@ -49,11 +38,11 @@ def test_the_lines_are_the_published_ones(shared: Path) -> None:
         assert line.intercept == pytest.approx(fit["intercept"], abs=1e-9)
 
 
-@real_data
-def test_fitting_the_standard_models_again_gives_them(shared: Path) -> None:
-    with (shared / "results/imagenet_testbed_top1.csv").open(encoding="utf-8") as file:
+@pytest.mark.real_data
+def test_fitting_the_standard_models_again_gives_them(real_data: Path) -> None:
+    with (real_data / "results/imagenet_testbed_top1.csv").open(encoding="utf-8") as file:
         models = {row["model"]: row for row in csv.DictReader(file)}
-    for name, fit in fits(shared).items():
+    for name, fit in fits(real_data).items():
         line = line_of(name)
         assert len(fit["models"]) == fit["models_in_fit"]
         pairs = [(float(models[m][line.against]), float(models[m][line.shift])) for m in fit["models"]]
@@ -93,10 +82,10 @@ SLICES = {"laion400m": (2, -1), "synthci30m": (0, -4)}
 ESTIMATORS = {"text": "text_lemma", "rampp": "image_rampp_070", "both": "both_070"}
 
 
-@real_data
-def test_every_known_value_of_concept_frequency(shared: Path) -> None:
+@pytest.mark.real_data
+def test_every_known_value_of_concept_frequency(real_data: Path) -> None:
     """192 rows: pool, model, estimator, prompts, number of sets; to three decimals."""
-    folder = shared / "concept_frequency"
+    folder = real_data / "concept_frequency"
     with (folder / "known_values.tsv").open(encoding="utf-8") as file:
         wanted = list(csv.DictReader(file, delimiter="\t"))
     assert len(wanted) == 192
@@ -134,9 +123,9 @@ def columns(path: Path) -> dict[str, list]:
     return {name: table.column(name).to_pylist() for name in table.column_names}
 
 
-@real_data
-def test_published_misalignment_follows_from_its_parts(shared: Path) -> None:
-    table = pq.read_table(shared / "concept_frequency/misalignment.parquet").to_pylist()
+@pytest.mark.real_data
+def test_published_misalignment_follows_from_its_parts(real_data: Path) -> None:
+    table = pq.read_table(real_data / "concept_frequency/misalignment.parquet").to_pylist()
     assert len(table) == 5
     for row in table:
         indexed = row["indexed_implied"]

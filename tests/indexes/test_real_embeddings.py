@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +16,6 @@ from indexes.search import ScanOptions
 pytestmark = pytest.mark.real_data
 
 
-@pytest.fixture(scope="module")
-def real() -> Path:
-    folder = os.environ.get("NEARFAR_REAL_DATA")
-    if not folder:
-        pytest.skip("NEARFAR_REAL_DATA is not set, so there are no real embeddings to search")
-    return Path(folder)
-
-
 def vectors_of(folder: Path) -> NDArray[np.float16]:
     files = sorted((folder / "img_emb").glob("*.npy"), key=lambda file: int(file.stem.rpartition("_")[2]))
     found = canonical(np.concatenate([np.load(file) for file in files]))
@@ -33,11 +24,11 @@ def vectors_of(folder: Path) -> NDArray[np.float16]:
 
 
 @exact_backend
-def test_near_pruning_of_flickr8k_drops_575(backend: str, real: Path) -> None:
+def test_near_pruning_of_flickr8k_drops_575(backend: str, real_data: Path) -> None:
     """Even rows of the ImageNet samples are the reference, odd rows the benchmark."""
     samples, photographs = (
-        vectors_of(real / "flickr8k-mobilenet"),
-        vectors_of(real / "imagenet-samples-mobilenet"),
+        vectors_of(real_data / "flickr8k-mobilenet"),
+        vectors_of(real_data / "imagenet-samples-mobilenet"),
     )
     starts, options = np.array([0, 500], np.int64), ScanOptions(k=1, threads=2)
     calibration = open_variant(Queries(photographs[1::2], ("imagenet",), starts, None), backend, options)

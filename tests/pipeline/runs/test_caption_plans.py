@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -20,17 +19,9 @@ TINY = whole_runs.ROOT / "data_manifests" / "encoders" / "tiny"
 
 
 @pytest.fixture(scope="module")
-def data() -> Path:
-    where = os.environ.get("NEARFAR_REAL_DATA")
-    if not where:
-        pytest.skip("NEARFAR_REAL_DATA is not set: it names the folder of real captions")
-    return Path(where)
-
-
-@pytest.fixture(scope="module")
-def pool(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def pool(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The captions as LAION's metadata, each under a link of its own, with the columns that a user brings."""
-    captions = pq.read_table(data / "captions/laion_style_10000.parquet").column("TEXT").to_pylist()
+    captions = pq.read_table(real_data / "captions/laion_style_10000.parquet").column("TEXT").to_pylist()
     rows = range(len(captions))
     table = pa.table(
         {
@@ -69,9 +60,9 @@ def similarities(out: Path) -> dict[int, float]:
     return {at[each["uid"]]: each["similarity"] for each in found if each["similarity"] is not None}
 
 
-def labels(data: Path) -> dict[int, str | None]:
+def labels(real_data: Path) -> dict[int, str | None]:
     """The one class of each caption by LAIONet's own code."""
-    theirs = pq.read_table(data / "peer_vectors/laionet_match_10000.parquet").to_pylist()
+    theirs = pq.read_table(real_data / "peer_vectors/laionet_match_10000.parquet").to_pylist()
     return {row["row"]: row["label_after_dropping_multiple"] for row in theirs}
 
 
@@ -81,9 +72,9 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("laionet") / "out"
 
 
-def test_laionet(cli: whole_runs.Run, data: Path, pool: Path, measured: Path) -> None:
+def test_laionet(cli: whole_runs.Run, real_data: Path, pool: Path, measured: Path) -> None:
     run(cli, "laionet", pool, measured)
-    one = [row for row, label in labels(data).items() if label is not None]
+    one = [row for row, label in labels(real_data).items() if label is not None]
     assert len(one) == 459
     assert rows_of(measured, "one_class") == one
     near = similarities(measured)
@@ -93,10 +84,12 @@ def test_laionet(cli: whole_runs.Run, data: Path, pool: Path, measured: Path) ->
     assert rows_of(measured, "laionet") == kept
 
 
-def test_laionet_in_pairs_of_equal_size(cli: whole_runs.Run, data: Path, pool: Path, measured: Path) -> None:
+def test_laionet_in_pairs_of_equal_size(
+    cli: whole_runs.Run, real_data: Path, pool: Path, measured: Path
+) -> None:
     run(cli, "laionet_pairs", pool, measured)
     near = similarities(measured)
-    safe = [row for row, label in labels(data).items() if label is not None and row % 7]
+    safe = [row for row, label in labels(real_data).items() if label is not None and row % 7]
     at = {level: {row for row in safe if near[row] >= level / 100} for level in (70, 75, 80, 82, 85, 88, 90)}
     assert len({len(rows) for rows in at.values()}) > 4
     for level, rows in at.items():
@@ -115,9 +108,9 @@ def test_laionet_in_pairs_of_equal_size(cli: whole_runs.Run, data: Path, pool: P
 
 
 def test_laionet_with_the_frequencies_of_imagenet_captions(
-    cli: whole_runs.Run, data: Path, pool: Path, measured: Path, tmp_path: Path
+    cli: whole_runs.Run, real_data: Path, pool: Path, measured: Path, tmp_path: Path
 ) -> None:
-    label = labels(data)
+    label = labels(real_data)
     wanted = Counter(
         {wnid: 1 + at % 3 for at, wnid in enumerate(sorted({one for one in label.values() if one}))}
     )
@@ -166,9 +159,9 @@ def test_laionet_with_the_frequencies_of_imagenet_captions(
 
 
 @pytest.mark.slow
-def test_laionet_variants(cli: whole_runs.Run, data: Path, pool: Path, measured: Path) -> None:
+def test_laionet_variants(cli: whole_runs.Run, real_data: Path, pool: Path, measured: Path) -> None:
     run(cli, "laionet_variants", pool, measured)
-    label = labels(data)
+    label = labels(real_data)
     safe = [row for row in label if label[row] is not None and row % 7]
     assert rows_of(measured, "safe") == safe
     near = similarities(measured)
@@ -180,9 +173,9 @@ def test_laionet_variants(cli: whole_runs.Run, data: Path, pool: Path, measured:
         assert Counter(label[row] for row in level - passing) == Counter(gone)
 
 
-def test_cc12m_cls(cli: whole_runs.Run, data: Path, pool: Path, tmp_path: Path) -> None:
+def test_cc12m_cls(cli: whole_runs.Run, real_data: Path, pool: Path, tmp_path: Path) -> None:
     run(cli, "cc12m_cls", pool, tmp_path / "out")
-    theirs: dict[str, Any] = json.loads((data / "peer_vectors/cls_regex_10000.json").read_text())
+    theirs: dict[str, Any] = json.loads((real_data / "peer_vectors/cls_regex_10000.json").read_text())
     times = Counter(row for rows in theirs["rows_by_wnid"].values() for row in rows)
     assert rows_of(tmp_path / "out", "cc12m_cls") == sorted(times)
     assert len(np.load(tmp_path / "out/splits/cc12m_cls/uids.npy")) == sum(times.values())
