@@ -147,6 +147,16 @@ FAULTS: dict[int, tuple[str, dict[str, str]]] = {
                 f"{_INGEST}images_are_taken_over_only_if_they_are_what_is_asked_for"
             ),
             "a run says which tar": f"{_BAD}a_truncated_tar",
+            "a fetched tar that is gone, the first and the last too": (
+                f"{_FETCHING}ingest_advice.py::test_a_fetched_shard_that_is_lost_is_said_and_fetched_again_as_the_"
+                "message_says"
+            ),
+            "and from a store": (
+                f"{_STORES}fetched_onto_stores.py::test_a_shard_that_the_store_lost_is_said_by_name"
+            ),
+            "files whose names say how many they are": (
+                f"{_READ}readers_paired.py::test_files_that_say_how_many_they_are_name_those_that_are_gone"
+            ),
         },
     ),
     6: (

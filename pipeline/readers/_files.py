@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -13,9 +13,11 @@ from typing import TypeVar
 
 from indexes.errors import DataError
 from pipeline.files.afar.stand_ins import stand_in
+from pipeline.sets.plain_text import plain_text
 
 # Hugging Face writes how many there are behind the number: train-00003-of-00128.
 _NUMBER = re.compile(r"([0-9]+)(?:-of-[0-9]+)?$")
+_OF = re.compile(r"(.*?)([0-9]+)-of-([0-9]+)", re.DOTALL)
 _NAMED = 5
 _LOOKS = 8
 """Files whose headers are looked at side by side; a look waits for the disk, or a network behind it."""
@@ -129,16 +131,41 @@ def by_number(files: Iterable[Path]) -> dict[int, Path]:
 
 GAP = "gap in the numbers of"
 COUNTED_ALONE = "have a _stats.json and no .tar"
+FETCHED_ONCE = "that nearfar fetched or was to fetch are not there"
 
 
 def tells_of_missing_files(note: str) -> bool:
     """Say whether a note on a set's files is about files that left a trace and are not there."""
-    return note.startswith(GAP) or COUNTED_ALONE in note
+    return note.startswith(GAP) or COUNTED_ALONE in note or FETCHED_ONCE in note
 
 
 def gaps(numbers: Iterable[int], what: str) -> tuple[str, ...]:
     """Say which numbers are missing between the first and the last; nothing where none is."""
     there = sorted(set(numbers))
+    return _gap(there, what, f"between {there[0]} and {there[-1]}") if there else ()
+
+
+def short_of(files: Iterable[Path], what: str) -> tuple[str, ...]:
+    """Say which files are missing, the first and the last too, of those whose names say how many there are.
+
+    Like `train-00003-of-00128`; nothing where none is missing, or their numbers are not that many.
+    """
+    series: dict[tuple[str, int], set[int]] = {}
+    for file in files:
+        if named := _OF.fullmatch(file.stem):
+            series.setdefault((named[1], int(named[3])), set()).add(int(named[2]))
+    notes: list[str] = []
+    for (head, total), numbers in sorted(series.items()):
+        first = 1 if total in numbers and 0 not in numbers else 0
+        there = [first - 1, *sorted(numbers), first + total]
+        if there == sorted(there):
+            named_so = f"of the {total:,} that '{plain_text(head)}…-of-{total}' tells of"
+            notes += _gap(there, what, named_so)
+    return tuple(notes)
+
+
+def _gap(there: Sequence[int], what: str, of: str) -> tuple[str, ...]:
+    """Word a note on the numbers between neighbours of a sorted list; none where they follow one another."""
     runs = [(low + 1, high - 1) for low, high in pairwise(there) if high - low > 1]
     if not runs:
         return ()
@@ -149,9 +176,13 @@ def gaps(numbers: Iterable[int], what: str) -> tuple[str, ...]:
         f"number {shown[0]} is missing" if missing == 1 else f"numbers {', '.join(shown)}{more} are missing"
     )
     return (
-        f"{GAP} {what}: {which} ({missing:,} between {there[0]} and {there[-1]}); "
-        "if they belong to this set, fetch them and run again",
+        f"{GAP} {what}: {which} ({missing:,} {of}); if they belong to this set, fetch them and run again",
     )
+
+
+def first_of(names: Sequence[str]) -> str:
+    """List the first of some names, with a mark where there are more."""
+    return ", ".join(names[:_NAMED]) + (" …" if len(names) > _NAMED else "")
 
 
 def natural(name: str) -> tuple[tuple[str, int], ...]:

@@ -55,7 +55,8 @@ def shards(source: Source) -> list[Shard]:
         arrays["text"] = _paired.Arrays(_files.by_number(_files.listing(root / "text_emb", ".npy")))
     found = _paired.pair(tables, arrays, (metadata, root / "img_emb"))
     folders = [root, metadata, *(root / f"{'img' if name == 'image' else name}_emb" for name in arrays)]
-    gaps = _files.gaps(tables, "the metadata and vector files")
+    what = "the metadata and vector files"
+    gaps = _files.short_of(tables.values(), what) or _files.gaps(tables, what)
     return noted(found, (*gaps, *left_out(folders, _paired.files_of(found))))
 
 

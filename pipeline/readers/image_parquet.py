@@ -95,7 +95,8 @@ def shards(source: Source) -> list[Shard]:
     ]
     folders = [root] if root.is_dir() else []
     stats = [str(file) for folder in folders for file in _files.listing(folder, "_stats.json")]
-    return noted(found, left_out(folders, [*map(str, files), *stats]))
+    gaps = _files.short_of(files, "the Parquet files")
+    return noted(found, (*gaps, *left_out(folders, [*map(str, files), *stats])))
 
 
 def rows(source: Source, shard: Shard) -> ShardRows:

@@ -23,6 +23,7 @@ from pipeline.readers._contract import Shard, ShardRead, ShardRows, noted
 from pipeline.readers._held import MetadataFile
 from pipeline.readers._leftover import left_out
 from pipeline.readers._tars import tar_samples
+from pipeline.readers._tars.fetched_tars import fetched_once
 from pipeline.readers._tars.packed_tars import packed, refuse_packed
 from pipeline.readers._tars.tar_members import content_of, opened
 from pipeline.readers._tars.tar_partners import check_partners, not_there
@@ -62,7 +63,8 @@ def shards(source: Source) -> list[Shard]:
         for number, tar in enumerate(tars)
     ]
     used = (str(file) for file in (*tars, *sidecars.values(), *stats.values()))
-    return noted(found, (*not_there({tar.stem for tar in tars}, stats), *left_out([root], used)))
+    gone = fetched_once(root, tars) or not_there(tars, stats)
+    return noted(found, (*gone, *left_out([root], used)))
 
 
 def rows(source: Source, shard: Shard) -> ShardRows:

@@ -70,7 +70,8 @@ def shards(source: Source) -> list[Shard]:
     """
     root, options = Path(source.path).absolute(), Options(**source.options)
     files = _files.parquets(root)
-    gaps = _files.gaps(_numbers(files), "the metadata files")
+    what = "the metadata files"
+    gaps = _files.short_of(files, what) or _files.gaps(_numbers(files), what)
     folders = [root] if root.is_dir() else []
     if options.embeddings is None:
         counts = _files.side_by_side(parquet_rows, files)

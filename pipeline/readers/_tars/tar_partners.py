@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from indexes.errors import DataError
@@ -26,15 +26,16 @@ def check_partners(root: Path, tars: set[str], sidecars: set[str]) -> None:
             )
 
 
-def not_there(tars: set[str], stats: Mapping[str, Path]) -> tuple[str, ...]:
+def not_there(tars: Sequence[Path], stats: Mapping[str, Path]) -> tuple[str, ...]:
     """Name shards that left a trace and are not there: counts without a tar, and gaps in the numbers."""
-    notes = _files.gaps((int(stem) for stem in tars if stem.isdecimal() and stem.isascii()), "the tars")
-    alone = sorted(stats.keys() - tars, key=_files.natural)
+    stems = {tar.stem for tar in tars}
+    numbers = (int(stem) for stem in stems if stem.isdecimal() and stem.isascii())
+    notes = _files.short_of(tars, "the tars") or _files.gaps(numbers, "the tars")
+    alone = sorted(stats.keys() - stems, key=_files.natural)
     if not alone:
         return notes
-    first = ", ".join(alone[:_NAMED]) + (" …" if len(alone) > _NAMED else "")
     return (
         *notes,
-        f"{len(alone):,} shards {_files.COUNTED_ALONE} ({first}): their samples are missing; fetch the tars "
-        "and run again",
+        f"{len(alone):,} shards {_files.COUNTED_ALONE} ({_files.first_of(alone)}): their samples are missing; fetch "
+        "the tars and run again",
     )

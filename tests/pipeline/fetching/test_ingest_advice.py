@@ -12,6 +12,9 @@ import pytest
 from hostile_server import Server, hostile_server
 from whole_runs import Run
 
+from pipeline.readers import img2dataset, tells_of_missing_files
+from pipeline.sets.source import Source
+
 Step = Callable[[Path, list[str]], None]
 
 
@@ -145,3 +148,60 @@ def test_what_ingest_advises_leads_out(
     code, out, said = cli(*command)
     assert code == 0, said
     assert "1 of 1 URLs gave an image" in out
+
+
+@pytest.fixture(scope="module")
+def fetched(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A list of five URLs, fetched in pieces of two."""
+    from pipeline.cli import main
+
+    folder = tmp_path_factory.mktemp("fetched")
+    (folder / "list.txt").write_text("".join(f"{server.url(f'/pictures/{at}.jpg')}\n" for at in range(5)))
+    with pytest.raises(SystemExit) as stopped:
+        main(again(folder))
+    assert not stopped.value.code
+    return folder
+
+
+def again(folder: Path) -> tuple[str, ...]:
+    return ("ingest", str(folder / "list.txt"), str(folder / "pool"), "--loopback", "--shard-rows", "2")
+
+
+@pytest.mark.parametrize("number", [0, 1, 2], ids=["first", "middle", "last"])
+@pytest.mark.parametrize("record", [False, True], ids=["its files", "its record too"])
+def test_a_fetched_shard_that_is_lost_is_said_and_fetched_again_as_the_message_says(
+    fetched: Path, tmp_path: Path, cli: Run, number: int, record: bool
+) -> None:
+    shutil.copytree(fetched, tmp_path, dirs_exist_ok=True)
+    pool = Source(path=str(tmp_path / "pool" / "shards"), format="img2dataset")
+    assert [(shard.name, shard.notes) for shard in img2dataset.shards(pool)] == [
+        (f"0000{at}", ()) for at in range(3)
+    ]
+    for file in (tmp_path / "pool" / "shards").glob(f"0000{number}*"):
+        file.unlink()
+    if record:
+        (tmp_path / "pool" / "commits" / "fetch" / f"0000{number}.json").unlink()
+    first, other = img2dataset.shards(pool)
+    assert (first.notes, other.notes) == (
+        (
+            f"1 of 3 shards that nearfar fetched or was to fetch are not there (0000{number}): their samples are "
+            "missing; give the same list to nearfar ingest again, then run again",
+        ),
+        (),
+    )
+    assert tells_of_missing_files(first.notes[0])
+    code, _, said = cli(*again(tmp_path))
+    assert code == 0, said
+    assert [shard.notes for shard in img2dataset.shards(pool)] == [()] * 3
+
+
+def test_of_a_pool_that_was_fetched_elsewhere_nothing_is_made_up(fetched: Path, tmp_path: Path) -> None:
+    """Its folder alone, under another name or beside other things that are called commits."""
+    shutil.copytree(fetched / "pool" / "shards", tmp_path / "shards")
+    shutil.copytree(fetched / "pool", tmp_path / "other")
+    (tmp_path / "other" / "shards").rename(tmp_path / "other" / "mine")
+    (tmp_path / "commits").write_text("none of ours")
+    for folder in (tmp_path / "shards", tmp_path / "other" / "mine"):
+        for file in folder.glob("00002*"):
+            file.unlink()
+        assert [shard.notes for shard in img2dataset.shards(Source(path=str(folder)))] == [(), ()]

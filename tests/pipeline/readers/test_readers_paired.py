@@ -315,6 +315,56 @@ def test_gaps_in_the_numbers_are_named(numbers: Sequence[int], told: str | None)
     assert [note.partition(": ")[2].partition(";")[0] for note in notes] == ([told] if told else [])
 
 
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["a-00000-of-00003", "a-00001-of-00003", "a-00002-of-00003"], None),
+        (["a-1-of-2", "a-2-of-2"], None),
+        (
+            ["a-00001-of-00003", "a-00002-of-00003"],
+            "number 0 is missing (1 of the 3 that 'a-…-of-3' tells of)",
+        ),
+        (
+            ["a-00000-of-00003", "a-00002-of-00003"],
+            "number 1 is missing (1 of the 3 that 'a-…-of-3' tells of)",
+        ),
+        (
+            ["a-00000-of-00003", "a-00001-of-00003"],
+            "number 2 is missing (1 of the 3 that 'a-…-of-3' tells of)",
+        ),
+        (["a-2-of-3", "a-3-of-3"], "number 1 is missing (1 of the 3 that 'a-…-of-3' tells of)"),
+        (
+            ["b-0-of-2", "b-1-of-2", "7-of-9"],
+            "numbers 0-6, 8 are missing (8 of the 9 that '…-of-9' tells of)",
+        ),
+        (["a-5-of-3", "a"], None),
+        ([f"a-3-of-{10**30}"], f"numbers 0-2, 4-{10**30 - 1} are missing"),
+        (["\udcff-0-of-2"], "number 1 is missing (1 of the 2 that '\ufffd-…-of-2' tells of)"),
+    ],
+)
+def test_files_that_say_how_many_they_are_name_those_that_are_gone(
+    names: list[str], told: str | None
+) -> None:
+    notes = _files.short_of([Path(f"{name}.tar") for name in reversed(names)], "the tars")
+    assert [note.startswith(f"gap in the numbers of the tars: {told}") for note in notes] == [True] * bool(
+        told
+    )
+
+
+@pytest.mark.parametrize("name", ["clip-retrieval", "laion", "img2dataset", "image-parquet"])
+def test_the_last_of_so_many_is_missed(tmp_path: Path, name: str) -> None:
+    source = BUILDERS[name](tmp_path, samples((1, 1, 1))).source
+    for file in [file for file in tmp_path.rglob("*") if file.is_file()]:
+        stem, number, kind = re.match(
+            r"(.*?)0*([0-2])(?=[-_.]).*?(_stats.json|[.][a-z]+)$", file.name
+        ).groups()
+        kept = int(number) < 2
+        file.rename(file.with_name(f"{stem or 'a-'}{number}-of-3{kind}")) if kept else file.unlink()
+    first, other = reader_of(name).shards(source)
+    assert "number 2 is missing (1 of the 3 that" in first.notes[0]
+    assert other.notes == ()
+
+
 @pytest.mark.parametrize("name", ["clip-retrieval", "laion"])
 def test_a_missing_pair_is_a_note_on_the_set(tmp_path: Path, name: str) -> None:
     source = BUILDERS[name](tmp_path, samples((1, 1, 1))).source

@@ -17,6 +17,8 @@ from whole_runs import Run
 from indexes.errors import DataError, OutputError
 from pipeline.commit.on_stores import object_name
 from pipeline.incoming.fetched_pools import brought_pool
+from pipeline.readers import img2dataset
+from pipeline.sets.source import Source
 from pipeline.stores.brought_sets import set_place
 from pipeline.stores.objects import Objects
 from pipeline.stores.store_addresses import parse_address
@@ -96,3 +98,28 @@ def test_a_fetched_pool_is_read_by_its_records(
     assert whole_runs.committed(folder_of(place)) == made
     assert brought_pool("/data/pool/shards") is None
     assert brought_pool(place) is None
+
+
+def test_a_shard_that_the_store_lost_is_said_by_name(
+    direct: StoreServer, cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last one: a record counts while its objects are there, and one of the two is gone."""
+    place, tar = f"s3://bucket/{secrets.token_hex(4)}", "shards/00002.tar"
+    with hostile_server() as server:
+        urls = [server.url(f"/pictures/{at}.jpg") for at in range(3)]
+        (tmp_path / "list.txt").write_text("\n".join(urls))
+        ingest = ("ingest", str(tmp_path / "list.txt"), place, "--loopback", "--shard-rows", "1")
+        assert cli(*ingest)[0] == 0
+        made = whole_runs.committed(folder_of(place))
+        for machine, gone in (("b", "commits/fetch/00002.json"), ("c", object_name(tar, made[tar]))):
+            Objects(parse_address(place)).remove([gone])
+            monkeypatch.setenv("NEARFAR_COPIES", str(tmp_path / machine))
+            pool = Source(path=str(brought_pool(f"{place}/shards")), format="img2dataset")
+            first, other = img2dataset.shards(pool)
+            told = "1 of 3 shards that nearfar fetched or was to fetch are not there (00002)"
+            assert told in first.notes[0]
+            assert other.notes == ()
+            assert cli(*ingest)[0] == 0
+            pool = Source(path=str(brought_pool(f"{place}/shards")), format="img2dataset")
+            assert [shard.notes for shard in img2dataset.shards(pool)] == [()] * 3
+    assert whole_runs.committed(folder_of(place)) == made
