@@ -89,6 +89,7 @@ ELSEWHERE = {
     "run the plan again, then export": "runs/test_export.py::test_tars_that_changed_or_moved_are_refused",
     "put it back, or run the plan again with --set pool.path=…, then {}": "runs/test_export.py::"
     "test_tars_that_changed_or_moved_are_refused",
+    "hub, write hf-hub:{}": "embedding/test_encoder.py::test_names_as_people_write_them",
     "it, or take decoder out of the encoder": "runs/test_embedding_plans.py::"
     "test_a_decoder_that_is_not_installed_is_taken_out_as_the_message_says",
     "is more than {}: take decoder out of the encoder": "embedding/test_fast_jpeg.py::"

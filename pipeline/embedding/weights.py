@@ -7,7 +7,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from pickle import UnpicklingError  # the error's name; nothing is unpickled
 from types import ModuleType
@@ -17,7 +17,13 @@ from indexes.errors import DataError, UnknownNameError
 from pipeline.embedding.fast_jpeg import check_installed
 from pipeline.embedding.framing import Decoder
 from pipeline.embedding.hub_models import HUB_NAME, from_hub
-from pipeline.embedding.model_files import CONFIG_NAME, TRANSFORM_SETTINGS, ModelFiles, read_config
+from pipeline.embedding.model_files import (
+    CONFIG_NAME,
+    TRANSFORM_SETTINGS,
+    ModelFiles,
+    fault_of_checkpoint,
+    read_config,
+)
 
 # The name under which open_clip's factory finds a checkpoint beside its config. It reads all but safetensors
 # with torch.load(weights_only=True), which unpickles no objects.
@@ -61,9 +67,21 @@ def find(spec: EncoderSpec) -> ModelFiles:
         check_installed()
     if HUB_NAME.fullmatch(spec.model):
         return from_hub(spec.model, _checked(Path(spec.pretrained)) if spec.pretrained else None)
-    if os.sep in spec.model or spec.model.endswith(".json") or Path(spec.model).is_dir():
-        return _from_path(Path(spec.model), spec.pretrained)
-    return _from_names(spec)
+    path = Path(spec.model)
+    if path.is_dir() or spec.model.endswith(".json"):
+        return _from_path(path, spec.pretrained)
+    if os.sep not in spec.model:
+        return _from_names(spec)
+    if path.exists() or not HUB_NAME.fullmatch(f"hf-hub:{spec.model}"):
+        return _from_path(path, spec.pretrained)
+    # Names of open_clip had a slash once, and it still takes `ViT-B/32`.
+    named = spec.model.replace("/", "-")
+    if named in _open_clip().list_models():
+        return _from_names(replace(spec, model=named))
+    raise DataError(
+        f"there is no model config at '{spec.model}'; if it is a model of the Hugging Face hub, write "
+        f"hf-hub:{spec.model}"
+    )
 
 
 def build(
@@ -89,14 +107,21 @@ def build(
                 f"local-dir:{folder}", precision=_OPEN_CLIPS[precision]
             )
         except (RuntimeError, OSError, ValueError, TypeError, KeyError, AssertionError, AttributeError,
-                EOFError, SafetensorError, UnpicklingError) as error:  # fmt: skip
-            said = str(error).replace(folder, str(files.checkpoint.parent)).splitlines()
+                EOFError, StopIteration, SafetensorError, UnpicklingError) as error:  # fmt: skip
+            said = _said(error).replace(folder, str(files.checkpoint.parent))
             raise DataError(
-                f"'{files.checkpoint}' does not load as the weights of {files.label}: {' '.join(said[:3])}; "
+                f"'{files.checkpoint}' does not load as the weights of {files.label}: {said}; "
                 "give a safetensors file, or one of plain tensors, that was saved from this architecture"
             ) from error
     settings = dict(open_clip.get_model_preprocess_cfg(model))
     return model, transform, settings
+
+
+def _said(error: Exception) -> str:
+    """Say what is wrong with weights; torch's own words ask to switch off what keeps code in them from running."""
+    if isinstance(error, UnpicklingError) or "weights_only" in str(error):
+        return "it is no file of plain tensors, and nothing else is unpickled"
+    return " ".join(str(error).splitlines()[:3]) or "it holds none"
 
 
 def _open_clip() -> ModuleType:
@@ -133,6 +158,9 @@ def _checked(path: Path) -> Path:
         raise DataError(
             f"checkpoint '{path}' is of a kind nearfar does not read; it reads {', '.join(_LINKS)}"
         )
+    fault = fault_of_checkpoint(path)
+    if fault is not None:
+        raise DataError(f"checkpoint '{path}' is {fault}")
     return path
 
 
@@ -160,24 +188,36 @@ def _from_names(spec: EncoderSpec) -> ModelFiles:
     if tag.get("quick_gelu"):
         architecture["quick_gelu"] = True  # the activation that these weights were trained with
     preprocess = {name: tag[name] for name in TRANSFORM_SETTINGS if name in tag}
-    return ModelFiles(label, architecture, _cached(label, tag), preprocess)
+    if _is_anothers(spec, tag, tags):
+        tag = {key: value for key, value in tag.items() if key != "hf_hub"}
+    return ModelFiles(label, architecture, _cached(spec, tag), preprocess)
 
 
-def _cached(label: str, tag: dict[str, Any]) -> Path:
-    """The tag's weights in open_clip's own cache or in the Hugging Face hub's.
+def _is_anothers(spec: EncoderSpec, tag: dict[str, Any], tags: list[str]) -> bool:
+    """Tell whether a tag's hub repository holds the weights of another tag.
 
-    The file that the tag's own address names goes first: for `laion400m_e32` open_clip 3.3 lists the hub
-    repository of epoch 31 beside it.
+    open_clip 3.3 lists the repository of epoch 31 for `laion400m_e32` too. Whose it is, its name says.
     """
-    places = list(_places(tag))
-    for path in places:
-        if path is not None and path.is_file():
+    repository = str(tag.get("hf_hub", "")).rpartition("/")[0]
+    listed = (_open_clip().get_pretrained_cfg(spec.model, other) for other in tags)
+    addresses = {one.get("url") for one in listed if one.get("hf_hub") == tag.get("hf_hub")}
+    own = str(spec.pretrained).lower().replace("-", "_")  # as open_clip looks tags up
+    return len(addresses) > 1 and not repository.endswith(own)
+
+
+def _cached(spec: EncoderSpec, tag: dict[str, Any]) -> Path:
+    """Find the tag's weights in open_clip's own cache or in the Hugging Face hub's."""
+    for path in _places(tag):
+        # OpenAI's own files are programs; open_clip has the same weights as tensors on the hub.
+        if path is not None and path.is_file() and fault_of_checkpoint(path) is None:
             return path
     searched = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
+    get = f"run: python -c \"import open_clip; open_clip.create_model('{spec.model}', '{spec.pretrained}')\""
+    if not tag.get("hf_hub"):
+        get = f"fetch {tag.get('url')} into {_clip_cache()} there"
     raise DataError(
-        f"the weights of {label} are not on this machine (looked in {searched} and in {_clip_cache()}). nearfar "
-        f'never downloads; on a machine with a network run: python -c "import open_clip; '
-        f"open_clip.create_model('{label.split('/')[0]}', '{label.split('/')[1]}')\", copy the cache here, or give a "
+        f"the weights of {spec.model}/{spec.pretrained} are not on this machine (looked in {searched} and in "
+        f"{_clip_cache()}). nearfar never downloads; on a machine with a network {get}, copy the cache here, or give a "
         "checkpoint's path as encoder.pretrained"
     )
 

@@ -7,6 +7,7 @@ import os
 import pickle
 import shutil
 import socket
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,43 @@ def test_a_pickled_checkpoint_is_refused_and_not_run(copy: Path) -> None:
     assert not (copy / "ran").exists()
 
 
+def zipped(path: Path, *names: str) -> Path:
+    """A file of the kind that torch writes, whose records are of no use."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in names:
+            archive.writestr(f"ViT-B-32/{name}", b"")
+    return path
+
+
+def test_nobody_is_told_to_let_code_in_weights_run(copy: Path) -> None:
+    """torch's own message says that a load with `weights_only` off will likely succeed."""
+    torch.save({"state_dict": Canary(copy / "ran")}, copy / "pickled.pt")
+    torch.save({}, copy / "empty.pt")
+    (copy / "nothing.pt").write_bytes(b"")
+    for name, words in (
+        ("pickled.pt", "it is no file of plain tensors, and nothing else is unpickled; give a safetensors"),
+        ("empty.pt", "it holds none; give"),
+        ("nothing.pt", "it holds none; give"),
+    ):
+        with pytest.raises(DataError, match=words) as raised:
+            load_encoder(EncoderSpec(str(copy), str(copy / name)))
+        assert "weights_only" not in str(raised.value)
+
+
+def test_programs_and_pointers_are_told_apart_from_weights(copy: Path) -> None:
+    zipped(copy / "program.pt", "constants.pkl", "data.pkl")
+    for name in ("pointer.safetensors", "pointer.bin"):
+        (copy / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    for name, words in (
+        ("program.pt", "is a TorchScript archive, which is a program"),
+        ("pointer.safetensors", "is a pointer of Git LFS"),
+        ("pointer.bin", "is a pointer of Git LFS"),
+    ):
+        with pytest.raises(DataError, match=words):
+            weights.find(EncoderSpec(str(copy), str(copy / name)))
+    assert weights.find(EncoderSpec(str(copy), str(zipped(copy / "plain.pt", "data.pkl")))).label == "copied"
+
+
 def test_damaged_foreign_and_missing_weights_are_named(copy: Path) -> None:
     content = (copy / WEIGHTS).read_bytes()
     (copy / "cut.safetensors").write_bytes(content[: len(content) // 2])
@@ -203,7 +241,7 @@ def test_an_unknown_tag_is_answered_with_the_models_tags() -> None:
 
 
 def test_weights_that_are_not_here_are_not_fetched(named: Path) -> None:
-    for spec in (EncoderSpec("ViT-B-16-plus-240", "laion400m_e32"), EncoderSpec("tiny-vit", "web")):
+    for spec in (EncoderSpec("ViT-B-16-plus-240", "laion400m_e31"), EncoderSpec("tiny-vit", "web")):
         with pytest.raises(
             DataError, match=rf"weights of {spec.model}/{spec.pretrained} are not on this machine.*run: "
         ):
@@ -216,13 +254,18 @@ def test_the_hub_is_switched_off_before_open_clip_is_loaded(monkeypatch: pytest.
     assert os.environ["HF_HUB_OFFLINE"] == "1"
 
 
-def test_open_clips_names_find_weights_in_both_caches(named: Path) -> None:
-    hub = named / "hub" / "models--someone--tiny"
+def in_hub(named: Path, repository: str) -> Path:
+    """Put the weights into the hub's cache."""
+    hub = named / "hub" / f"models--{repository.replace('/', '--')}"
     (hub / "refs").mkdir(parents=True)
     (hub / "refs" / "main").write_text("c0ffee")
     snapshot = hub / "snapshots" / "c0ffee" / WEIGHTS
     snapshot.parent.mkdir(parents=True)
-    shutil.copy(TINY / WEIGHTS, snapshot)
+    return Path(shutil.copy(TINY / WEIGHTS, snapshot))
+
+
+def test_open_clips_names_find_weights_in_both_caches(named: Path) -> None:
+    in_hub(named, "someone/tiny")
     from_hub = load_encoder(EncoderSpec("tiny-vit", "web"))
     changed = load_file(TINY / WEIGHTS)
     changed["visual.proj"] = changed["visual.proj"] * 2
@@ -231,6 +274,48 @@ def test_open_clips_names_find_weights_in_both_caches(named: Path) -> None:
     assert from_hub.fingerprint["model"] == from_url.fingerprint["model"] == "tiny-vit/web"
     assert from_hub.fingerprint["weights_sha256"] != from_url.fingerprint["weights_sha256"]
     assert json.loads(from_url.fingerprint["preprocessing"])["mean"] == [0.1, 0.2, 0.3]
+
+
+def test_a_program_in_the_cache_does_not_hide_the_tensors_beside_it(
+    named: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenAI's package leaves TorchScript where open_clip looks first."""
+    import open_clip
+
+    tag = TAG | {"url": "https://models.example.org/v1/ViT-B-32.pt"}
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, "tiny-vit", {"openai": tag})
+    zipped(named / "clip" / "ViT-B-32.pt", "constants.pkl")
+    with pytest.raises(DataError, match=r"tiny-vit/openai are not on this machine.*create_model"):
+        weights.find(EncoderSpec("tiny-vit", "openai"))
+    tensors = in_hub(named, "someone/tiny")
+    assert weights.find(EncoderSpec("tiny-vit", "openai")).checkpoint == tensors
+
+
+def test_weights_of_another_epoch_are_not_taken_for_those_that_are_named(named: Path) -> None:
+    """open_clip lists one repository for two tags of this model: that of epoch 31."""
+    model, repository = "ViT-B-16-plus-240", "timm/vit_base_patch16_plus_clip_240.laion400m_e31"
+    file = in_hub(named, repository)
+    assert weights.find(EncoderSpec(model, "laion400m_e31")).checkpoint == file
+    with pytest.raises(
+        DataError,
+        match=r"with a network fetch https://\S+/vit_b_16_plus_240-laion400m_e32-\w+\.pt into .*clip there",
+    ):
+        weights.find(EncoderSpec(model, "laion400m_e32"))
+    told = named / "clip" / "vit_b_16_plus_240-laion400m_e32-699c4b84.pt"
+    zipped(told, "data.pkl")
+    assert weights.find(EncoderSpec(model, "laion400m_e32")).checkpoint == told
+
+
+def test_names_as_people_write_them(named: Path) -> None:
+    with pytest.raises(DataError, match="the weights of ViT-B-32/laion2b_s34b_b79k are not on this machine"):
+        weights.find(EncoderSpec("ViT-B/32", "laion2b_s34b_b79k"))
+    in_hub(named, "someone/tiny")
+    with pytest.raises(
+        DataError, match="if it is a model of the Hugging Face hub, write hf-hub:someone/tiny"
+    ):
+        weights.find(EncoderSpec("someone/tiny"))
+    shutil.copy(TINY / CONFIG, named / "hub/models--someone--tiny/snapshots/c0ffee")
+    assert weights.find(EncoderSpec("hf-hub:someone/tiny")).label == "hf-hub:someone/tiny"
 
 
 def test_a_model_of_the_hub_is_found_in_its_cache_and_nowhere_else(named: Path) -> None:
