@@ -71,11 +71,19 @@ class ChancePairs:
         return told[-1] if told else None
 
 
-def level_at(similarity: FloatArray, rate: float) -> float:
-    """Find the lowest observed value that at most `rate` of `(n,)` values lie strictly above; `n` is not zero."""
-    may_lie_above = math.floor(rate * len(similarity) + 1e-9)
-    place = len(similarity) - 1 - may_lie_above
-    return float(np.partition(similarity, place)[place])
+def level_at(highest: FloatArray, rate: float, count: int) -> float:
+    """Find the lowest observed value that at most `rate` of `count` values lie strictly above.
+
+    Args:
+        highest: `(m,)` the highest of the values, ascending; more than `rate` of them.
+        rate: That share.
+        count: How many values there are; not zero.
+    """
+    return float(highest[len(highest) - 1 - _may_lie_above(rate, count)])
+
+
+def _may_lie_above(rate: float, count: int) -> int:
+    return math.floor(rate * count + 1e-9)
 
 
 def chance_pairs(similarity: FloatArray) -> ChancePairs:
@@ -89,19 +97,39 @@ def chance_pairs(similarity: FloatArray) -> ChancePairs:
     left_out = np.isnan(similarity)
     values = similarity[~left_out]
     rates = [rate for rate in RATES if rate * len(values) >= ENOUGH]
-    levels = tuple(ChanceLevel(rate, level_at(values, rate), _error(similarity, rate)) for rate in rates)
+    levels = _levels(similarity, rates) if rates else ()
     counts = SIMILARITIES.count(values)
     return ChancePairs(queries, samples, len(values), int(left_out.sum()), quantiles(values), counts, levels)
 
 
-def _error(similarity: FloatArray, rate: float) -> float | None:
-    """Estimate the standard error of a level: leave out one group of samples after the other."""
-    groups = np.array_split(np.arange(similarity.shape[1]), GROUPS)
-    if any(len(group) < 2 for group in groups):
-        return None
-    found = []
-    for group in groups:
-        rest = np.delete(similarity, group, axis=1)
-        found.append(level_at(rest[~np.isnan(rest)], rate))
-    mean = math.fsum(found) / GROUPS
-    return math.sqrt((GROUPS - 1) / GROUPS * math.fsum((level - mean) ** 2 for level in found))
+def _levels(similarity: FloatArray, rates: list[float]) -> tuple[ChanceLevel, ...]:
+    """Find the level of each rate, and its standard error: one group of samples is left out after the other.
+
+    A level lies among the highest values that the largest rate lets lie above it, and so among those of each group.
+    """
+    groups = [values[~np.isnan(values)] for values in np.array_split(similarity, GROUPS, axis=1)]
+    count = sum(map(len, groups))
+    highest = [_highest(values, 1 + _may_lie_above(max(rates), count)) for values in groups]
+    everything = np.sort(np.concatenate(highest))
+    found = [level_at(everything, rate, count) for rate in rates]
+    if similarity.shape[1] < 2 * GROUPS or count in map(len, groups):
+        return tuple(ChanceLevel(rate, at, None) for rate, at in zip(rates, found, strict=True))
+    without = []
+    for number, values in enumerate(groups):
+        rest = np.sort(np.concatenate(highest[:number] + highest[number + 1 :]))
+        without.append([level_at(rest, rate, count - len(values)) for rate in rates])
+    return tuple(
+        ChanceLevel(rate, at, _error(levels))
+        for rate, at, levels in zip(rates, found, zip(*without, strict=True), strict=True)
+    )
+
+
+def _highest(values: FloatArray, most: int) -> FloatArray:
+    """Take the `most` highest of `(n,)` values, or all."""
+    return values if len(values) <= most else np.partition(values, len(values) - most)[-most:]
+
+
+def _error(levels: tuple[float, ...]) -> float:
+    """Estimate the standard error of a level from those without one group each."""
+    mean = math.fsum(levels) / GROUPS
+    return math.sqrt((GROUPS - 1) / GROUPS * math.fsum((level - mean) ** 2 for level in levels))

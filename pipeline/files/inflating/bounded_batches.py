@@ -6,6 +6,7 @@ is refused before it is unpacked; of the second, as few rows come at a time as f
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Iterator, Sequence
 from io import RawIOBase
 
@@ -26,6 +27,7 @@ WHOLE_BYTES = 4 << 30
 """What all rows of a file may take in memory, where they are needed at once."""
 _DICTIONARY_READ = 16 << 20
 """Bytes of a dictionary that are looked through; of more, one value might be all."""
+_LENGTH = struct.Struct("<I")
 _CODECS = frozenset({"SNAPPY", "GZIP", "BROTLI", "ZSTD"})
 
 
@@ -132,10 +134,11 @@ def _longest_text(page: Page, compression: str, read: ReadAt) -> int:
     content = read(page.place, page.packed)
     if compression in _CODECS:
         content = pa.decompress(content, page.inflated, compression.lower(), asbytes=True)
-    place = longest = 0
-    while place + 4 <= len(content):
-        length = int.from_bytes(content[place : place + 4], "little")
-        longest = max(longest, length)
+    place, longest, end = 0, 0, len(content) - 4
+    while place <= end:
+        (length,) = _LENGTH.unpack_from(content, place)
+        if length > longest:
+            longest = length
         place += 4 + length
     return min(longest, page.inflated)
 
