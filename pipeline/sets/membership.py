@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+_APART = 64
+"""Entries from one that is looked at first to the next."""
+
 
 def is_member(subset: NDArray[Any], uids: NDArray[np.uint64]) -> NDArray[np.bool_]:
     """Say which uids are in a sorted subset.
@@ -32,27 +35,29 @@ def _places(
     high: NDArray[np.uint64], low: NDArray[np.uint64], uids: NDArray[np.uint64], ends: bool = False
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Find where each uid's entries begin, and where they end if asked: the entries below it, or not above it."""
-    first, last = (np.searchsorted(high, uids[:, 0], side) for side in ("left", "right"))
-    begin = _within(first, last, low, uids[:, 1], after=False)
-    return begin, _within(begin, last, low, uids[:, 1], after=True) if ends else begin
+    # Some entries say between which ones to look. Numbers below 2**64 all have the high half 0: then it is all of them.
+    some = np.ascontiguousarray(high[::_APART])
+    first = np.maximum(_APART * (np.searchsorted(some, uids[:, 0], "left") - 1) + 1, 0)
+    last = np.minimum(_APART * np.searchsorted(some, uids[:, 0], "right"), len(high))
+    begin = _between(first, last, high, low, uids, after=False)
+    return begin, _between(begin, last, high, low, uids, after=True) if ends else begin
 
 
-def _within(
+def _between(
     first: NDArray[np.int64],
     last: NDArray[np.int64],
+    high: NDArray[np.uint64],
     low: NDArray[np.uint64],
-    wanted: NDArray[np.uint64],
+    uids: NDArray[np.uint64],
     after: bool,
 ) -> NDArray[np.int64]:
-    """Find each uid's place among entries `[first, last)`, which have its high half.
-
-    Hashes share it with nobody, so that one step does; in a pool that numbers its samples all share one.
-    """
+    """Count the entries below each uid, or not above it, which are at least `first` and at most `last`."""
     first, last = first.copy(), last.copy()
     while len(waiting := np.flatnonzero(first < last)):
         middle = (first[waiting] + last[waiting]) // 2
-        within, there = wanted[waiting], low[middle]
-        below = (there <= within) if after else (there < within)
+        wanted, own = uids[waiting, 0], high[middle]
+        within, there = uids[waiting, 1], low[middle]
+        below = (own < wanted) | ((own == wanted) & ((there <= within) if after else (there < within)))
         first[waiting[below]] = middle[below] + 1
         last[waiting[~below]] = middle[~below]
     return first
