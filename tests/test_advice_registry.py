@@ -110,6 +110,7 @@ ELSEWHERE = {
             "name the file, or the folder that holds them",
             "correct the path, or fetch the pool's metadata first",
             "it may end in {}. Rename or convert it",
+            "Double the marks inside a cell and put one around it",
             "has no rows; name another",
             "give it as KIND=FILE",
             "give a file with one entry a line, CSV or Parquet with a column of entries",

@@ -45,12 +45,12 @@ def reduced(content: bytes, framing: Framing) -> tuple[Image.Image, tuple[int, i
         The RGB image, maybe reduced, and its true width and height; None where Pillow is to decide.
 
     Raises:
-        ImageRejected: If its header says that it is too large.
+        ImageRejected: If its header says that it is too large, or it has too many scans.
     """
     import simplejpeg
     from PIL import Image
 
-    from pipeline.files.images import MAX_BYTES, MAX_PIXELS, check_size
+    from pipeline.files.images import MAX_BYTES, MAX_PIXELS, check_scans, check_size
 
     if not content.startswith(b"\xff\xd8\xff") or len(content) > MAX_BYTES:
         return None
@@ -59,6 +59,7 @@ def reduced(content: bytes, framing: Framing) -> tuple[Image.Image, tuple[int, i
     except ValueError:
         return None
     check_size(wide, tall, MAX_PIXELS)
+    check_scans(content)
     if colours not in _PLAIN:
         return None
     across, down = (math.ceil(OVERSAMPLED * side) for side in framing.resized(wide, tall))

@@ -80,7 +80,7 @@ class Crew:
         self._limits = Limits(
             request.body_bytes, request.seconds, pixels=request.pixels, loopback=request.loopback
         )
-        self._names = HostNames(request.loopback)
+        self._names = HostNames(request.loopback, at_once=request.connections)
         self._decoders = _decoders(threads or len(os.sched_getaffinity(0)))
 
     def __enter__(self) -> Self:
@@ -103,6 +103,7 @@ class Crew:
         found: dict[int, Fetched] = {}
         todo = list(rows)
         for _ in range(self._request.tries):
+            self._names.forget_unknown()
             self._round(todo, found)
             todo = [row for row in todo if found[row.at].passing]
         return found

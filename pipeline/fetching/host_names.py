@@ -1,4 +1,4 @@
-"""HostNames looked up once, and only addresses that may be connected to given out.
+"""Host names looked up once, and only addresses that may be connected to given out.
 
 The connection is made to the address that was looked at: a name that answers otherwise the next time gains nothing.
 """
@@ -17,8 +17,6 @@ from pipeline.fetching.timed_socket import Clock
 Found = Sequence[str]
 LookUp = Callable[[str], Found]
 
-_THREADS = 32
-
 
 def look_up(host: str) -> Found:
     """Ask the system for a name's addresses."""
@@ -29,10 +27,11 @@ def look_up(host: str) -> Found:
 class HostNames:
     """Addresses by name, each asked for once; threads may share it."""
 
-    def __init__(self, loopback: bool = False, ask: LookUp = look_up) -> None:
+    def __init__(self, loopback: bool = False, ask: LookUp = look_up, at_once: int = 32) -> None:
+        """Take whether this machine's own addresses pass, who is asked, and how many names at a time."""
         self._loopback, self._ask = loopback, ask
         # Threads of its own, for the system's look-up takes no deadline: who waits for one can then give up.
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="names")
+        self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="names")
         self._known: dict[str, Future[Found]] = {}
         self._lock = threading.Lock()
 
@@ -58,6 +57,15 @@ class HostNames:
         if not found or not all(is_global(one, self._loopback) for one in found):
             raise NotFetchedError("the host's address is not of the public internet")
         return found
+
+    def forget_unknown(self) -> None:
+        """Ask for the names again that gave no address: a name server may have been busy."""
+        with self._lock:
+            self._known = {
+                host: asked
+                for host, asked in self._known.items()
+                if not asked.done() or asked.exception() is None
+            }
 
     def close(self) -> None:
         """End its threads; what is still asked for is left alone."""

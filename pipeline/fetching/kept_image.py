@@ -11,6 +11,7 @@ from pipeline.files.images import ImageRejected, decoded
 
 # What a pool's tars hold; the first frame of a GIF becomes a PNG, which keeps every pixel.
 _KEPT = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
+_FETCHED = (*_KEPT, "GIF")
 _QUALITY = 95
 
 Json = dict[str, Any]
@@ -27,14 +28,13 @@ def prepared(request: Json, content: bytes) -> tuple[Json, bytes]:
 
     Returns:
         Either `reason` why it is not kept, or `kind` (the suffix), `width`, `height`, `original_width` and
-        `original_height` in pixels; and the bytes. EXIF is never read, and a JPEG that is made here has none.
+        `original_height` in pixels; and the bytes. EXIF is never read, and what is made here has neither that nor any
+        other words of the file's.
     """
     try:
-        form, image = decoded(content, int(request["pixels"]))
+        form, image = decoded(content, int(request["pixels"]), _FETCHED)
     except ImageRejected as rejected:
         return {"reason": rejected.reason}, b""
-    if form not in _KEPT and form != "GIF":
-        return {"reason": f"{form} is no format of pools"}, b""
     facts: Json = {"original_width": image.width, "original_height": image.height}
     side = request["side"]
     if side is not None and max(image.size) > int(side):
@@ -55,5 +55,6 @@ def _smaller(image: Image.Image, side: int) -> tuple[Image.Image, bytes, str]:
 
 def _written(image: Image.Image, form: str) -> bytes:
     stream = io.BytesIO()
+    image.info.clear()  # Pillow would write a comment of the file's again
     image.save(stream, form, **({"quality": _QUALITY} if form == "JPEG" else {}))
     return stream.getvalue()

@@ -13,7 +13,7 @@ class Limits:
         body_bytes: Bytes of a body; one that is larger, or says so, is not read to its end.
         seconds: From looking the name up to the last byte, redirects included.
         idle_seconds: Without a byte.
-        bytes_per_second: What must have come on average once `_GRACE` seconds are over.
+        bytes_per_second: What must come on average, from the first byte on; `timed_socket` gives some seconds' grace.
         redirects: How often an answer may point elsewhere.
         pixels: Width times height, by the image's header.
         loopback: Whether this machine's own addresses may be connected to: for tests.

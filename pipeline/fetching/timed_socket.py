@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.fetching.limits import Limits, NotFetchedError
 
 _GRACE = 5.0
-"""Seconds that a server may be slow before its rate is looked at."""
+"""Seconds from the first byte on, before a rate is looked at."""
 _BESIDE = 1 << 20
 """Bytes that may come beside a body and the lengths of its pieces: headers, of every redirect."""
 
@@ -21,6 +21,7 @@ class Clock:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._began = time.monotonic()
+        self._first: float | None = None
         self._bytes = 0
 
     def left(self) -> float:
@@ -29,10 +30,11 @@ class Clock:
         Raises:
             NotFetchedError: If there are none, or too few bytes have come for the time.
         """
-        spent = time.monotonic() - self._began
+        now = time.monotonic()
+        spent, coming = now - self._began, now - (now if self._first is None else self._first)
         if spent >= self._limits.seconds:
             raise NotFetchedError(f"took longer than {self._limits.seconds:g} s", passing=True)
-        if spent > _GRACE and self._bytes < self._limits.bytes_per_second * spent:
+        if coming > _GRACE and self._bytes < self._limits.bytes_per_second * coming:
             raise NotFetchedError(f"slower than {self._limits.bytes_per_second} bytes a second", passing=True)
         return min(self._limits.seconds - spent, self._limits.idle_seconds)
 
@@ -43,6 +45,8 @@ class Clock:
             NotFetchedError: If they are more than any body in pieces takes: a piece of a negative length, say, has no
                 end for `http.client`, which would hold all of it.
         """
+        if self._first is None:
+            self._first = time.monotonic()
         self._bytes += count
         if self._bytes > 2 * self._limits.body_bytes + _BESIDE:
             raise NotFetchedError(f"larger than {self._limits.body_bytes:,} bytes")

@@ -24,6 +24,10 @@ _OPT_OUT = frozenset({"noai", "noimageai", "noindex", "noimageindex", "none"})
 """What nobody may take; `none` is how crawlers' documentation calls noindex and nofollow together."""
 _VALUED = frozenset({"max-snippet", "max-image-preview", "max-video-preview", "unavailable_after"})
 """Words of X-Robots-Tag that a value follows after a colon; before any other colon stands a robot's name."""
+_ROBOT = re.compile(r"[^\s:]+")
+"""A robot's name; a date of `unavailable_after` has commas and colons too, and spaces."""
+_SQUEEZED = frozenset({"gzip", "x-gzip", "deflate", "compress", "x-compress", "br", "zstd", "dcb", "dcz"})
+"""Content codings (IANA). Servers say other words there too, `utf-8` or `none`, of bodies that are plain."""
 _MOVED = frozenset({301, 302, 303, 307, 308})
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _CHUNK = 1 << 16
@@ -116,12 +120,15 @@ def _ask(at: WebTarget, limits: Limits, names: HostNames, clock: Clock) -> bytes
         connection.request("GET", at.path, headers=_HEADERS)
         answer = connection.getresponse()
         if answer.status in _MOVED:
+            _check_owner(answer)
             return _elsewhere(answer)
         _check_answer(answer)
         return _body(answer, limits)
     except TimeoutError:
         clock.left()  # says so where the whole time is over
         raise NotFetchedError("no byte for too long", passing=True) from None
+    except (http.client.RemoteDisconnected, http.client.IncompleteRead) as error:
+        raise NotFetchedError("connection lost", passing=True) from error
     except http.client.HTTPException as error:
         raise NotFetchedError(f"not HTTP: {type(error).__name__}") from error
     except (OSError, ValueError) as error:
@@ -144,15 +151,19 @@ def _joined(url: str, there: str) -> str:
         raise NotFetchedError("not a URL") from None
 
 
+def _check_owner(answer: http.client.HTTPResponse) -> None:
+    """Look for an owner's word; who leads elsewhere may say it of what was asked for, too."""
+    robots, mining = (answer.headers.get_all(name) or () for name in ("X-Robots-Tag", "tdm-reservation"))
+    if opted_out(robots, mining):
+        raise NotFetchedError("its owner opted out")
+
+
 def _check_answer(answer: http.client.HTTPResponse) -> None:
     if answer.status != http.HTTPStatus.OK:
         raise NotFetchedError(f"HTTP status {answer.status}", passing=answer.status in _PASSING)
-    if opted_out(
-        answer.headers.get_all("X-Robots-Tag") or (), answer.headers.get_all("tdm-reservation") or ()
-    ):
-        raise NotFetchedError("its owner opted out")
-    coding = (answer.getheader("Content-Encoding") or "identity").strip().lower()
-    if coding != "identity":
+    _check_owner(answer)
+    codings = (answer.getheader("Content-Encoding") or "").lower().split(",")
+    if not _SQUEEZED.isdisjoint(coding.strip() for coding in codings):
         raise NotFetchedError("sent compressed, which was not asked for")
 
 
@@ -162,7 +173,7 @@ def opted_out(robots: Iterable[str], mining: Iterable[str]) -> bool:
         agent = ""
         for part in header.lower().split(","):
             before, colon, after = (piece.strip() for piece in part.partition(":"))
-            if colon and before not in _VALUED:
+            if colon and before not in _VALUED and _ROBOT.fullmatch(before):
                 agent, word = before, after
             else:
                 word = before
@@ -184,6 +195,6 @@ def _body(answer: http.client.HTTPResponse, limits: Limits) -> bytes:
             raise NotFetchedError(too_large)
     if stated is not None and size != stated:
         raise NotFetchedError("the body ends early", passing=True)
-    if not size:
-        raise NotFetchedError("empty body")
+    if not size:  # of no stated length, it may as well be lost
+        raise NotFetchedError("empty body", passing=stated is None)
     return b"".join(chunks)

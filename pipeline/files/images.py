@@ -6,7 +6,7 @@ import io
 import logging
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Container
 
 import numpy as np
 from PIL import (
@@ -23,6 +23,8 @@ from PIL import (
 
 MAX_BYTES = 64 << 20
 MAX_PIXELS = 1 << 26
+MAX_SCANS = 100
+"""A JPEG may go over its pixels again and again, for some bytes each time; encoders make ten scans, or twenty."""
 MAX_ASPECT = 200
 """A 1 x 60,000 image is small, but resizing its short side to 224 would take 3 billion pixels."""
 
@@ -64,21 +66,26 @@ def decode(content: bytes) -> Image.Image:
     return decoded(content)[1]
 
 
-def decoded(content: bytes, pixels: int = MAX_PIXELS) -> tuple[str, Image.Image]:
+def decoded(
+    content: bytes, pixels: int = MAX_PIXELS, formats: Container[str] | None = None
+) -> tuple[str, Image.Image]:
     """Decode as `decode` does, and say which format the file has, as Pillow calls it (`JPEG`, `PNG`, ...).
 
     Args:
         content: The whole file.
         pixels: Pixels that an image may have, by its header; at most `MAX_PIXELS`.
+        formats: Those that are wanted; of others no parser is let near the file. None means all.
 
     Raises:
-        ImageRejected: As `decode`.
+        ImageRejected: As `decode`; or if the format is not wanted.
     """
     if not content:
         raise ImageRejected("empty file")
     if len(content) > MAX_BYTES:
         raise ImageRejected(f"file larger than {MAX_BYTES >> 20} MiB")
     parser = _parser(content)
+    if formats is not None and parser.format not in formats:
+        raise ImageRejected(f"{parser.format} is no format of pools")
     most = min(pixels, MAX_PIXELS)
     try:
         if parser is WebPImagePlugin.WebPImageFile:
@@ -86,12 +93,14 @@ def decoded(content: bytes, pixels: int = MAX_PIXELS) -> tuple[str, Image.Image]
             check_size(*_webp_size(content), most)
         with parser(io.BytesIO(content)) as image:
             check_size(*image.size, most)
+            if parser is JpegImagePlugin.JpegImageFile:
+                check_scans(content)
             return str(image.format), _rgb(image)
     except _DAMAGE as error:
         raise ImageRejected("damaged image") from error
 
 
-def _parser(content: bytes) -> Callable[[io.BytesIO], ImageFile.ImageFile]:
+def _parser(content: bytes) -> type[ImageFile.ImageFile]:
     """The parser for the file's magic bytes; Pillow's other formats are never tried."""
     if content.startswith(b"\xff\xd8\xff"):
         return JpegImagePlugin.JpegImageFile
@@ -128,6 +137,16 @@ def check_size(wide: int, tall: int, most: int) -> None:
         raise ImageRejected(f"more than {most} pixels")
     if max(wide, tall) > MAX_ASPECT * min(wide, tall):
         raise ImageRejected(f"sides differ more than {MAX_ASPECT} to 1")
+
+
+def check_scans(content: bytes) -> None:
+    """Count the scans of a JPEG: a marker, and a length whose first byte is 0 (ITU-T T.81, B.2.3); no pixels hold that.
+
+    Raises:
+        ImageRejected: If there are more than `MAX_SCANS`.
+    """
+    if content.count(b"\xff\xda\x00") > MAX_SCANS:
+        raise ImageRejected(f"more than {MAX_SCANS} scans")
 
 
 def _webp_size(content: bytes) -> tuple[int, int]:

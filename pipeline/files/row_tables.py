@@ -103,7 +103,8 @@ def _object(line: str | None) -> dict[str, Any]:
 def _of_objects(rows: list[dict[str, Any]]) -> pa.Table:
     """Make text columns of what rows say: a type that changes between rows or blocks would lose some."""
     names = dict.fromkeys(name for row in rows for name in row) or {NOTHING: None}
-    return pa.table({name: pa.array([_text(row.get(name)) for row in rows], pa.string()) for name in names})
+    columns = [pa.array([_text(row.get(name)) for row in rows], pa.string()) for name in names]
+    return pa.table(columns, [_text(name) or "" for name in names])
 
 
 def _text(value: Any) -> str | None:

@@ -41,6 +41,13 @@ def bomb() -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
+def many_scans(times: int) -> bytes:
+    """A JPEG whose last scan stands there so many times: each costs a pass over all pixels, and few bytes."""
+    whole = picture(1, progressive=True)
+    start, end = whole.rindex(b"\xff\xda"), whole.rindex(b"\xff\xd9")
+    return whole[:start] + whole[start:end] * times + whole[end:]
+
+
 class Handler(BaseHTTPRequestHandler):
     """`/pictures/N.jpg` is an image; `/flaky/N.jpg` one from the second time on; other paths misbehave."""
 
@@ -53,7 +60,7 @@ class Handler(BaseHTTPRequestHandler):
         "/empty.jpg": b"",
         "/animated.gif": picture(7, "GIF"),
         "/tiff.tif": picture(7, "TIFF"),
-        "/large.jpg": picture(9, size=(900, 300), exif=turned()),
+        "/large.jpg": picture(9, size=(900, 300), exif=turned(), comment=b"by somebody"),
     }
     places: ClassVar = {
         "/to-private": "http://10.0.0.1/a.jpg",
@@ -66,6 +73,7 @@ class Handler(BaseHTTPRequestHandler):
         "/to-half-an-address": "http://[::1",
         "/to-no-host": "http://a b/",
         "/to-nowhere": "",
+        "/to-picture-noai": "/pictures/3.jpg",
     }
     headers_of: ClassVar = {
         "/noai.jpg": ("X-Robots-Tag", "noai, noimageai"),
@@ -73,7 +81,11 @@ class Handler(BaseHTTPRequestHandler):
         "/reserved.jpg": ("tdm-reservation", "1"),
         "/other-robot.jpg": ("X-Robots-Tag", "otherbot: noai"),
         "/squeezed.jpg": ("Content-Encoding", "gzip"),
+        "/plain.jpg": ("Content-Encoding", "utf-8"),
+        "/to-picture-noai": ("X-Robots-Tag", "noai"),
     }
+
+    bodies["/scans.jpg"] = many_scans(101)
 
     def log_message(self, *args: Any) -> None:
         """Say nothing."""
@@ -98,11 +110,13 @@ class Handler(BaseHTTPRequestHandler):
             self._send(self.server.own[self.path])
         elif self.path in self.bodies:
             self._send(self.bodies[self.path])
-        elif self.path in self.headers_of:
+        elif self.path in self.headers_of and self.path not in self.places:
             self._send(picture(5), *self.headers_of[self.path])
         elif self.path in self.places:
             self.send_response(302)
             self.send_header("Location", self.places[self.path])
+            if self.path in self.headers_of:
+                self.send_header(*self.headers_of[self.path])
             self.end_headers()
         elif self.path in (
             "/drip.jpg",
@@ -112,8 +126,11 @@ class Handler(BaseHTTPRequestHandler):
             "/liar.jpg",
             "/garbage",
             "/negative.jpg",
+            "/gone.jpg",
+            "/half-a-piece.jpg",
+            "/half-a-header.jpg",
         ):
-            getattr(self, f"_{self.path[1:].split('.')[0]}")()
+            getattr(self, f"_{self.path[1:].split('.')[0].replace('-', '_')}")()
         else:
             self.send_error(404)
 
@@ -160,6 +177,15 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n")
         for _ in range(100_000):
             self.wfile.write(bytes(65_536))
+
+    def _gone(self) -> None:
+        """Hang up."""
+
+    def _half_a_piece(self) -> None:
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nab")
+
+    def _half_a_header(self) -> None:
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Le")
 
     def _garbage(self) -> None:
         self.wfile.write(b"\x00\xff no http at all\r\n\r\n")

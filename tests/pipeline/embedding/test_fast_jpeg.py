@@ -10,6 +10,7 @@ import malformed_images
 import numpy as np
 import pytest
 import yaml
+from hostile_server import many_scans
 from PIL import Image
 from whole_runs import Run
 
@@ -85,6 +86,8 @@ def test_what_is_unusual_is_pillows(monkeypatch: pytest.MonkeyPatch) -> None:
         assert reduced(content, FRAMING) is None
     with pytest.raises(ImageRejected, match="sides differ more"):
         reduced(jpeg(Image.new("RGB", (2010, 10))), FRAMING)
+    with pytest.raises(ImageRejected, match="more than 100 scans"):
+        reduced(many_scans(101), FRAMING)
     assert reduced(whole, FRAMING) is not None
     monkeypatch.setattr("pipeline.files.images.MAX_BYTES", len(whole) - 1)
     assert reduced(whole, FRAMING) is None

@@ -39,9 +39,9 @@ def reason(url: str, names: HostNames, limits: Limits = LIMITS) -> str:
     return refused.value.reason
 
 
-@pytest.mark.parametrize("path", ["/pictures/3.jpg", "/to-picture", "/other-robot.jpg"])
+@pytest.mark.parametrize("path", ["/pictures/3.jpg", "/to-picture", "/other-robot.jpg", "/plain.jpg"])
 def test_an_image_comes_as_it_is(server: Server, names: HostNames, path: str) -> None:
-    assert download(server.url(path), LIMITS, names) == picture(5 if "robot" in path else 3)
+    assert download(server.url(path), LIMITS, names) == picture(3 if "picture" in path else 5)
 
 
 @pytest.mark.parametrize(
@@ -58,6 +58,7 @@ def test_an_image_comes_as_it_is(server: Server, names: HostNames, path: str) ->
         ("/noai.jpg", "its owner opted out"),
         ("/noindex.jpg", "its owner opted out"),
         ("/reserved.jpg", "its owner opted out"),
+        ("/to-picture-noai", "its owner opted out"),
         ("/squeezed.jpg", "sent compressed, which was not asked for"),
         ("/endless.jpg", "larger than 200,000 bytes"),
         ("/liar.jpg", "larger than 200,000 bytes"),
@@ -73,6 +74,20 @@ def test_each_misdeed_has_its_reason(server: Server, names: HostNames, path: str
     began = time.monotonic()
     assert reason(server.url(path), names) == expected
     assert time.monotonic() - began < 4
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/gone.jpg", "connection lost"),
+        ("/half-a-piece.jpg", "connection lost"),
+        ("/half-a-header.jpg", "empty body"),
+    ],
+)
+def test_what_a_server_did_not_end_may_pass(server: Server, names: HostNames, path: str, said: str) -> None:
+    with pytest.raises(NotFetchedError) as refused:
+        download(server.url(path), LIMITS, names)
+    assert (refused.value.reason, refused.value.passing) == (said, True)
 
 
 @pytest.mark.parametrize(
@@ -99,9 +114,11 @@ def test_too_slow_for_the_rate(server: Server, names: HostNames, monkeypatch: py
 
 
 def test_what_comes_counts_for_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = iter([0.0, 10.0, 10.0])
+    """From the first byte on: a server may take its time before."""
+    now = iter([0.0, 9.0, 9.0, 19.0, 19.0])
     monkeypatch.setattr(time, "monotonic", lambda: next(now))
     clock = Clock(Limits(seconds=30, idle_seconds=8, bytes_per_second=100))
+    assert clock.left() == 8
     clock.came(1000)
     assert clock.left() == 8
     clock.came(-1)
@@ -230,6 +247,30 @@ def test_a_name_that_changes_its_answer_gains_nothing(
     assert connected == [("127.0.0.1", port)] * 2
 
 
+def test_a_name_that_was_not_found_is_asked_for_again_when_told() -> None:
+    answers: dict[str, list[object]] = {
+        "late.example": [socket.gaierror(-3, "try again"), ("93.184.216.34",)],
+        "known.example": [("93.184.216.35",)],
+    }
+
+    def ask(host: str) -> tuple[str, ...]:
+        found = answers[host].pop(0)
+        if isinstance(found, Exception):
+            raise found
+        assert isinstance(found, tuple)
+        return found
+
+    names, clock = HostNames(ask=ask), Clock(Limits())
+    assert names.addresses("known.example", clock) == ("93.184.216.35",)
+    for _ in range(2):
+        with pytest.raises(NotFetchedError, match="unknown host"):
+            names.addresses("late.example", clock)
+    names.forget_unknown()
+    assert names.addresses("late.example", clock) == ("93.184.216.34",)
+    assert names.addresses("known.example", clock) == ("93.184.216.35",)
+    names.close()
+
+
 def test_a_name_with_a_private_address_among_others_is_refused() -> None:
     names = HostNames(ask=lambda _: ("93.184.216.34", "10.0.0.1"))
     assert reason("http://two.example/", names, Limits(seconds=2)).endswith("not of the public internet")
@@ -268,6 +309,7 @@ def test_proxies_of_the_environment_are_not_used(
         (["*: none"], [], True),
         (["all", "noimageindex"], ["0"], True),
         (["noimageai"], [], True),
+        (["unavailable_after: Fri, 25-Jun-2010 15:00:00 GMT, noai"], [], True),
     ],
 )
 def test_who_opts_out(robots: list[str], mining: list[str], expected: bool) -> None:

@@ -57,6 +57,19 @@ def no_column_of_urls(folder: Path, server: Server, command: list[str]) -> Step:
     return lambda folder, command: write(folder, server)
 
 
+def a_quotation_mark_that_nothing_ends(folder: Path, server: Server, command: list[str]) -> Step:
+    """The marks are doubled, and one is put around."""
+    (folder / "list.csv").write_text(
+        f'caption,url\n"x" y,{server.url("/pictures/1.jpg")}\n"z,http://127.0.0.1:1024/\nw,http://127.0.0.1:1024/\n'
+    )
+
+    def mend(folder: Path, command: list[str]) -> None:
+        text = (folder / "list.csv").read_text()
+        (folder / "list.csv").write_text(text.replace('"x" y', '"""x"" y"').replace('"z', '"""z"'))
+
+    return mend
+
+
 def a_broken_file(folder: Path, server: Server, command: list[str]) -> Step:
     (folder / "list.csv").write_text("url,caption\nx\ny,z,w\n")
     return lambda folder, command: write(folder, server)
@@ -121,6 +134,7 @@ CASES = {
     a_folder_without_lists: "name the file, or the folder that holds them",
     a_path_of_nothing: "correct the path, or fetch the pool's metadata first",
     another_suffix: "Rename or convert it",
+    a_quotation_mark_that_nothing_ends: "Double the marks inside a cell and put one around it",
     no_column_of_urls: "Call it url, image_url, uri",
     a_broken_file: "Fetch or write the file again",
     an_empty_list: "has no rows; name another",

@@ -41,12 +41,12 @@ def test_json_lines_with_what_is_no_object(tmp_path: Path) -> None:
         "",
         '{"url": 7}',
         "[" * 100_000,
-        '{"url": "http://a/\\ud800"}',
+        '{"url": "http://a/\\ud800", "\\ud800": 1}',
     ]
     path.write_text("\n".join(lines))
     found = read(path)
     assert [row["url"] for row in found] == ["http://a/1", None, None, "7", None, "http://a/?"]
-    assert found[0] == {"url": "http://a/1", "caption": "x", "tags": "[1, 2]"}
+    assert found[0] == {"url": "http://a/1", "caption": "x", "tags": "[1, 2]", "?": None}
 
 
 def test_a_line_of_a_hundred_megabytes_is_one_row_that_fails(tmp_path: Path) -> None:
@@ -90,12 +90,39 @@ def test_parquet_keeps_types_and_makes_room_for_the_columns_of_a_pool(tmp_path: 
         ("a.csv", b"caption,link\nx,y\n", "has no column of URLs; it has caption, link"),
         ("a.parquet", b"PAR1nothing", "cannot read the list"),
         ("a.csv", b"url,caption\nhttp://a\nhttp://a,b,c,d\n", "cannot read the list"),
+        ("a.csv", b"http://me:opensesame@a/1,x\nhttp://a/2,y\n", r"it has http://\*\*\*@a/1, x"),
+        (
+            "a.csv",
+            b'url,text\nhttp://a/1,"x\nhttp://a/2,y\nhttp://a/3,z\n',
+            "before 'x' that ends only after",
+        ),
+        ("a.csv", b'text,url\n"x,http://a/1\ny",http://a/2\n', "before 'x,http://a/1' that ends only after"),
+        ("a.tsv", b'text\turl\n"x\thttp://a/1\ny" z\thttp://a/2\n', "has a quotation mark before"),
     ],
 )
 def test_what_cannot_be_read_is_named(tmp_path: Path, name: str, content: bytes, said: str) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=said):
         read(tmp_path / name)
+
+
+def test_a_caption_of_several_lines_may_tell_of_a_link(tmp_path: Path) -> None:
+    """As photographers write: a link in a sentence, or on a line of its own without what stands between cells."""
+    caption = "first, see http://b/1, or\nhttp://b/2\nand more"
+    (tmp_path / "a.csv").write_text(f'url,caption\nhttp://a/1,"{caption}"\n')
+    assert [row["caption"] for row in read(tmp_path / "a.csv")] == [caption]
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_columns_of_one_name_are_told_apart(tmp_path: Path, form: str) -> None:
+    names = [" URL ", "x", "x", "x_2", "listed_key", "key"]
+    if form == "csv":
+        (tmp_path / "a.csv").write_text(f"{','.join(names)}\nhttp://a/1,1,2,3,4,5\n")
+    else:
+        cells = [pa.array([cell]) for cell in ("http://a/1", "1", "2", "3", "4", "5")]
+        pq.write_table(pa.table(cells, names), tmp_path / "a.parquet")
+    own = {"x": "1", "x_2": "2", "x_2_2": "3", "listed_key": "4", "listed_listed_key": "5"}
+    assert read(tmp_path / f"a.{form}") == [{"url": "http://a/1", "caption": None, **own}]
 
 
 def test_a_folder_gives_its_lists_in_order_and_nothing_else(tmp_path: Path) -> None:
