@@ -45,6 +45,7 @@ ELSEWHERE = {
     "Put it on a folder that they share, or on a store": f"{_CLUSTERS}test_a_worker_that_lacks_a_file_says_which",
     "write it again in smaller row groups": "files/test_bounded_batches.py::"
     "test_what_was_meant_is_read_once_it_is_written_in_smaller_row_groups",
+    "write it again with shorter lists": "files/test_bounded_batches.py::test_a_list_of_one_long_value_is_refused",
     "Write it again as several files of fewer rows": "files/test_bounded_batches.py::"
     "test_rows_that_are_needed_at_once_have_a_bound",
     "name a CSV file with a header": "report/test_user_tables.py::test_bad_accuracies_are_refused_in_words",

@@ -384,6 +384,13 @@ FAULTS: dict[int, tuple[str, dict[str, str]]] = {
                 f"{_BOUNDED}a_page_that_would_become_too_much_is_refused"
             ),
             "dictionaries of Parquet": f"{_BOUNDED}rows_of_one_long_value_come_a_few_at_a_time",
+            "lists of Parquet: one row of them": f"{_BOUNDED}a_list_of_one_long_value_is_refused",
+            "lists of Parquet: rows": f"{_BOUNDED}rows_with_lists_of_long_values_come_a_few_at_a_time",
+            "lists of Parquet: what says how long they are": f"{_BOUNDED}levels_that_end_early_are_of_one_row",
+            "texts of Parquet that begin as the one before": (
+                f"{_BOUNDED}texts_that_begin_as_the_one_before_come_a_few_at_a_time"
+            ),
+            "numbers of Parquet that differ by nothing": f"{_BOUNDED}numbers_that_differ_by_nothing_are_bounded",
             "all rows of Parquet": f"{_BOUNDED}rows_that_are_needed_at_once_have_a_bound",
             "members of .npz: headers": f"{_VECTORS}a_header_of_gigabytes_is_refused_before_it_is_read",
             "members of .npz: vectors": f"{_VECTORS}memory_is_bounded_and_the_thread_ends",

@@ -14,7 +14,12 @@ ReadAt = Callable[[int, int], bytes]
 _FIRST_READ = 512
 _LONGEST = 16 << 20
 """Arrow's own bound of a header, which holds the smallest and the largest value of its page."""
-_DICTIONARY = 2
+_DICTIONARY, _SECOND_KIND = 2, 3
+_FIRST, _SECOND = 5, 8
+"""Fields that describe data pages of the first kind and of the second."""
+_RUNS = 3
+"""The encoding that is called RLE, and is the hybrid of `list_lengths`."""
+_INTEGERS = frozenset({4, 5, 6})
 _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _STRUCT = 1, 2, 3, 7, 8, 9, 10, 12
 _DEEPEST = 16
 
@@ -29,6 +34,10 @@ class Page:
         packed: Bytes that it has in the file.
         values: How many values it has, NULL among them; those of a dictionary are not counted.
         place: Where its bytes begin.
+        encoding: How its values are written, as parquet.thrift numbers it.
+        levels: Bytes of repetition levels that stand before all else and are not packed; None where they are packed
+            with the values, after four bytes that say how many they are.
+        plain_levels: Whether those are runs, which is how all writers write them by now.
     """
 
     dictionary: bool
@@ -36,6 +45,9 @@ class Page:
     packed: int
     values: int
     place: int
+    encoding: int = 0
+    levels: int | None = None
+    plain_levels: bool = False
 
 
 class NoPageError(ValueError):
@@ -59,7 +71,7 @@ def pages(read: ReadAt, start: int, length: int, values: int) -> Iterator[Page]:
         raise NoPageError("pages before the file's first byte")
     while seen < values and start < end:
         page = _header(read, start, end)
-        if page.inflated < 0 or page.packed < 0 or page.values < 0:
+        if min(page.inflated, page.packed, page.values, page.levels or 0) < 0:
             raise NoPageError("a page of a negative size")
         yield page
         seen += page.values
@@ -81,21 +93,27 @@ def _header(read: ReadAt, start: int, end: int) -> Page:
 
 def _page(parser: _Compact, start: int) -> Page:
     found: dict[int, int] = {}
-    values = 0
+    told: dict[tuple[int, int], int] = {}
     for number, kind in parser.fields():
         if number in (1, 2, 3):
             found[number] = parser.integer()
-        elif number in (5, 8) and kind == _STRUCT:
+        elif number in (_FIRST, _SECOND) and kind == _STRUCT:
             for inner, inner_kind in parser.fields():
-                if inner == 1:
-                    values = parser.integer()
+                if inner_kind in _INTEGERS:
+                    told[number, inner] = parser.integer()
                 else:
                     parser.skip(inner_kind)
         else:
             parser.skip(kind)
     if found.keys() != {1, 2, 3}:
         raise NoPageError("a header that lacks its sizes")
-    return Page(found[1] == _DICTIONARY, found[2], found[3], values, start + parser.place)
+    kind, inflated, packed = (found[number] for number in (1, 2, 3))
+    place, dictionary = start + parser.place, kind == _DICTIONARY
+    if kind == _SECOND_KIND:
+        values, encoding, levels = (told.get((_SECOND, number), 0) for number in (1, 4, 6))
+        return Page(dictionary, inflated, packed, values, place, encoding, levels)
+    values, encoding, how = (told.get((_FIRST, number), 0) for number in (1, 2, 4))
+    return Page(dictionary, inflated, packed, values, place, encoding, plain_levels=how == _RUNS)
 
 
 class _Compact:

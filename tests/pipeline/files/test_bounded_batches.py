@@ -8,6 +8,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import hypothesis
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -16,8 +18,10 @@ from hypothesis import strategies as st
 
 from indexes.errors import DataError
 from pipeline.fetching import url_lists
-from pipeline.files.inflating import bounded_batches
+from pipeline.files.inflating import bounded_batches, list_lengths
+from pipeline.files.inflating.list_lengths import RowLengths
 from pipeline.files.inflating.page_headers import NoPageError, Page, pages
+from pipeline.files.inflating.plain_sizes import stood_for
 from pipeline.readers._folders.captions import told_by
 from pipeline.readers._held import MetadataFile
 
@@ -293,3 +297,167 @@ def test_every_packing_of_a_dictionary_bounds_its_rows(
     found = list(MetadataFile(str(tmp_path / "a.parquet")).batches(None, 100))
     assert [len(one) for one in found] == [12, 12, 12, 4]
     assert pa.Table.from_batches(found) == made
+
+
+def long_list(path: Path, count: int = 10_000, numbered: bool = False, **options: Any) -> pa.Table:
+    """Two rows; the list of the second numbers one value of a kilobyte again and again."""
+    numbers = pa.array(np.zeros(count, np.int32))
+    values = pa.DictionaryArray.from_arrays(numbers, pa.array(["x" * 1024]))
+    lists = pa.ListArray.from_arrays(pa.array([0, 0, count], pa.int32()), values)
+    made = pa.table({"url": ["a", "b"], "words": lists if numbered else lists.cast(pa.list_(pa.string()))})
+    pq.write_table(made, path, compression="zstd", store_schema=numbered, **options)
+    return made
+
+
+@pytest.mark.parametrize("numbered", [False, True])
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+def test_a_list_of_one_long_value_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, numbered: bool
+) -> None:
+    monkeypatch.setattr(bounded_batches, "PLAIN_BYTES", 1 << 20)
+    monkeypatch.setattr(bounded_batches, "_FEW_BYTES", 1 << 20)
+    long_list(tmp_path / "a.parquet", numbered=numbered, data_page_version=version)
+    assert (tmp_path / "a.parquet").stat().st_size < 6000
+    file = MetadataFile(str(tmp_path / "a.parquet"))
+    before = pa.total_allocated_bytes()
+    said = r"one row of its column 'words\.list\.element' would become 10,400,000 bytes of [0-9,]+, which no text or"
+    for read in (file.whole, lambda: next(url_lists.tables(tmp_path / "a.parquet"))):
+        with pytest.raises(
+            DataError, match=f"a.parquet' is packed so that {said}.*write it again with shorter lists"
+        ):
+            read()
+    assert pa.total_allocated_bytes() - before < 1 << 20
+    assert sum(len(batch) for batch in file.batches(["url"], 10)) == 2
+    made = long_list(tmp_path / "a.parquet", 500, numbered, data_page_version=version)
+    assert MetadataFile(str(tmp_path / "a.parquet")).whole() == made
+
+
+def test_rows_with_lists_of_long_values_come_a_few_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounded_batches, "_FEW_BYTES", 1 << 20)
+    monkeypatch.setattr(bounded_batches, "BATCH_BYTES", 1 << 20)
+    made = pa.table({"words": [["x" * 9984] * (number % 5 + 1) for number in range(200)]})
+    pq.write_table(made, tmp_path / "a.parquet", data_page_size=300, compression="zstd")
+    found = list(MetadataFile(str(tmp_path / "a.parquet")).batches(None, 1000))
+    assert max(batch.nbytes for batch in found) < 1 << 20
+    assert len(found[0]) >= 20
+    assert pa.Table.from_batches(found) == made
+
+
+def test_texts_that_a_list_has_numbers_for_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounded_batches, "WHOLE_BYTES", 1 << 20)
+    long_list(tmp_path / "a.parquet", 2000, numbered=True)
+    with pytest.raises(DataError, match="becomes more than 1,048,576 bytes in memory"):
+        MetadataFile(str(tmp_path / "a.parquet")).whole()
+    one = pa.DictionaryArray.from_arrays(pa.array([0, 0, None, 0]), pa.array(["abc"]))
+    for column in (
+        pa.FixedSizeListArray.from_arrays(one, 2),
+        pa.StructArray.from_arrays([one, pa.array(range(4))], ["a", "b"]),
+        pa.MapArray.from_arrays([0, 1, 4], pa.array(list("klmn")), one),
+        pa.LargeListArray.from_arrays([0, 4], one),
+    ):
+        assert stood_for(column) == 9
+
+
+@hypothesis.settings(max_examples=30)
+@given(
+    version=st.sampled_from(["1.0", "2.0"]),
+    compression=st.sampled_from(["zstd", "none"]),
+    rows=st.lists(
+        st.none() | st.lists(st.none() | st.lists(st.integers(0, 3), max_size=9), max_size=30), max_size=40
+    ),
+    times=st.integers(1, 30),
+)
+def test_the_longest_row_is_that_of_the_levels(
+    tmp_path_factory: pytest.TempPathFactory, version: str, compression: str, rows: list[Any], times: int
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "lists.parquet"
+    rows = [row for row in rows for _ in range(times)]
+    column = pa.array(rows, pa.list_(pa.list_(pa.int32())))
+    pq.write_table(
+        pa.table({"a": column}), path, compression=compression, data_page_version=version, data_page_size=50
+    )
+    content, file = path.read_bytes(), pq.ParquetFile(path)
+    longest = [sum(max(1, len(inner or [])) for inner in row) if row else 1 for row in rows]
+    for group in range(file.num_row_groups):
+        chunk = bounded_batches._Chunk(
+            file.metadata.row_group(group).column(0),
+            file.schema.column(0),
+            lambda offset, size: content[offset : offset + size],
+        )
+        assert chunk._longest_list() == max(longest, default=0)
+
+
+@pytest.mark.parametrize(
+    ("levels", "values", "longest"),
+    [
+        (b"", 1 << 40, 1 << 40),
+        (b"\x06\x00", 3, 1),
+        (b"\x06\x01", 3, 3),
+        (b"\xfe\xff\xff\xff\x0f\x01", 7, 7),
+        (b"\xff\xff\xff\xff\xff\xff", 9, 9),
+        (b"\x06", 9, 9),
+        (b"\x03\xfe", 8, 8),
+        (b"\x05\xee", 16, 12),
+        (b"\x05\xee\x0f", 12, 8),
+        (b"\x00\x00" * 10, 5, 5),
+        (b"\x02\x00" * 30, 30, 11),
+    ],
+    ids=[
+        "not known",
+        "three rows",
+        "one row",
+        "a run that is too long",
+        "a number without an end",
+        "a run without a level",
+        "packed",
+        "packed and cut off",
+        "packed twice",
+        "runs of nothing",
+        "too many runs",
+    ],
+)
+def test_levels_that_end_early_are_of_one_row(
+    monkeypatch: pytest.MonkeyPatch, levels: bytes, values: int, longest: int
+) -> None:
+    monkeypatch.setattr(list_lengths, "_RUNS_READ", 20)
+    lengths = RowLengths(1)
+    lengths.add(levels, values)
+    assert lengths.longest == longest
+
+
+def test_a_row_goes_on_in_the_next_page() -> None:
+    lengths = RowLengths(1)
+    for _ in range(3):
+        lengths.add(b"\x03\x07", 3)  # a group of eight: what follows would begin rows
+    lengths.add(b"\x03\x06", 4)
+    assert lengths.longest == 9
+
+
+def test_texts_that_begin_as_the_one_before_come_a_few_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounded_batches, "BATCH_BYTES", 1 << 20)
+    made = pa.table({"url": [f"{'x' * (64 << 10)}{number}" for number in range(100)]})
+    options = {"use_dictionary": False, "column_encoding": {"url": "DELTA_BYTE_ARRAY"}}
+    pq.write_table(made, tmp_path / "a.parquet", compression="zstd", write_statistics=False, **options)
+    assert (tmp_path / "a.parquet").stat().st_size < 3000
+    found = list(MetadataFile(str(tmp_path / "a.parquet")).batches(None, 1000))
+    assert max(len(batch) for batch in found) <= 16
+    assert pa.Table.from_batches(found) == made
+
+
+def test_numbers_that_differ_by_nothing_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some hundred bytes, of which Arrow unpacks all numbers of a page at once."""
+    monkeypatch.setattr(bounded_batches, "PLAIN_BYTES", 1 << 20)
+    for count, fits in ((10_000, True), (100_000, False)):
+        made = pa.table({"id": np.zeros(count, np.int64)})
+        options = {"use_dictionary": False, "column_encoding": {"id": "DELTA_BINARY_PACKED"}}
+        pq.write_table(made, tmp_path / "a.parquet", compression="zstd", **options)
+        file = MetadataFile(str(tmp_path / "a.parquet"))
+        if fits:
+            assert file.whole() == made
+        else:
+            with pytest.raises(DataError, match=r"its column 'id' would become 1,6[0-9]{2},[0-9]{3} bytes"):
+                file.whole()
