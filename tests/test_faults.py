@@ -25,6 +25,7 @@ _PARQUET = f"{_FILES}parquet.py::test_"
 _BOUNDED = f"{_FILES}bounded_batches.py::test_"
 _WORKERS, _OBJECTS = f"{_EXECUTION}executors.py::test_", f"{_STORES}objects.py::test_"
 _LEASE = f"{_STORES}lease.py::test_"
+_SAID = f"{_STORES}what_stores_say.py::test_"
 _BAD_STORES, _STORED = f"{_STORES}stores_bad_input.py::test_", f"{_STORES}stored_commits.py::test_"
 _EMBED, _BAD = f"{_EMBEDDING}embed.py::test_", f"{_RUNS}bad_input.py::test_"
 _CANONICAL, _DECODERS = "indexes/test_canonical.py::test_", f"{_EMBEDDING}decoders.py::test_"
@@ -106,6 +107,10 @@ FAULTS: dict[int, tuple[str, dict[str, str]]] = {
             "a lease that stands still": f"{_LEASE}one_that_stands_still_is_taken_over",
             "a lease that was lost": f"{_LEASE}who_lost_it_does_not_take_it_back",
             "the fence on a store": f"{_STORED}a_run_that_lost_its_lease_commits_nothing",
+            "a run that wakes when another has its output": (
+                f"{_STORED}a_run_that_wakes_after_another_took_over_writes_over_nothing"
+            ),
+            "a working copy that two machines have": f"{_LEASE}one_of_the_same_copy_is_taken_at_once",
             "workers on other machines": (
                 f"{_STORES}clusters_on_stores.py::test_workers_of_a_run_that_lost_its_lease_commit_nothing"
             ),
@@ -584,6 +589,15 @@ FAULTS: dict[int, tuple[str, dict[str, str]]] = {
             ),
             "no bucket": f"{_BAD_STORES}a_bucket_that_is_not_there",
             "no rights": f"{_BAD_STORES}a_bucket_that_is_not_writable",
+            "what it says is not what an object is called": (
+                f"{_SAID}it_is_told_by_what_the_server_calls_it_and_not_by_names"
+            ),
+            "keys that expire, and other regions": f"{_SAID}what_lasts_is_not_waited_for_and_what_may_pass_is",
+            "names that no file can have": f"{_SAID}a_name_that_no_file_can_have_is_renamed_as_the_message_says",
+            "objects that go while they are brought": (
+                f"{_SAID}an_object_that_goes_between_the_listing_and_its_bringing_is_named"
+            ),
+            "Google's conditions": f"{_SAID}commits_keep_googles_conditions_too",
         },
     ),
     53: (

@@ -28,6 +28,7 @@ from pipeline.commit.run_lock import epoch
 from pipeline.execution.failpoints import failpoint
 from pipeline.stores.at_once import at_once
 from pipeline.stores.lease import LEASE, term_of
+from pipeline.stores.object_states import HeldObject
 from pipeline.stores.objects import Objects
 from pipeline.stores.working_copies import store_of
 
@@ -67,10 +68,15 @@ def send(publication: Publication) -> Record:
 def _stand(objects: Objects, publication: Publication) -> Record:
     record = publication.record
     name, content = record_path(record.stage, record.name), _sealed(record, publication.token)
+    held: HeldObject | None = None
     for _ in range(_TRIES):
+        # What stands was read before: who takes over after this look, and commits, is not written over.
         fence(objects, publication.epoch, record.label)
         failpoint("store.before_record")
-        if objects.write_new(name, content) is not None:
+        made = (
+            objects.write_new(name, content) if held is None else objects.replace(name, content, held.version)
+        )
+        if made is not None:
             failpoint("store.after_record")
             return record
         held = objects.read(name)
@@ -81,8 +87,6 @@ def _stand(objects: Objects, publication: Publication) -> Record:
             and is_whole(objects, standing)
         ):
             return standing
-        if held is not None and objects.replace(name, content, held.version) is not None:
-            return record
     raise RunFailedError(f"unit {record.label} was committed by another run at the same moment; run again")
 
 

@@ -193,10 +193,14 @@ def bring(objects: Objects, root: Path, seen: list[SetFile], address: Address, w
         print(f"bringing {count:,} objects ({size:,} bytes) of {address}", file=sys.stderr)
 
     def bring_one(one: SetFile) -> None:
+        far = FarObject(objects, one)
         if one.sha256:
-            bring_whole([(FarObject(objects, one), files / one.name)])
-        else:
+            bring_whole([(far, files / one.name)])
+            return
+        try:
             objects.download(one.object, files / one.name)
+        except FileNotFoundError as error:
+            raise far.changed() from error
 
     at_once(bring_one, wanted)
     note(root, str(address), str(objects.address), seen)

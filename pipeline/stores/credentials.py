@@ -13,6 +13,16 @@ from typing import Any
 
 from pipeline.stores.store_addresses import Address
 
+_WORDS = {"s3": "AWS_", "gs": "GOOGLE_", "az": "AZURE_"}
+"""What the names of the environment begin with that a client of a store reads."""
+_ENDPOINTS = {
+    "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
+    "gs": ("GOOGLE_BASE_URL",),
+    "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
+}
+"""Those that say which server it is."""
+_ACCOUNT = "AZURE_STORAGE_ACCOUNT_NAME"
+_REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
 _OTHER_WAYS = (
     "AWS_ACCESS_KEY_ID",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
@@ -20,32 +30,36 @@ _OTHER_WAYS = (
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
     "AWS_SKIP_SIGNATURE",
 )
-_NAMES = {
-    "aws_access_key_id": "access_key_id",
-    "aws_secret_access_key": "secret_access_key",
-    "aws_session_token": "session_token",
-    "region": "region",
-    "endpoint_url": "endpoint",
-}
+_KEYS = ("access_key_id", "secret_access_key", "session_token")
+_NAMES = {f"aws_{key}": key for key in _KEYS} | {"region": "region", "endpoint_url": "endpoint"}
 
 
 def configuration(address: Address) -> dict[str, Any]:
     """Give what a client of a store is told beside its address: how long it waits, and for S3 what the profile says."""
     # Options that are given replace those of the environment, of which this one is the user's.
-    plain = os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true", "yes", "on")
+    plain = os.environ.get(f"{_WORDS[address.scheme]}ALLOW_HTTP", "").lower() in ("1", "true", "yes", "on")
     client = {"client_options": {"timeout": "60s", "connect_timeout": "10s", "allow_http": plain}}
     return client | (_of_s3() if address.scheme == "s3" else {})
 
 
+def server_of(address: Address) -> str:
+    """Say what tells the server of a bucket from others that may have one of that name, as far as that is given."""
+    endpoint = next(filter(None, map(os.environ.get, _ENDPOINTS[address.scheme])), None)
+    if address.scheme == "az":
+        return " ".join(filter(None, (endpoint, os.environ.get(_ACCOUNT))))
+    return endpoint or configuration(address).get("config", {}).get("endpoint", "")
+
+
+def given() -> tuple[tuple[str, str], ...]:
+    """List what the environment says to clients of stores, by name."""
+    begin = tuple(_WORDS.values())
+    return tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith(begin)))
+
+
 def _of_s3() -> dict[str, Any]:
-    found = {} if any(os.environ.get(name) for name in _OTHER_WAYS) else _profile()
-    for name, key in (
-        ("AWS_REGION", "region"),
-        ("AWS_DEFAULT_REGION", "region"),
-        ("AWS_ENDPOINT_URL", "endpoint"),
-    ):
-        if os.environ.get(name):
-            found.pop(key, None)
+    said = (("region", _REGIONS), ("endpoint", _ENDPOINTS["s3"]), *((key, _OTHER_WAYS) for key in _KEYS))
+    elsewhere = {key for key, names in said if any(os.environ.get(name) for name in names)}
+    found = {key: value for key, value in _profile().items() if key not in elsewhere}
     return {"config": found} if found else {}
 
 

@@ -34,7 +34,7 @@ class Term:
         pid: Process of its holder.
         host: Host of its holder.
         token: What is this run's alone.
-        copy: The working copy that the run writes from: two runs with one copy are kept apart by its own lock.
+        copy: The working copy that the run writes from: two runs of one host with one copy are kept apart by its lock.
         beat: How often it was renewed.
         held: Whether it still is; false once the run has ended.
     """
@@ -87,15 +87,21 @@ def _taken(objects: Objects, mine: Term) -> Version:
             version = objects.write_new(LEASE, content)
         else:
             other = term_of(held)
-            free = other is None or not other.held or other.copy == mine.copy
+            free = other is None or not other.held or _is_former(other, mine)
             if not free and other is not None and _moves(objects, other, RUNS_OUT_AFTER):
                 raise OutputError(_in_use(objects, other))
             version = objects.replace(LEASE, content, held.version)
         if version is not None:
             return version
         rival = term_of(objects.read(LEASE))
-        if rival is not None and rival.held and rival.copy != mine.copy:
+        if rival is not None and rival.held and not _is_former(rival, mine):
             raise OutputError(_in_use(objects, rival))
+
+
+def _is_former(other: Term, mine: Term) -> bool:
+    """Tell whether a lease is of a run that is over: it had the copy that one has locked now, on the same machine."""
+    # A copy on a disk that machines share, or two machines made of one image: its lock may say nothing to the other.
+    return (other.copy, other.host) == (mine.copy, mine.host)
 
 
 def _moves(objects: Objects, seen: Term, seconds: float) -> bool:

@@ -6,6 +6,7 @@ other writer has, and one that is refused, or not answered, is read back: what s
 
 from __future__ import annotations
 
+import contextlib
 import random
 import secrets
 import time
@@ -16,6 +17,7 @@ from typing import Any
 
 from indexes.errors import BadInputError, OutputError
 from pipeline.files.storage import output_errors
+from pipeline.stores.at_once import at_once
 from pipeline.stores.credentials import configuration
 from pipeline.stores.object_states import HeldObject, SeenObject, Version, version_of
 from pipeline.stores.store_addresses import Address
@@ -65,13 +67,10 @@ class Objects:
         Raises:
             OutputError: If the store refuses, or there is no bucket.
         """
-        with store_errors(self.address, "read"):
-            try:
-                found = self._library.get(self._store, name)
-                return HeldObject(bytes(found.bytes()), version_of(found.meta))
-            except FileNotFoundError as error:
-                refuse_for_good(self.address, error)
-                return None
+        with contextlib.suppress(FileNotFoundError), self._reading(name):
+            found = self._library.get(self._store, name)
+            return HeldObject(bytes(found.bytes()), version_of(found.meta))
+        return None
 
     def write(self, name: str, content: bytes | Path) -> Version:
         """Write an object, whatever stands there, and see that it is there in full size.
@@ -121,14 +120,9 @@ class Objects:
         """
         with store_errors(self.address, "list"):
             pages = self._library.list(self._store, prefix=under or None, chunk_size=_MANY)
-            return sorted(
-                (
-                    SeenObject(one["path"], int(one["size"]), version_of(one))
-                    for page in pages
-                    for one in page
-                ),
-                key=lambda one: one.name,
-            )
+            found = (one for page in pages for one in page)
+            seen = [SeenObject(one["path"], int(one["size"]), version_of(one)) for one in found]
+        return sorted(seen, key=lambda one: one.name)
 
     def chunks(self, name: str) -> Iterator[bytes]:
         """Read an object piece by piece.
@@ -137,13 +131,9 @@ class Objects:
             FileNotFoundError: If there is none.
             OutputError: If the store refuses, or breaks off.
         """
-        with store_errors(self.address, "read"):
-            try:
-                for chunk in self._library.get(self._store, name).stream(min_chunk_size=1 << 20):
-                    yield bytes(chunk)
-            except FileNotFoundError as error:
-                refuse_for_good(self.address, error)
-                raise FileNotFoundError(name) from error
+        with self._reading(name):
+            for chunk in self._library.get(self._store, name).stream(min_chunk_size=1 << 20):
+                yield bytes(chunk)
 
     def part(self, name: str, first: int, end: int) -> tuple[bytes, SeenObject]:
         """Read the bytes of an object from `first` up to `end`, and see which state they are of.
@@ -152,14 +142,10 @@ class Objects:
             FileNotFoundError: If there is no such object.
             OutputError: If the store refuses, or the object has no such bytes.
         """
-        with store_errors(self.address, "read"):
-            try:
-                found = self._library.get(self._store, name, options={"range": (first, end)})
-                seen = SeenObject(name, int(found.meta["size"]), version_of(found.meta))
-                return bytes(found.bytes()), seen
-            except FileNotFoundError as error:
-                refuse_for_good(self.address, error)
-                raise FileNotFoundError(name) from error
+        with self._reading(name):
+            found = self._library.get(self._store, name, options={"range": (first, end)})
+            seen = SeenObject(name, int(found.meta["size"]), version_of(found.meta))
+            return bytes(found.bytes()), seen
 
     def download(self, name: str, into: Path) -> None:
         """Bring an object to a file: whole, or not at all. The file's folder is made.
@@ -183,7 +169,24 @@ class Objects:
         gone = list(names)
         with store_errors(self.address, "delete from"):
             for first in range(0, len(gone), _MANY):
-                self._library.delete(self._store, gone[first : first + _MANY])
+                self._remove(gone[first : first + _MANY])
+
+    @contextlib.contextmanager
+    def _reading(self, name: str) -> Iterator[None]:
+        with store_errors(self.address, "read"):
+            try:
+                yield
+            except FileNotFoundError as error:
+                refuse_for_good(self.address, error)
+                raise FileNotFoundError(name) from error
+
+    def _remove(self, names: list[str]) -> None:
+        try:
+            self._library.delete(self._store, names)
+        except FileNotFoundError as error:
+            refuse_for_good(self.address, error)
+            if len(names) > 1:  # some stores say it of one that is gone, and may have left the rest
+                at_once(lambda name: self._remove([name]), names)
 
     def _put(self, name: str, content: bytes | Path, size: int) -> Version | None:
         """Write an object; None where the store says of a piece that it did not arrive as it was sent."""
@@ -217,7 +220,7 @@ class Objects:
 
     def _decide(self, name: str, content: bytes, before: Version | None) -> Version | None:
         """Write an object if it is still in the state `before` (None: if there is none)."""
-        said = "409"
+        said = "status code: 409"
         for tried in range(_DECISIONS):
             try:
                 mode = "create" if before is None else before
@@ -238,7 +241,7 @@ class Objects:
             if (standing.version if standing is not None else None) != before:
                 return None
             _wait(tried + 1)
-        raise OutputError(f"cannot write to '{self.address}': {in_words(said)}")
+        raise OutputError(f"cannot write to '{self.address}': {in_words(self.address, said)}")
 
 
 def _wait(tried: int) -> None:

@@ -13,6 +13,9 @@ SCHEMES = ("s3", "gs", "az")
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>.*)", re.DOTALL)
 # Somebody who meant a store would else find a folder of that name here, and nothing there.
 _MEANT = re.compile(rf"({'|'.join(SCHEMES)}):", re.IGNORECASE)
+# Clients read an address as a URL, of which they leave out control characters and a blank at its end; some servers take
+# a backslash for a slash.
+_ALTERED = re.compile(r"[\x00-\x1f\x7f\\]|\s(?:/|$)")
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 
 
@@ -69,7 +72,7 @@ def parse_address(text: str) -> Address:
     if (
         not _BUCKET.fullmatch(bucket)
         or {".", ".."} & set(parts)
-        or "\0" in folder
+        or _ALTERED.search(folder)
         or unquote(folder) != folder
     ):
         raise BadInputError(

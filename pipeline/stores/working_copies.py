@@ -16,18 +16,11 @@ from pathlib import Path
 
 from indexes.errors import BadInputError, OutputError
 from pipeline.files.storage import open_folder, output_errors, write_new
+from pipeline.stores.credentials import given, server_of
 from pipeline.stores.objects import Objects
 from pipeline.stores.store_addresses import Address, is_address, parse_address
 
 MARKER = ".store.json"
-_WORDS = ("AWS_", "GOOGLE_", "AZURE_")
-_ENDPOINTS = (
-    "AWS_ENDPOINT_URL_S3",
-    "AWS_ENDPOINT_URL",
-    "AWS_ENDPOINT",
-    "GOOGLE_BASE_URL",
-    "AZURE_STORAGE_ENDPOINT",
-)
 
 
 def copies_folder() -> Path:
@@ -54,8 +47,7 @@ def folder_of(output: str | Path) -> Path:
 
 def folder_name(address: Address) -> str:
     """Name a copy so that a person knows it, and no two are one: the same bucket may be on several servers."""
-    endpoint = next((os.environ[name] for name in _ENDPOINTS if os.environ.get(name)), "")
-    digest = hashlib.sha256(f"{endpoint}\n{address}".encode()).hexdigest()[:16]
+    digest = hashlib.sha256(f"{server_of(address)}\n{address}".encode()).hexdigest()[:16]
     return f"{address.bucket}-{address.folder.rpartition('/')[2]}-{digest}"
 
 
@@ -104,8 +96,7 @@ def store_of(folder: Path) -> Objects | None:
 
 def connected(address: str) -> Objects:
     """Connect to an address, once in a process: a client does not survive a fork."""
-    words = tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith(_WORDS)))
-    return _connected(address, os.getpid(), words)
+    return _connected(address, os.getpid(), given())
 
 
 @lru_cache(maxsize=64)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,10 @@ from indexes.errors import OutputError
 from pipeline import layout
 from pipeline.plan import check_output_apart
 from pipeline.sets.source import Source
+from pipeline.stores.brought_sets import root_of
+from pipeline.stores.set_states import FILES, note
+from pipeline.stores.store_addresses import parse_address
+from pipeline.stores.working_copies import make_copy
 
 
 def check(out: Path, path: Path | str, **keys: Any) -> None:
@@ -85,3 +90,36 @@ def test_in_the_files_of_another_run(tmp_path: Path) -> None:
 def test_the_root_is_no_output() -> None:
     with pytest.raises(OutputError, match="the root of the file system; name a folder of its own"):
         check(Path(os.sep), "set")
+
+
+def test_on_a_store_the_same_holds_for_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Told by the addresses: what is here of a set, and of an output, lies in folders of other names."""
+    monkeypatch.setenv("NEARFAR_COPIES", str(tmp_path / "copies"))
+    runs = {"s3://bucket/a"}
+    looks = SimpleNamespace(seen=lambda name: True), SimpleNamespace(seen=lambda name: None)
+    monkeypatch.setattr("pipeline.plan.apart.connected", lambda text: looks[text not in runs])
+    out, pool = make_copy("s3://bucket/run"), {}
+    for address in ("run", "run/measures/pool", "run/pool", "run1", "pool", "run/shards"):
+        root = root_of(parse_address(f"s3://bucket/{address}"))
+        (root / FILES / "meta").mkdir(parents=True)
+        note(root, f"s3://bucket/{address}", f"s3://bucket/{address}", ())
+        pool[address] = root / FILES
+    with pytest.raises(
+        OutputError, match=r"the output is s3://bucket/run, which is val itself \(s3://bucket/run"
+    ):
+        check(out, pool["run"])
+    for within in ("run/measures/pool", "run/shards"):
+        lies = rf"val \(s3://bucket/{within}\) lies in s3://bucket/run/\w+, which this run writes to"
+        with pytest.raises(OutputError, match=lies):
+            check(out, pool[within])
+    for address in ("run/pool", "run1", "pool"):
+        check(out, pool[address])
+        check(make_copy(f"s3://bucket/{address}/out"), pool[address])
+    with pytest.raises(OutputError, match=r"val\.metadata itself \(s3://bucket/pool/meta\)"):
+        check(make_copy("s3://bucket/pool/meta"), pool["pool"], format="clip-retrieval", metadata="meta")
+    with pytest.raises(
+        OutputError, match="lies among the files of the run in s3://bucket/a: they may be removed"
+    ):
+        check(make_copy("s3://bucket/a/splits/b"), pool["pool"])
+    check(make_copy("s3://bucket/a/mine/b"), pool["pool"])
+    check(make_copy("s3://bucket/b/splits/b"), pool["pool"])

@@ -81,11 +81,16 @@ def test_one_that_stands_still_is_taken_over(objects: Objects) -> None:
 
 
 def test_one_of_the_same_copy_is_taken_at_once(objects: Objects, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two runs with one working copy are kept apart by its own lock: whoever has that is alone."""
+    """Two runs of a machine with one copy are kept apart by its lock; those of two machines are not."""
     monkeypatch.setattr(lease, "RUNS_OUT_AFTER", 1000.0)
-    objects.write_new(LEASE, lease._content(replace(OTHER, copy=MINE.copy)))
+    objects.write_new(LEASE, lease._content(replace(OTHER, copy=MINE.copy, host=MINE.host)))
     with leased(objects, MINE):
         assert standing(objects).token == MINE.token
+        with (
+            pytest.raises(OutputError, match="in use by another nearfar run"),
+            leased(objects, replace(OTHER, copy=MINE.copy)),
+        ):
+            pass
 
 
 def test_who_lost_it_does_not_take_it_back(objects: Objects) -> None:

@@ -17,7 +17,7 @@ from pipeline.commit.holding import at_work_on, hold_output, open_output
 from pipeline.commit.on_stores import object_name, opened
 from pipeline.stores import objects as objects_module
 from pipeline.stores.lease import LEASE
-from pipeline.stores.objects import Objects
+from pipeline.stores.objects import Objects, Version
 from pipeline.stores.working_copies import folder_of, place_of, store_of
 
 UNIT = Unit("measure", "part-0000", "as it is")
@@ -124,6 +124,35 @@ def test_a_run_that_lost_its_lease_commits_nothing(out: Path) -> None:
             change()
     with pytest.raises(RunFailedError, match=f"{took_over} .*, so nothing more is done there"):
         run.__exit__(None, None, None)
+
+
+def test_a_run_that_wakes_after_another_took_over_writes_over_nothing(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was suspended between its look at the lease and its record, for longer than the lease lasts."""
+    with hold_output(out):
+        newer = commit(out, "newer", Unit(UNIT.stage, UNIT.name, "as it is later"))
+        objects, name = objects_of(out), "commits/measure/part-0000.json"
+        held, lease = objects.read(name), objects.read(LEASE)
+        assert held is not None
+        assert lease is not None
+        objects.remove([name])
+        (out / name).unlink()
+        asleep = Objects.write_new
+
+        def wakes(self: Objects, name: str, content: bytes) -> Version | None:
+            self.write(LEASE, b'{"pid": 1, "host": "h", "token": "t", "copy": "c"}')
+            self.write(name, held.content)
+            return asleep(self, name, content)
+
+        with monkeypatch.context() as between:
+            between.setattr(Objects, "write_new", wakes)
+            with pytest.raises(RunFailedError, match="another run took over"):
+                commit(out)
+        standing = objects.read(name)
+        assert standing is not None
+        assert opened(standing.content) == newer
+        objects.write(LEASE, lease.content)
 
 
 def test_a_record_whose_object_is_gone_counts_for_nothing(
