@@ -216,8 +216,15 @@ FAULTS: dict[int, tuple[str, dict[str, str]]] = {
             "with the same bits": (
                 f"{_EMBEDDING}batch_room.py::test_a_real_encoder_gives_the_same_bits_when_memory_runs_out"
             ),
-            "one that does not fit alone": (
-                f"{_EMBED}an_image_that_does_not_fit_alone_is_quarantined_and_the_others_are_not"
+            "where none fits no image is lost": (
+                f"{_EMBED}where_not_even_one_image_fits_the_unit_fails_and_no_image_is_lost"
+            ),
+            "nor a caption": (
+                f"{_EMBEDDING}texts.py::test_where_not_even_one_caption_fits_the_unit_fails_and_none_is_lost"
+            ),
+            "other words for it": (
+                f"{_EMBEDDING}batch_room.py::"
+                "test_what_drivers_and_libraries_say_of_memory_counts_and_other_errors_do_not"
             ),
             "captions": (
                 f"{_EMBEDDING}texts.py::test_the_batch_is_halved_until_it_fits_and_padded_to_one_size"
@@ -233,6 +240,12 @@ FAULTS: dict[int, tuple[str, dict[str, str]]] = {
             "an error names its unit": f"{_WORKERS}other_exceptions_name_the_unit_and_log_the_traceback",
             "a worker that takes over has the GPU": (
                 f"{_EXECUTION}gpus.py::test_a_worker_that_takes_over_has_the_gpu_of_the_dead_one"
+            ),
+            "its unit is tried on another": (
+                f"{_EXECUTION}gpus.py::test_what_a_lost_gpu_failed_at_is_tried_on_another"
+            ),
+            "one that is lost ends its process": (
+                "indexes/test_watchdog.py::test_a_process_that_is_replaced_ends_with_its_device_and_no_other_does"
             ),
             "one that answers no more ends its process": (
                 "indexes/test_watchdog.py::test_a_device_that_answers_no_more_ends_its_process"

@@ -13,10 +13,25 @@ from indexes.errors import RunFailedError
 
 GROWS_AFTER = 16
 """Passes that must have fitted before twice as many rows are tried."""
+_NO_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "_STATUS_ALLOC_FAILED")
+"""What a processor's allocator, CUDA's driver (of pinned memory too), and its libraries for products say."""
 
 
 class OutOfDeviceMemory(RunFailedError):  # noqa: N818 - callers answer it with a smaller batch
-    """The batch does not fit the memory."""
+    """The batch does not fit the memory. If it is one row, the unit fails: all rows are of one size, so none fits."""
+
+
+def is_memory(error: RuntimeError) -> bool:
+    """Tell whether there was not enough memory, which torch says in words alone but of its own allocator on a card."""
+    return type(error).__name__ == "OutOfMemoryError" or any(words in str(error) for words in _NO_MEMORY)
+
+
+def no_room(device: str, what: str) -> OutOfDeviceMemory:
+    """Say what does not fit, and what can be done."""
+    return OutOfDeviceMemory(
+        f"the memory of {device} has no room for {what}; free some, take fewer --workers, or another --device, and run "
+        "again to resume"
+    )
 
 
 class BatchRoom:
@@ -29,7 +44,7 @@ class BatchRoom:
 
     def forward(
         self, embed: Callable[[Any], NDArray[np.float32]], rows: NDArray[Any], width: int
-    ) -> tuple[NDArray[np.float32], list[bool]]:
+    ) -> NDArray[np.float32]:
         """Embed a batch, in as many passes as the memory asks for.
 
         Args:
@@ -38,23 +53,25 @@ class BatchRoom:
             width: Numbers in one vector.
 
         Returns:
-            `(n, width)` float32, and which rows did fit; a row that does not fit alone is zero.
+            `(n, width)` float32.
+
+        Raises:
+            OutOfDeviceMemory: If one row does not fit.
         """
-        vectors = np.zeros((len(rows), width), dtype=np.float32)
-        fitted = [True] * len(rows)
+        vectors = np.empty((len(rows), width), dtype=np.float32)
         done = 0
         while done < len(rows):
             taken = min(self._rows, len(rows) - done)
             try:
                 vectors[done : done + taken] = embed(rows[done : done + taken])
-                self._fits()
             except OutOfDeviceMemory:
-                if taken > 1:
-                    self._shrink(taken)
-                    continue
-                fitted[done] = False
+                if taken == 1:
+                    raise
+                self._shrink(taken)
+                continue
+            self._fits()
             done += taken
-        return vectors, fitted
+        return vectors
 
     def _fits(self) -> None:
         with self._lock:

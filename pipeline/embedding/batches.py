@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from indexes.canonical import REASONS, ZERO_NORM, canonical
 from indexes.errors import BadInputError
 
-_NO_MEMORY = "out of device memory"
 Item = TypeVar("Item")
 Turn: TypeAlias = AbstractContextManager[object]
 """The turn to take at a device, of which only one batch at a time has the memory; a processor asks for none."""
@@ -29,7 +28,7 @@ class Embedded:
         key: The image's key, as it came; a caption's number in its list.
         vector: `(d,)` float16 of unit norm, or None.
         reason: None, or why there is no vector: what `decode` said, that the decoder crashed or took too long,
-            "no caption", "nan", "infinite", "zero", or "out of device memory".
+            "no caption", "nan", "infinite" or "zero".
     """
 
     key: str
@@ -56,17 +55,12 @@ def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
         yield batch
 
 
-def finished(
-    keys: list[str], reasons: list[str | None], vectors: NDArray[np.float32], fitted: list[bool]
-) -> list[Embedded]:
+def finished(keys: list[str], reasons: list[str | None], vectors: NDArray[np.float32]) -> list[Embedded]:
     """Bring vectors into the canonical form and say why some are none; the batch may have rows behind the keys."""
     units = canonical(_normalised(vectors))
     healthy = iter(units.vectors)
     found = [next(healthy) if good else None for good in units.healthy[: len(keys)]]
-    told = [
-        reason or (None if good else _NO_MEMORY) or REASONS[code] or None
-        for reason, good, code in zip(reasons, fitted, units.reasons, strict=False)
-    ]
+    told = [reason or REASONS[code] or None for reason, code in zip(reasons, units.reasons, strict=False)]
     return [
         Embedded(key, None if reason else vector, reason)
         for key, vector, reason in zip(keys, found, told, strict=True)

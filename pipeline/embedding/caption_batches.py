@@ -47,6 +47,7 @@ def embed_texts(
     Raises:
         BadInputError: If `batch_size` or `threads` is below 1.
         DataError: If the model's tokenizer is not on this machine.
+        OutOfDeviceMemory: If not even one caption fits the device.
     """
     workers = checked_sizes(batch_size, threads)
     spoken = ((str(row), caption) for row, caption in enumerate(captions) if caption is not None)
@@ -91,5 +92,5 @@ def _embed_captions(
     encoder: Encoder, room: BatchRoom, keys: list[str], tokens: NDArray[np.int64], turn: Turn
 ) -> list[Embedded]:
     with turn:
-        vectors, fitted = room.forward(encoder.embed_tokens, tokens, encoder.width)
-    return finished(keys, [None] * len(keys), vectors, fitted)
+        vectors = room.forward(encoder.embed_tokens, tokens, encoder.width)
+    return finished(keys, [None] * len(keys), vectors)

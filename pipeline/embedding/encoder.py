@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from indexes.device.choice import resolve_device
 from indexes.device.watchdog import watched
-from pipeline.embedding.batch_room import OutOfDeviceMemory
+from pipeline.embedding.batch_room import is_memory, no_room
 from pipeline.embedding.encoder_fingerprint import fingerprint_of
 from pipeline.embedding.framing import Framing, framing_of
 from pipeline.embedding.tokens import Tokenizer, tokenizer_of
@@ -127,10 +127,12 @@ class Encoder:
                 given = self._numbers(_moved(torch.from_numpy(rows), self.device))
                 vectors: NDArray[np.float32] = encode(given).float().cpu().numpy()
         except RuntimeError as error:
-            if not _is_memory(error):
+            if not is_memory(error):
                 raise
             torch.cuda.empty_cache()
-            raise OutOfDeviceMemory(f"{len(rows)} {what} do not fit the device's memory") from error
+            raise no_room(
+                self.device, f"{what} of {self.fingerprint['model']}, {len(rows)} at a time"
+            ) from error
         return vectors
 
     def _numbers(self, rows: torch.Tensor) -> torch.Tensor:
@@ -163,6 +165,7 @@ def load_encoder(spec: EncoderSpec, device: str = "auto") -> Encoder:
         UnknownNameError: If open_clip has no such model or pretrained tag.
         DataError: If the weights are not on this machine, are damaged, or are of another architecture.
         BadInputError: If this machine has no such device.
+        OutOfDeviceMemory: If the model does not fit it.
     """
     chosen = _device(device)
     files = find(spec)
@@ -184,7 +187,12 @@ def load_encoder(spec: EncoderSpec, device: str = "auto") -> Encoder:
 
 def _placed(model: Any, device: str, precision: Precision) -> Any:
     """Bring a model to its device; a processor's bfloat16 unit gets the model's layers as suits it."""
-    placed = model.to(device).eval()
+    try:
+        placed = model.to(device).eval()
+    except RuntimeError as error:
+        if not is_memory(error):
+            raise
+        raise no_room(device, "the encoder") from error
     if device == "cpu" and precision == "bfloat16":
         from pipeline.embedding.layers.first_token import read_first_token
         from pipeline.embedding.layers.packed_layers import pack, packs
@@ -208,13 +216,6 @@ def _scale(preprocessing: dict[str, Any], device: str) -> tuple[torch.Tensor, to
 def _moved(rows: torch.Tensor, device: str) -> torch.Tensor:
     """Bring rows to the device, through memory that its own hardware reads."""
     return rows if device == "cpu" else rows.pin_memory().to(device, non_blocking=True)
-
-
-def _is_memory(error: RuntimeError) -> bool:
-    """Tell whether there was not enough memory, which torch says of a processor's in words alone."""
-    import torch
-
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 @contextmanager

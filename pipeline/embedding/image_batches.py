@@ -77,6 +77,7 @@ def embed_by_several(
     Raises:
         BadInputError: If `batch_size` or `threads` is below 1.
         DataError: If the decoder of an encoder is not Pillow, and changes similarities on the first images.
+        OutOfDeviceMemory: If not even one image fits the device.
     """
     on_cpu = all(encoder.device == "cpu" for encoder in encoders)
     rows = batch_size if batch_size is not None else BATCH_SIZE if on_cpu else DEVICE_BATCH
@@ -145,8 +146,8 @@ class _Models:
         for encoder, room in zip(self.encoders, self.rooms, strict=True):
             pixels = self.slots.pixels(self.memory, slot, encoder.framing)
             with self.turn:
-                vectors, fitted = room.forward(encoder.embed_pixels, pixels, encoder.width)
-            told.append(finished(keys, reasons, vectors, fitted))
+                vectors = room.forward(encoder.embed_pixels, pixels, encoder.width)
+            told.append(finished(keys, reasons, vectors))
         return list(zip(*told, strict=True))
 
 

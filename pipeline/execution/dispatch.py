@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from pipeline.execution.tasks import Outcome, Task, perform
+from pipeline.execution.tasks import Outcome, Task, perform_in_worker
 
 
 class Dispatch:
@@ -46,7 +46,7 @@ class Dispatch:
     def _send(self, position: int, task: Task) -> None:
         key = f"{task.name}-{os.urandom(8).hex()}"
         future = self._connect().submit(
-            perform, task.function, task.arguments, task.name, key=key, pure=False
+            perform_in_worker, task.function, task.arguments, task.name, key=key, pure=False
         )
         self._running[future] = (position, task)
 
@@ -74,7 +74,10 @@ class Dispatch:
 
 def killed(task: Task) -> Outcome:
     """Say that a task's workers died, however often it was tried."""
-    why = "the worker process died each time it was tried (out of memory, or a crash in a library); try fewer workers"
+    why = (
+        "the worker process died each time it was tried (out of memory, a lost GPU, or a crash in a library); "
+        "try fewer workers"
+    )
     return _failure(task, why, "")
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import indexes.errors
+from indexes.device.watchdog import is_replaced
 from indexes.errors import NearfarError
 
 LOG = logging.getLogger("nearfar")
@@ -46,6 +47,12 @@ class Outcome:
     """Name of a class of indexes/errors.py."""
     message: str = ""
     trace: str = ""
+
+
+def perform_in_worker(function: str, arguments: dict[str, Any], name: str) -> Outcome:
+    """Run one task in a process that is replaced when it ends, and may end with a device that it has lost."""
+    is_replaced()
+    return perform(function, arguments, name)
 
 
 def perform(function: str, arguments: dict[str, Any], name: str) -> Outcome:

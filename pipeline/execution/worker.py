@@ -14,7 +14,7 @@ from dataclasses import asdict
 from typing import IO
 
 from pipeline.execution.light_start import start_light
-from pipeline.execution.tasks import Outcome, perform
+from pipeline.execution.tasks import Outcome, perform_in_worker
 
 
 def serve() -> None:
@@ -33,7 +33,8 @@ def serve() -> None:
     threading.Thread(target=_listen, args=(requests, asked), daemon=True).start()
     while True:
         task = json.loads(asked.get())
-        answers.write(_answer(perform(task["function"], task["arguments"], task["name"]), task["name"]))
+        outcome = perform_in_worker(task["function"], task["arguments"], task["name"])
+        answers.write(_answer(outcome, task["name"]))
         answers.flush()
 
 

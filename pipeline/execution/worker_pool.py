@@ -1,7 +1,8 @@
 """Worker processes of this machine, each behind two pipes of its own; see pipeline/execution/worker.py.
 
 A worker has one task at a time, so it is known which task a worker died of. That task is tried again when all others
-are done, alone, with the memory of the whole machine; if its worker dies again, the task has failed.
+are done, alone, with the memory of the whole machine, and on another GPU where there is one; if its worker dies again,
+the task has failed.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ class WorkerPool:
 
     def run(self, tasks: Iterable[Task]) -> Iterator[tuple[int, Outcome]]:
         """Yield (position, outcome) as completed; tasks whose workers died come last."""
-        suspects: list[tuple[int, Task]] = []
+        suspects: list[tuple[int, Task, int]] = []
         waiting = enumerate(tasks)
         try:
             following = next(waiting, None)
@@ -80,14 +81,14 @@ class WorkerPool:
                 while following and len(self._busy()) < self._count:
                     self._send(*following)
                     following = next(waiting, None)
-                for position, task, outcome in self._done():
+                for position, task, number, outcome in self._done():
                     if outcome is None:
-                        suspects.append((position, task))
+                        suspects.append((position, task, number))
                     else:
                         yield position, outcome
-            for position, task in suspects:
-                self._send(position, task)
-                for _, _, outcome in self._done():
+            for position, task, number in suspects:
+                self._send(position, task, self._gpu(number))
+                for *_, outcome in self._done():
                     yield position, outcome or killed(task)
         finally:
             for number in self._busy():  # nobody takes their answers any more
@@ -101,8 +102,14 @@ class WorkerPool:
     def _busy(self) -> list[int]:
         return [number for number, worker in self._workers.items() if worker.doing]
 
-    def _send(self, position: int, task: Task) -> None:
-        number = next(number for number in range(self._count) if number not in self._busy())
+    def _gpu(self, number: int) -> str | None:
+        """Name the GPU of a worker; one that takes over a dead one's number takes over its GPU."""
+        return self._shared[number % len(self._shared)] if self._shared else None
+
+    def _send(self, position: int, task: Task, shunned: str | None = None) -> None:
+        """Give a task to the first idle worker, or to the first whose GPU is not shunned."""
+        idle = [number for number in range(self._count) if number not in self._busy()]
+        number = next((one for one in idle if not shunned or self._gpu(one) != shunned), idle[0])
         if number not in self._workers:
             self._workers[number] = _Worker(self._started(number))
         self._workers[number].send(position, task)
@@ -110,8 +117,9 @@ class WorkerPool:
     def _started(self, number: int) -> subprocess.Popen[bytes]:
         threads = str(max(1, len(os.sched_getaffinity(0)) // self._count))
         environment = dict.fromkeys(_THREAD_VARIABLES, threads) | os.environ  # what the user has set holds
-        if self._shared:  # a worker that takes over a dead one's number takes over its GPU
-            environment[gpus.VARIABLE] = self._shared[number % len(self._shared)]
+        gpu = self._gpu(number)
+        if gpu is not None:
+            environment[gpus.VARIABLE] = gpu
         return subprocess.Popen(
             [sys.executable, "-P", "-c", _CODE, json.dumps(sys.path)],
             env=environment,
@@ -120,8 +128,8 @@ class WorkerPool:
             stderr=subprocess.DEVNULL,
         )
 
-    def _done(self) -> Iterator[tuple[int, Task, Outcome | None]]:
-        """Wait for at least one answer, and take those that have come; a dead worker's is None."""
+    def _done(self) -> Iterator[tuple[int, Task, int, Outcome | None]]:
+        """Wait for at least one answer, and take those that have come, with the worker; a dead worker's is None."""
         with selectors.DefaultSelector() as selector:
             for number in self._busy():
                 selector.register(self._workers[number].answers, selectors.EVENT_READ, number)
@@ -134,4 +142,4 @@ class WorkerPool:
             worker.doing = None
             if outcome is None:
                 self._workers.pop(number).end()
-            yield position, task, outcome
+            yield position, task, number, outcome

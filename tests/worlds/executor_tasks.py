@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from indexes.device.watchdog import watched
 from indexes.errors import DataError, UnknownNameError
 
 
@@ -54,6 +55,15 @@ def die_at_first(mark: str) -> str:
         path.write_text("died")
         die()
     return "survived"
+
+
+def need_another_gpu(lost: str) -> str | None:
+    """Some GPU answers with errors alone."""
+    shown = os.environ.get("CUDA_VISIBLE_DEVICES")
+    with watched("cuda", "embedding 3 images"):
+        if shown == lost:
+            raise RuntimeError("CUDA error: unspecified launch failure")
+    return shown
 
 
 def nap(seconds: float, mark: str) -> None:

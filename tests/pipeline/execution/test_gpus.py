@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from indexes.errors import RunFailedError
 from pipeline.execution import gpus
 from pipeline.execution.executors import Task, open_executor
 
@@ -110,6 +111,25 @@ def test_a_worker_that_takes_over_has_the_gpu_of_the_dead_one(devices: Path, tmp
             places = executor.run(Task("executor_tasks:whereabouts", {}, f"{i}") for i in range(8))
             found |= {place["pid"]: place["gpus"] for _, place in places}
     assert sorted(found.values()) == ["0", "1"]
+
+
+@pytest.mark.parametrize(("workers", "lost", "taken"), [(2, "0", "1"), (3, "1", "0")])
+def test_what_a_lost_gpu_failed_at_is_tried_on_another(
+    devices: Path, workers: int, lost: str, taken: str
+) -> None:
+    add(devices, 0, 1)
+    tasks = [Task("executor_tasks:need_another_gpu", {"lost": lost}, f"{i}") for i in range(workers)]
+    with open_executor(workers) as executor:
+        assert {place for _, place in executor.run(tasks)} == {taken}
+
+
+def test_a_gpu_that_is_lost_without_another_is_named(devices: Path) -> None:
+    add(devices, 0)
+    with (
+        open_executor(1) as executor,
+        pytest.raises(RunFailedError, match=r"unit embed 1 failed: the worker process died .* a lost GPU"),
+    ):
+        list(executor.run([Task("executor_tasks:need_another_gpu", {"lost": "0"}, "embed 1")]))
 
 
 def test_counting_loads_no_torch() -> None:

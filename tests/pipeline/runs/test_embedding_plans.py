@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import whole_runs
 import yaml
 from audit_pools import write_tar
@@ -131,6 +132,29 @@ def test_another_precision_is_another_encoder(plan: Path, cli: Run) -> None:
     code, _, errors = cli("run", str(plan), "--set", "encoders.exact.precision=float8")
     assert code == 2
     assert "'float32', 'bfloat16' or 'float16'" in errors
+
+
+def test_a_run_that_finds_no_memory_loses_nothing_and_is_resumed(
+    plan: Path, cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = yaml.safe_load(plan.read_text())
+    whole["encoders"] = {"exact": whole["encoders"]["exact"]}
+    whole["benchmarks"] = {"one": whole["benchmarks"]["one"]}
+    plan.write_text(yaml.safe_dump(whole))
+
+    def full(*_: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("open_clip.CLIP.encode_text", full)
+        code, _, errors = cli("run", str(plan))
+    assert code == 1
+    assert "has no room for captions of tiny, 1 at a time; free some" in " ".join(errors.split())
+    out = plan.parent / "out"
+    assert not list((out / "commits" / "embed").glob("*.json"))
+    code, _, errors = cli("run", str(plan))
+    assert code == 0, errors
+    assert not np.isnan(array(out, "exact", "text")).any()
 
 
 def test_a_decoder_that_is_not_installed_is_taken_out_as_the_message_says(
