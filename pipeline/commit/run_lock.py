@@ -20,10 +20,10 @@ from pathlib import Path
 
 from indexes.errors import OutputError
 from pipeline.execution.failpoints import failpoint
+from pipeline.files.locking.file_locks import NoFileLocksError, lock
 from pipeline.files.storage import open_folder, output_errors
 
 LOCK_NAME = ".lock"
-_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 _PATIENCE = 20
 
 
@@ -108,17 +108,12 @@ def _open_lock(flags: int, folder: int, out: Path) -> int:
 
 def _try_lock(descriptor: int, kind: int, out: Path) -> bool:
     try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            raise
+        return lock(descriptor, kind | fcntl.LOCK_NB)
+    except NoFileLocksError as error:
         raise OutputError(
             f"the file system of '{out}' has no file locks, so two runs could write there at once; "
             "mount it with locks (Lustre: -o flock), or name an output on another file system"
         ) from error
-    return True
 
 
 def _say(descriptor: int, mine: Holder, out: Path) -> None:

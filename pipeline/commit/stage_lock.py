@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 from collections.abc import Iterator
 
-_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EINVAL}
+from pipeline.files.locking.file_locks import NoFileLocksError, lock
 
 
 @contextlib.contextmanager
 def exclusive(folder: int) -> Iterator[None]:
     """Hold the lock of an open folder of records for the length of the block."""
     # Without locks the exclusive creation of the record still lets one worker win.
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            raise
+    with contextlib.suppress(NoFileLocksError):
+        lock(folder, fcntl.LOCK_EX)
     yield  # closing the folder unlocks it

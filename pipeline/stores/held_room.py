@@ -8,7 +8,6 @@ bringing is cleared away by whoever has the next turn.
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import os
 import re
@@ -20,6 +19,7 @@ from pathlib import Path
 
 from indexes.errors import BadInputError, OutputError
 from pipeline.files.afar.stand_ins import StandIn, time_of
+from pipeline.files.locking.file_locks import NoFileLocksError, lock
 from pipeline.files.storage import free_bytes, output_errors
 
 VARIABLE = "NEARFAR_ROOM"
@@ -30,7 +30,6 @@ _POWERS = "kmgtp"
 _WHOLE = re.compile(r"[0-9a-f]{32}-([0-9]{1,15})")
 _TORN = re.compile(r"\.([0-9a-f]{32}-[0-9]{1,15})\.[0-9a-f]+\.tmp")
 _COMING = re.compile(r"\.coming\.([0-9a-f]{32}-[0-9]{1,15})\.[0-9a-f]+")
-_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 _FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -173,14 +172,9 @@ class HeldRoom:
 
     def _lock(self, descriptor: int, kind: int) -> bool:
         try:
-            fcntl.flock(descriptor, kind)
-        except BlockingIOError:
-            return False
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise
+            return lock(descriptor, kind)
+        except NoFileLocksError as error:
             raise OutputError(
                 f"the file system of '{self.folder}' has no file locks, by which units keep the files of sets that "
                 "they read; set NEARFAR_COPIES to a folder on another"
             ) from error
-        return True

@@ -1,0 +1,1 @@
+"""Files that say by a lock that somebody is at work."""
