@@ -77,7 +77,8 @@ UPWARD = {
     ("pipeline.passes.provenance", "pipeline.stages.catalog"),
 }
 LATE = {
-    "pipeline.cli": "the help is shown without loading what the commands need",
+    "pipeline.cli": "Ctrl-C is heard while the rest is loaded",
+    "pipeline.command_line.application": "the help is shown without loading what the commands need",
     "pipeline.command_line.atlas_command": "the help is shown without loading what the command needs",
     "pipeline.command_line.export_command": "the help is shown without loading what the command needs",
     "pipeline.command_line.ingest_command": "the help is shown without loading what the command needs",

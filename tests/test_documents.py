@@ -46,7 +46,7 @@ def code(cell: str) -> list[str]:
 
 
 def test_every_command_is_in_the_readme() -> None:
-    source = (ROOT / "pipeline" / "cli.py").read_text(encoding="utf-8")
+    source = (ROOT / "pipeline" / "command_line" / "application.py").read_text(encoding="utf-8")
     commands = re.findall(r"@app\.command\((?:name=\"(\w+)\")?\)\ndef (\w+)", source)
     listed = {re.sub(r"^nearfar (\w+).*", r"\1", code(row[0])[0]) for row in table("Commands", "command")}
     elsewhere = re.findall(r"^app\.command\(\)\((\w+)\)", source, re.MULTILINE)

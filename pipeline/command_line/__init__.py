@@ -1,1 +1,1 @@
-"""Options of the command line, and commands that are long: what `pipeline.cli` puts together."""
+"""The commands and their options, and how they end; `pipeline.cli` is where the program begins."""

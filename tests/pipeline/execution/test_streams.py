@@ -27,6 +27,51 @@ def test_a_stopped_run_says_that_it_resumes(tmp_path: Path, action: str, code: i
     assert not list((tmp_path / "out" / "attempts").iterdir())
 
 
+LOADING = """
+import os, signal, sys
+asked = sys.argv.pop(1)
+class Pressed:
+    def find_spec(self, name, path=None, target=None):
+        if name == asked:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Pressed())
+from pipeline.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["pipeline.command_line.application", "typer", "pyarrow", "pipeline.command_line.status_command"],
+)
+def test_ctrl_c_while_a_module_is_loaded_ends_in_one_line(tmp_path: Path, module: str) -> None:
+    """From the program's first own line on; a library may do what it likes with an exception in the middle of it."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOADING, module, "status", str(tmp_path)],
+        cwd=whole_runs.ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 130
+    assert done.stderr == "nearfar: interrupted; run the same command again to go on where it stopped\n"
+
+
+def test_in_the_background_of_a_shell_ctrl_c_is_for_others(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", LOADING, "typer", "--version"],
+            cwd=whole_runs.ROOT,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def shell(arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["bash", "-c", f'"{sys.executable}" -m pipeline.cli {arguments}'],

@@ -17,7 +17,7 @@ from test_export_csv import write_images, write_images_plan
 from typer.main import get_command
 from whole_runs import Run
 
-from pipeline.cli import app
+from pipeline.command_line.application import app
 from pipeline.execution.progress import Progress
 from pipeline.passes.plan_rules import columns_of_split
 from pipeline.plan import PlannedExport, load_plan
