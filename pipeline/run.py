@@ -27,6 +27,7 @@ from pipeline.execution.work import (
     content_fingerprint,
     stage_module,
     task_of,
+    threads_of,
     together,
 )
 from pipeline.files.inputs import Ledger
@@ -200,7 +201,8 @@ def do_wave(
         tasks = (
             task_of(group, known, invited) for group in (one_ahead(groups) if invited is None else groups)
         )
-        for index, entries in run_tasks(tasks, options.workers, options.scheduler):
+        threads = threads_of(stage, run.place.threads, len(groups))
+        for index, entries in run_tasks(tasks, options.workers, options.scheduler, threads):
             run.ledger.note(entries)
             bar.advance(units=len(groups[index]), rows=sum(work.rows for work in groups[index]))
     if invited is not None:

@@ -6,10 +6,11 @@ DuckDB, and Croissant takes its text from here.
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,10 @@ member that is its image, `json` that member as text. NULL is what it has not.
 MOST_TEXT = 1 << 20
 """Bytes of a json or txt that is listed; a larger one is NULL here, and whole in the tar."""
 _TEXTS = ("json", "txt")
+# Columns that are bytes of members until they are written.
+_MEMBERS = ("json", "caption")
+# Samples are made columns so many at a time: few take as long as many.
+_WAITING = 4096
 # A row group holds so many bytes of text, more or less.
 _GROUP = 32 << 20
 
@@ -47,47 +52,55 @@ class SampleListing:
         self.kinds: Counter[str] = Counter()
         """Members of each kind."""
         self._writing = writing
+        self._waiting: dict[str, list[Any]] = {name: [] for name in LISTED.names}
         self._bytes = 0
 
     def add(self, filled: FilledSamples) -> None:
         """List some samples."""
         counts = np.bincount(filled.kind, minlength=len(filled.kinds)).tolist()
         self.kinds.update({kind: many for kind, many in zip(filled.kinds, counts, strict=True) if many})
-        json_texts, captions = (self._texts(filled, kind) for kind in _TEXTS)
+        jsons, captions = (_contents(filled, kind) for kind in _TEXTS)
+        self._bytes += sum(len(content) for of in (jsons, captions) for content in of if content is not None)
         told = [
-            (None, None) if text is None else _told(text, filled.said.get(sample))
-            for sample, text in enumerate(json_texts)
+            (None, None) if content is None else _told(content, filled.said.get(sample))
+            for sample, content in enumerate(jsons)
         ]
         keys = filled.keys
-        found = {
+        found: dict[str, list[Any]] = {
             "key": keys,
             "uid": filled.uids,
             "caption": captions,
             "url": [url for url, _ in told],
             "label": [label for _, label in told],
             "image": _images(filled, keys),
-            "json": json_texts,
+            "json": jsons,
         }
-        self._writing.add(
-            pa.table([pa.array(found[name], pa.string()) for name in LISTED.names], schema=LISTED)
-        )
+        for name, column in self._waiting.items():
+            column += found[name]
         if self._bytes >= _GROUP:
-            self._writing.flush()
-            self._bytes = 0
+            self.flush()
+        elif len(self._waiting["key"]) >= _WAITING:
+            self._send()
+
+    def flush(self) -> None:
+        """Write what waits as the end of a row group."""
+        self._send()
+        self._writing.flush()
+        self._bytes = 0
+
+    def _send(self) -> None:
+        """Make columns of what waits."""
+        arrays = [
+            _texts(held) if name in _MEMBERS else pa.array(held, pa.string())
+            for name, held in self._waiting.items()
+        ]
+        self._writing.add(pa.table(arrays, schema=LISTED))
+        self._waiting = {name: [] for name in LISTED.names}
 
     @property
     def rows(self) -> int:
         """Samples that were written."""
         return self._writing.rows
-
-    def _texts(self, filled: FilledSamples, kind: str) -> Texts:
-        """Read the text of one kind, of each sample that has it."""
-        found: Texts = [None] * len(filled.uids)
-        odd = Counter[str]()
-        for sample, content in filled.of(kind, MOST_TEXT):
-            self._bytes += len(content)
-            found[sample] = decoded(content, odd)
-        return found
 
 
 @contextmanager
@@ -98,7 +111,27 @@ def open_listing(path: Path) -> Iterator[SampleListing]:
         OutputError: If the file exists or cannot be written.
     """
     with open_parquet(path, LISTED) as writing:
-        yield SampleListing(writing)
+        listing = SampleListing(writing)
+        yield listing
+        listing.flush()
+
+
+def _contents(filled: FilledSamples, kind: str) -> list[bytes | None]:
+    """Find the member of one kind, of each sample that has it, and not too large."""
+    found: list[bytes | None] = [None] * len(filled.uids)
+    for sample, content in filled.of(kind, MOST_TEXT):
+        found[sample] = content
+    return found
+
+
+def _texts(contents: list[bytes | None]) -> pa.Array:
+    """Read texts: all at once where they are plain UTF-8, as almost all are."""
+    marked = any(content.startswith(codecs.BOM_UTF8) for content in contents if content is not None)
+    if not marked:
+        with suppress(pa.ArrowInvalid):
+            return pa.array(contents, pa.binary()).cast(pa.string())
+    odd = Counter[str]()
+    return pa.array([None if one is None else decoded(one, odd) for one in contents], pa.string())
 
 
 def _images(filled: FilledSamples, keys: list[str]) -> Texts:
@@ -110,11 +143,11 @@ def _images(filled: FilledSamples, keys: list[str]) -> Texts:
     return found
 
 
-def _told(text: str, said: Mapping[str, Any] | None) -> tuple[str | None, str | None]:
+def _told(content: bytes, said: Mapping[str, Any] | None) -> tuple[str | None, str | None]:
     """Find url and label in a json, which has perhaps been read on the way."""
     if said is None:
         try:
-            said = json.loads(text)
+            said = json.loads(decoded(content, Counter()))
         except (ValueError, RecursionError):
             return None, None
     found = said

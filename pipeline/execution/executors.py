@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 from indexes.errors import BadInputError, RunFailedError
 from pipeline.execution import gpus
 from pipeline.execution.dispatch import Dispatch
+from pipeline.execution.side_by_side import SideBySide
 from pipeline.execution.tasks import LOG, Outcome, Task, perform, unwrap
 from pipeline.execution.worker_pool import WorkerPool
 
@@ -47,8 +48,10 @@ class Executor:
         self._client: Any = None
         self._pool: WorkerPool | None = None
 
-    def run(self, tasks: Iterable[Task]) -> Results:
+    def run(self, tasks: Iterable[Task], threads: int = 1) -> Results:
         """Yield (position of the task, its result) as tasks are done, taking few tasks ahead of that.
+
+        In this process as many are performed side by side as `threads` says.
 
         Raises:
             NearfarError: As the task raised it.
@@ -59,6 +62,10 @@ class Executor:
             outcomes = Dispatch(self._connected, _wait_for_one).run(tasks)
         elif self.workers is not None:
             outcomes = self._local(self.workers).run(tasks)
+        elif threads > 1:
+            beside = SideBySide(threads)
+            self._stack.callback(beside.close)  # an error may leave the generator where it is
+            outcomes = beside.run(tasks)
         else:
             outcomes = _run_here(tasks)
         for position, outcome in outcomes:
@@ -109,14 +116,16 @@ def open_executor(
         yield executor
 
 
-def run_tasks(tasks: Iterable[Task], workers: int | None = None, scheduler: str | None = None) -> Results:
+def run_tasks(
+    tasks: Iterable[Task], workers: int | None = None, scheduler: str | None = None, threads: int = 1
+) -> Results:
     """Run tasks as `Executor.run` does, in the open executor of the same kind or in one of their own."""
     current = _open.get()
     if current is not None and (current.workers, current.scheduler) == (workers, scheduler):
-        yield from current.run(tasks)
+        yield from current.run(tasks, threads)
         return
     with open_executor(workers, scheduler) as executor:
-        yield from executor.run(tasks)
+        yield from executor.run(tasks, threads)
 
 
 def _run_here(tasks: Iterable[Task]) -> Iterator[tuple[int, Outcome]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -14,6 +15,7 @@ from pydantic import TypeAdapter
 from indexes import registry
 from pipeline.commit import Attempt, Output, Unit, fingerprint
 from pipeline.commit.brought_inputs import told
+from pipeline.execution.side_by_side import MOST
 from pipeline.execution.tasks import Task
 from pipeline.files.inputs import Input
 
@@ -128,6 +130,17 @@ def _plain(value: Any) -> Json:
 def stage_module(stage: str) -> Any:
     """Import the stage's file, from `pipeline/stages/` or one of its rooms."""
     return registry.load(importlib.import_module("pipeline.stages"), "stage", stage)
+
+
+def threads_of(stage: str, allowed: int | None, units: int) -> int:
+    """Say how many of a stage's units threads of one process perform side by side.
+
+    One at a time, but for a stage that says `SIDE_BY_SIDE = True`: its units work mostly without Python's lock, and
+    look at whether they are still wanted (`pipeline.execution.side_by_side`).
+    """
+    if not getattr(stage_module(stage), "SIDE_BY_SIDE", False):
+        return 1
+    return min(allowed or len(os.sched_getaffinity(0)), MOST, units)
 
 
 def together(works: Iterable[Work[Any, Any]]) -> list[list[Work[Any, Any]]]:

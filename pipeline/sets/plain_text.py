@@ -16,7 +16,7 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 def plain_text(value: str) -> str:
     """Replace each lone surrogate, which UTF-8 cannot hold but JSON and file names can, by U+FFFD."""
-    return _LONE_SURROGATE.sub("\ufffd", value)
+    return value if value.isascii() else _LONE_SURROGATE.sub("\ufffd", value)
 
 
 def loose(name: str) -> str:

@@ -6,7 +6,6 @@ Of a tar that is on a store, and was not brought or was given up, the store is a
 from __future__ import annotations
 
 import os
-from collections import OrderedDict
 from collections.abc import Iterable
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -39,7 +38,7 @@ class SourceTars:
     """Holds tars open; use as a context manager."""
 
     def __init__(self) -> None:
-        self._open: OrderedDict[str, int] = OrderedDict()
+        self._open: dict[str, int] = {}
         self._far: dict[str, FarObject] = {}
 
     def __enter__(self) -> Self:
@@ -60,16 +59,25 @@ class SourceTars:
         Raises:
             DataError: If a tar cannot be read, or has become shorter.
         """
-        late, far = [], []
+        late, far = list[ReadInto](), list[FarPiece]()
+        held, preadv = self._open, os.preadv
         for one in reads:
-            descriptor = self._descriptor(one.path)
+            path, offset, into = one
+            descriptor = held.get(path)
             if descriptor is None:
-                far.append(FarPiece(self._far[one.path], one.offset, one.into))
-            elif not _at_hand(descriptor, one):
-                if hasattr(os, "posix_fadvise"):
-                    asked = min(len(one.into), _ASKED)
-                    os.posix_fadvise(descriptor, one.offset, asked, os.POSIX_FADV_WILLNEED)
-                late.append(one)
+                descriptor = self._descriptor(path)
+                if descriptor is None:
+                    far.append(FarPiece(self._far[path], offset, into))
+                    continue
+            try:
+                if _NOW is not None and preadv(descriptor, [into], offset, _NOW) == len(into):
+                    continue
+            except (
+                OSError
+            ):  # nothing is at hand, the file system cannot tell, or the disk fails, which comes out below
+                pass
+            _ask_for(descriptor, one)
+            late.append(one)
         for one in late:
             descriptor = self._descriptor(one.path)
             if descriptor is None:
@@ -83,10 +91,9 @@ class SourceTars:
         if path in self._far:
             return None
         if path in self._open:
-            self._open.move_to_end(path)
             return self._open[path]
         if len(self._open) >= MOST_OPEN:
-            os.close(self._open.popitem(last=False)[1])
+            os.close(self._open.pop(next(iter(self._open))))
         try:
             self._open[path] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
@@ -100,16 +107,10 @@ class SourceTars:
         return self._open[path]
 
 
-def _at_hand(descriptor: int, one: ReadInto) -> bool:
-    """Read what need not be waited for; says whether that was all."""
-    if _NOW is None:
-        return False
-    try:
-        return os.preadv(descriptor, [one.into], one.offset, _NOW) == len(one.into)
-    except (
-        OSError
-    ):  # nothing is at hand, the file system cannot tell, or the disk fails, which comes out below
-        return False
+def _ask_for(descriptor: int, one: ReadInto) -> None:
+    """Have the disk fetch it meanwhile."""
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(descriptor, one.offset, min(len(one.into), _ASKED), os.POSIX_FADV_WILLNEED)
 
 
 def _wait_for(descriptor: int, one: ReadInto) -> None:

@@ -8,7 +8,7 @@ piece, beside headers that are made for many members at once.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,10 +16,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline.execution.side_by_side import check_wanted
 from pipeline.webdataset import hashed_writing
 from pipeline.webdataset.hashed_writing import HashedWriter
 from pipeline.webdataset.json_uid import LEFT, marked, parsed
 from pipeline.webdataset.member_columns import MADE, member_columns
+from pipeline.webdataset.small_members import SMALL, SmallMembers
 from pipeline.webdataset.source_tars import ReadInto, SourceTars
 from pipeline.webdataset.tar_writing import BLOCK, LARGEST, ending, header
 from pipeline.webdataset.uid_headers import UidHeaders
@@ -90,12 +92,13 @@ class TarFilling:
     def __init__(
         self,
         rows: pa.Table,
-        paths: Sequence[str],
+        paths: list[str],
         sources: SourceTars,
         stream: HashedWriter,
         told: Callable[[FilledSamples], None] | None = None,
     ) -> None:
         self._rows, self._paths, self._sources, self._stream, self._told = rows, paths, sources, stream, told
+        self._small = SmallMembers(sources)
         self._copies = rows.column("copy").to_numpy()
         self._members = members = member_columns(rows)
         self._headers = UidHeaders(members.kinds)
@@ -114,71 +117,78 @@ class TarFilling:
 
     def _add(self, first: int, last: int) -> int:
         """Write some samples; returns how many bytes they take."""
+        check_wanted()
         of = self._members
         rows = self._rows.slice(first, last - first)
         members = np.arange(of.begins[first], of.begins[last])
-        made = self._made(members[of.looked_at[members]].tolist(), first, rows)
-        gone = [member for member, content in made.items() if content is None]
-        members = np.setdiff1d(members, gone, assume_unique=True) if gone else members
-        looked, sizes = of.looked_at[members], of.size[members]
-        contents = [content for content in made.values() if content is not None]
+        held, begins = self._read_small(members, first, last)
+        looked = of.looked_at[members]
+        made = self._made(members[looked], begins[looked], held, first, rows)
+        if None in made:
+            stays = np.ones(len(members), np.bool_)
+            stays[np.flatnonzero(looked)[[content is None for content in made]]] = False
+            members, begins, looked = members[stays], begins[stays], looked[stays]
+        contents = [content for content in made if content is not None]
+        sizes = of.size[members]
         sizes[looked] = [len(content) for content in contents]
         room, places = self._laid_out(members, sizes, np.array(rows.column("uid").to_pylist(), "S32"), first)
         for place, content in zip(places[looked].tolist(), contents, strict=True):
             room[place : place + len(content)] = content
-        moved = members[~looked]
-        where = (of.sample[moved], of.offset[moved], places[~looked], sizes[~looked])
+        copied = ~looked & (begins != MADE)
+        columns = (column[copied].tolist() for column in (places, begins, sizes))
+        for place, begin, size in zip(*columns, strict=True):
+            room[place : place + size] = held[begin : begin + size]
+        read = ~looked & ~copied
+        where = (of.sample[members[read]] - first, of.offset[members[read]], places[read], sizes[read])
+        paths = self._paths[first:last]
         self._sources.read(
-            ReadInto(self._paths[sample], offset, room[place : place + size])
+            ReadInto(paths[sample], offset, room[place : place + size])
             for sample, offset, place, size in zip(*(column.tolist() for column in where), strict=True)
         )
         if self._told is not None:
             uids, copies = rows.column("uid").to_pylist(), self._copies[first:last]
-            sample = of.sample[members] - first
-            where = (of.kind[members], sample, places, sizes)
+            where = (of.kind[members], of.sample[members] - first, places, sizes)
             self._told(FilledSamples(uids, copies, of.kinds, *where, room, self._said))
         return len(room)
 
-    def _made(self, members: list[int], first: int, rows: pa.Table) -> dict[int, bytes | None]:
-        """Make the bytes of members that are not simply moved; None for one that stays behind."""
+    def _read_small(self, members: Integers, first: int, last: int) -> tuple[memoryview, Integers]:
+        """Read what is looked at or small; gives what was read, and where each begins in it, `MADE` for others."""
+        of = self._members
+        begins = np.full(len(members), MADE)
+        small = (of.looked_at[members] | (of.size[members] <= SMALL)) & (of.offset[members] != MADE)
+        read = members[small]
+        where = (of.sample[read] - first, of.offset[read], of.size[read])
+        held, begins[small] = self._small.read(self._paths[first:last], *where)
+        return held, begins
+
+    def _made(
+        self, members: Integers, begins: Integers, held: memoryview, first: int, rows: pa.Table
+    ) -> list[bytes | None]:
+        """Make the bytes of members that are looked at; None for one that stays behind."""
         self._said = dict[int, Mapping[str, Any]]()
         uids, captions, numbers = (rows.column(name).to_pylist() for name in ("uid", "caption", "cls"))
         of = self._members
-        found: dict[int, bytes | None] = {}
-        kinds, samples = of.kind[members].tolist(), (of.sample[members] - first).tolist()
-        for member, kind, sample, own in zip(members, kinds, samples, self._own(members), strict=True):
+        found: list[bytes | None] = []
+        columns = (of.kind[members], of.sample[members] - first, begins, begins + of.size[members])
+        for kind, sample, begin, end in zip(*(column.tolist() for column in columns), strict=True):
+            own = None if begin == MADE else bytes(held[begin:end])
             if kind == self._json:
                 said = parsed(own)
                 if said is not None or own is None:
                     self._said[sample] = said or {}
-                found[member], how = marked(own, said, uids[sample])
+                content, how = marked(own, said, uids[sample])
                 self.jsons[how] += 1
+                found.append(content)
             elif of.kinds[kind] == "txt":
-                found[member] = captions[sample].encode("utf-8", "surrogatepass")
+                found.append(captions[sample].encode("utf-8", "surrogatepass"))
             elif of.kinds[kind] == "cls":
-                found[member] = str(numbers[sample]).encode()
+                found.append(str(numbers[sample]).encode())
+            elif own is None or is_unpickled(of.kinds[kind], own):
+                found.append(None)
+                self.left_out[of.kinds[kind]] += 1
             else:
-                found[member] = own
-                if own is None or is_unpickled(of.kinds[kind], own):
-                    found[member] = None
-                    self.left_out[of.kinds[kind]] += 1
+                found.append(own)
         return found
-
-    def _own(self, members: list[int]) -> list[bytes | None]:
-        """Read members as the source has them; None for what it has not."""
-        of = self._members
-        offsets, ends = of.offset[members].tolist(), np.cumsum(of.size[members]).tolist()
-        held = memoryview(bytearray(ends[-1] if ends else 0))
-        places = [held[start:end] for start, end in zip([0, *ends], ends, strict=False)]
-        samples = of.sample[members].tolist()
-        self._sources.read(
-            ReadInto(self._paths[sample], offset, place)
-            for sample, offset, place in zip(samples, offsets, places, strict=True)
-            if offset != MADE
-        )
-        return [
-            None if offset == MADE else bytes(place) for offset, place in zip(offsets, places, strict=True)
-        ]
 
     def _laid_out(
         self, members: Integers, sizes: Integers, uids: NDArray[np.bytes_], first: int

@@ -6,12 +6,14 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 from indexes.device.watchdog import watched
 from indexes.errors import DataError, UnknownNameError
+from pipeline.execution.side_by_side import check_wanted
 
 
 def double(x: int) -> int:
@@ -89,3 +91,39 @@ def raise_own() -> None:
 
 def unsendable() -> object:
     return {1, 2}
+
+
+class Doors:
+    """Where tasks of one process meet."""
+
+    opened: threading.Barrier
+    reached: threading.Event
+
+
+def meet(number: int) -> int:
+    Doors.opened.wait()
+    return number
+
+
+def go_on() -> None:
+    """Work until nobody wants it."""
+    Doors.reached.set()
+    while True:
+        check_wanted()
+        time.sleep(0.001)
+
+
+def pass_by() -> str:
+    Doors.reached.wait()
+    return "passed"
+
+
+def fail_behind() -> None:
+    Doors.reached.wait()
+    raise DataError("shard 7 is damaged")
+
+
+def interrupt() -> None:
+    Doors.reached.wait()
+    os.kill(os.getpid(), signal.SIGINT)
+    go_on()

@@ -28,6 +28,9 @@ from pipeline.webdataset.source_tars import SourceTars
 from pipeline.webdataset.tar_filling import TarFilling
 from pipeline.webdataset.unpickled import PICKLES
 
+SIDE_BY_SIDE = True
+"""Most of the time goes into reading, hashing and writing, which let other threads run."""
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:

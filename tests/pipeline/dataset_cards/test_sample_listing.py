@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from export_pool import grouped, write_export_plan, write_pool, write_tar
 
+from pipeline.dataset_cards import sample_listing
 from pipeline.dataset_cards.sample_listing import LISTED, MOST_TEXT, open_listing
 from pipeline.readers import img2dataset
 from pipeline.sets.source import Source
@@ -26,6 +27,7 @@ ODD: dict[str, dict[str, bytes]] = {
     "two": {"png": b"2", "jpg": b"3", "txt": b"two images", "json": b"{}"},
     "large": {"webp": b"4", "json": LARGE, "txt": b"l" * (MOST_TEXT + 1)},
     "surrogate": {"jpg": b"5", "json": b'{"url": "http://x.test/\\ud800"}'},
+    "marked": {"jpg": b"8", "txt": b"\xef\xbb\xbfa mark before it"},
     "no_text": {"jpg": b"6", "json": b'{"url": 7, "label": ["a"]}', "mask.png": b"7"},
 }
 
@@ -58,7 +60,7 @@ def text(content: bytes | None) -> str | None:
     if content is None or len(content) > MOST_TEXT:
         return None
     try:
-        return content.decode()
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         return content.decode("latin-1")
 
@@ -123,6 +125,29 @@ def test_a_json_that_is_no_object_tells_nothing(content: bytes, tmp_path: Path) 
     (row,) = pq.read_table(tmp_path / "odd.parquet").to_pylist()
     assert row == {**dict.fromkeys(LISTED.names), "key": "ab", "uid": "ab", "json": text(content)}
     assert (listing.rows, dict(listing.kinds)) == (1, {"json": 1})
+
+
+def test_samples_are_listed_in_their_order_however_many_are_made_columns_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sample_listing, "_WAITING", 5)
+    monkeypatch.setattr(sample_listing, "_GROUP", 200)
+    contents = [b'{"url": "%d"}' % number if number % 3 else b"\xff" for number in range(60)]
+    with open_listing(tmp_path / "many.parquet") as listing:
+        for start in range(0, 60, 4):
+            of = contents[start : start + 4]
+            ends = np.cumsum([len(one) for one in of])
+            four, zeros = np.arange(4), np.zeros(4, np.int64)
+            sizes = np.array([len(one) for one in of])
+            keys = [str(start + number) for number in range(4)]
+            room = memoryview(b"".join(of))
+            listing.add(FilledSamples(keys, zeros, ["json"], zeros, four, ends - sizes, sizes, room))
+    table = pq.read_table(tmp_path / "many.parquet")
+    assert table["key"].to_pylist() == [str(number) for number in range(60)]
+    assert table["json"].to_pylist() == [text(one) for one in contents]
+    assert table["url"].to_pylist() == [str(number) if number % 3 else None for number in range(60)]
+    assert pq.read_metadata(tmp_path / "many.parquet").num_row_groups == 3
+    assert listing.rows == 60
 
 
 def test_an_empty_listing_is_a_table(tmp_path: Path) -> None:

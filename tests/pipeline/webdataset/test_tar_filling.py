@@ -151,6 +151,33 @@ def test_what_the_disk_has_to_fetch_is_waited_for(
     assert filled(tmp_path, rows) == one_by_one(rows, files)
 
 
+def test_small_members_behind_one_another_are_read_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = {
+        "order": 0,
+        "uid": f"{1:032x}",
+        "copy": 0,
+        "tar": "a.tar",
+        "source": "pool",
+        "caption": None,
+        "cls": None,
+    }
+    content = os.urandom(40_000)
+    (tmp_path / "a.tar").write_bytes(content)
+    row |= {"kinds": ["jpg", "txt", "b", "far", "back"], "offsets": [512, 21_000, 23_000, 32_000, 22_000]}
+    row |= {"sizes": [20_000, 400, 4096, 7, 100]}
+    preadv, asked = os.preadv, list[tuple[int, int]]()
+
+    def noted(descriptor: int, into: list[memoryview], offset: int, *flags: int) -> int:
+        asked.append((offset, len(into[0])))
+        return preadv(descriptor, into, offset, *flags)
+
+    monkeypatch.setattr("os.preadv", noted)
+    assert filled(tmp_path, [row]) == one_by_one([row], {"a.tar": content})
+    assert sorted(set(asked)) == [(512, 20_000), (21_000, 6096), (22_000, 100), (32_000, 7)]
+
+
 def test_few_files_are_open_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source_tars, "MOST_OPEN", 1)
     rows, files = sources(tmp_path, 40, seed=2)
