@@ -15,6 +15,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+import shared_work
 import whole_runs
 from forked_commands import Forker, forker
 from small_sets import write_plan, write_sets
@@ -56,24 +57,34 @@ def _unhurried_disk() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _together(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Do once what processes side by side have in common."""
+    own = tmp_path_factory.getbasetemp()
+    os.environ[shared_work.FOLDER] = str(own.parent if "PYTEST_XDIST_WORKER" in os.environ else own)
+    shared_work.compile_in_turns()
+
+
 @pytest.fixture(scope="session")
-def small_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A rendered world of 200 samples, seed 0."""
+def small_world(_together: None) -> Path:
+    """A rendered world of 200 samples, seed 0; read it, change nothing in it."""
     from pipeline.world.render import render_world
 
-    out = tmp_path_factory.mktemp("world") / "small"
-    render_world(out, seed=0, samples=200)
-    return out
+    return shared_work.made_once("world", lambda folder: render_world(folder / "small", 0, 200)) / "small"
 
 
 @pytest.fixture(scope="session")
-def finished_run(small_world: Path, tmp_path_factory: pytest.TempPathFactory) -> whole_runs.FinishedRun:
+def finished_run(small_world: Path) -> whole_runs.FinishedRun:
     """One undisturbed run in a process of its own, and how long it took."""
-    folder = tmp_path_factory.mktemp("quickstart")
-    began = time.monotonic()
-    result = whole_runs.finish(whole_runs.arguments(small_world), folder)
-    assert result.returncode == 0, result.stderr
-    return whole_runs.FinishedRun(folder / "out", time.monotonic() - began)
+
+    def run(folder: Path) -> None:
+        began = time.monotonic()
+        result = whole_runs.finish(whole_runs.arguments(small_world), folder)
+        assert result.returncode == 0, result.stderr
+        (folder / "seconds").write_text(str(time.monotonic() - began))
+
+    folder = shared_work.made_once("quickstart", run)
+    return whole_runs.FinishedRun(folder / "out", float((folder / "seconds").read_text()))
 
 
 @pytest.fixture(scope="session")

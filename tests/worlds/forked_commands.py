@@ -24,6 +24,7 @@ from functools import cache
 from pathlib import Path
 from typing import IO
 
+from shared_work import compile_in_turns
 from source_tree import MODULES
 
 from pipeline.cli import main
@@ -113,6 +114,7 @@ def _surroundings() -> dict[str, str]:
 def serve() -> None:
     """Fork for each line."""
     _import_all()
+    compile_in_turns()
     for line in sys.stdin:
         arguments, folder, environment, said, wrong = json.loads(line)
         child = os.fork()
