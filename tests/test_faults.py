@@ -367,12 +367,19 @@ FAULTS: dict[int, tuple[str, dict[str, str]]] = {
                 "curation/test_class_rules.py::test_class_balance_draws_so_many_of_each_and_more_lie_"
                 "around_fewer"
             ),
+            "which the terminal and the report say, or a strict rule stops at": (
+                f"{_RUNS}class_bad_input.py::test_more_than_is_left_is_counted_or_an_error"
+            ),
+            "in one line for each split": (
+                "pipeline/report/test_report_headline.py::test_a_split_with_too_little_is_said_in_one_line"
+            ),
         },
     ),
     25: (
         "captions of every kind",
         {
             "through a run": f"{_BAD}hostile_captions_come_through_unchanged",
+            "on a terminal": f"{_BAD}a_terminal_shows_what_it_would_have_obeyed",
             "of tars' members": f"{_TARS}hostile_captions_come_through_the_members_too",
             "keys of other encodings": f"{_HOSTILE_TARS}keys_of_other_encodings_are_texts",
             "quickly": f"{_EMBEDDING}texts.py::test_hostile_captions_are_embedded_quickly",

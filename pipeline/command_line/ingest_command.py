@@ -99,13 +99,13 @@ def named_files(texts: Sequence[str], option: str) -> dict[str, str]:
 
 def _say(out: Path, counts: dict[str, Any]) -> None:
     """Say how many images came, what the others failed of, and what can be done about it."""
-    from pipeline.report.drawing.text import percent
+    from pipeline.report.drawing.text import brief, percent
 
     total, kept = counts["count"], counts["successes"]
     print(f"{kept:,} of {total:,} URLs gave an image ({percent(kept / total)}); {total - kept:,} did not")
     reasons = {reason: rows for reason, rows in counts["status_dict"].items() if reason != "success"}
     for reason, rows in list(reasons.items())[:_REASONS]:
-        print(f"  {rows:>10,}  {reason}")
+        print(f"  {rows:>10,}  {brief(reason)}")
     if len(reasons) > _REASONS:
         print(f"  {sum(list(reasons.values())[_REASONS:]):>10,}  other reasons")
     if counts["passing"]:

@@ -22,12 +22,16 @@ def terminate(signum: int, frame: FrameType | None) -> None:
 def leave(message: str, code: int, arguments: Sequence[str]) -> NoReturn:
     """End with an exit code, and say why: on standard error, and for programs on standard output too.
 
+    What names and values of strangers would do to a terminal (escapes, text from right to left) is shown instead.
+
     Args:
         message: Why, after the name of the program.
         code: The exit code.
         arguments: What the command line was called with.
     """
-    print(f"nearfar: {message}", file=sys.stderr)
+    from pipeline.report.drawing.text import visible_lines
+
+    print(f"nearfar: {visible_lines(message)}", file=sys.stderr)
     say_stopped(message, code, arguments)
     sys.exit(code)
 

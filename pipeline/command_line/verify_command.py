@@ -70,8 +70,11 @@ def verify(
 
 
 def _say_wrong(result: Verification, as_json: bool) -> None:
+    from pipeline.report.drawing.text import visible_lines
+
     for problem in result.problems:
-        print(json.dumps({"event": "wrong", "problem": problem}) if as_json else f"wrong: {problem}")
+        said = f"wrong: {visible_lines(problem)}"
+        print(json.dumps({"event": "wrong", "problem": problem}) if as_json else said)
 
 
 def _say(result: Verification) -> None:

@@ -38,7 +38,8 @@ class FirstSaid:
     notes: Annotated[
         tuple[str, ...],
         _said(
-            "A line for each set about whose files something is to be known, or that has copies in the reference."
+            "A line for each set about whose files something is to be known, or that has copies in the reference, and "
+            "for each split that keeps nothing, or less than its rules were to take."
         ),
     ]
 

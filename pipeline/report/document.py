@@ -21,7 +21,7 @@ from pipeline.report.compare import Compared, Pair, above_reference, set_key
 from pipeline.report.drawing.cascade import waterfall
 from pipeline.report.evidence import Source
 from pipeline.report.findings import Finding, Findings
-from pipeline.report.loss_lines import loss_lines, note_lines
+from pipeline.report.loss_lines import loss_lines, note_lines, short_lines
 from pipeline.report.outcomes import Rows
 from pipeline.report.request import Search
 from pipeline.report.scan import ALL, Measured
@@ -63,7 +63,8 @@ def dumps(content: Json) -> bytes:
 
 def _headline(findings: Findings) -> Json:
     """Say what the report says first, with what was lost and what was noted about the sets."""
-    said, noted = headline(findings), [*note_lines(findings.noted), *copied_by_reference(findings)]
+    said = headline(findings)
+    noted = [*note_lines(findings.noted), *copied_by_reference(findings), *short_lines(findings.splits)]
     return {"level": said.level, "text": said.text, "lost": loss_lines(findings.rows), "notes": noted}
 
 

@@ -1,9 +1,13 @@
-"""What was lost of a set, and what was noted about it, in words: the terminal and the report say it alike."""
+"""What was lost of a set, what was noted about it, and which splits have too little, in words.
+
+The terminal and the report say it alike.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from curation.losses import AllowLost, Lost
 from pipeline.report.drawing.text import brief, count, percent, reasons_said
@@ -44,6 +48,39 @@ def weighed_losses(rows: Mapping[str, Rows]) -> list[tuple[str, bool]]:
 def note_lines(notes: Mapping[str, Sequence[str]]) -> list[str]:
     """Say what is to be known of each set's files: one line for a set of which something was noted."""
     return [f"{brief(name)}: {_notes(found)}" for name, found in notes.items() if found]
+
+
+def short_lines(splits: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Say which splits keep nothing, and which of their rules found less than they were to take: a line for each.
+
+    Args:
+        splits: Each split's `split.json`, in the order in which they are to be said.
+    """
+    listed = {name: facts["waterfall"] for name, facts in splits.items()}
+    told = {
+        name: ["keeps no sample"] * (not one["kept"]) + list(_short(one["dropped"]))
+        for name, one in listed.items()
+    }
+    return [f"split {brief(name)}: {'; '.join(said)}" for name, said in told.items() if said]
+
+
+def _short(steps: Any) -> Iterator[str]:
+    """Go through rules, and those by which a set is cut that a rule adds."""
+    for step in steps if isinstance(steps, list) else ():
+        if lacking := int(step.get("short", 0)):
+            # A rule that cuts the rarest values counts those; any other counts samples.
+            values = "rarest" in step
+            wanted = int(step["cut"]) + lacking if values else int(step["wanted"])
+            what = f"{'values' if values else 'samples'} fewer than the {count(wanted)} that it was to take"
+            yield f"{brief(step['reason'])} found {count(lacking)} {what}{_of(step.get('shortages', {}), lacking)}"
+        yield from _short(step.get("of_the_set", []))
+
+
+def _of(shortages: Mapping[str, int], lacking: int) -> str:
+    first = sorted(shortages.items(), key=lambda each: (-each[1], each[0]))[:REASONS_SAID]
+    rest = lacking - sum(number for _, number in first)
+    named = [f"{brief(value)} lacks {count(number)}" for value, number in first]
+    return f" ({', '.join(named + [f'others {count(rest)}'] * bool(rest))})" if named else ""
 
 
 def _notes(found: Sequence[str]) -> str:

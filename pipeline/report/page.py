@@ -15,7 +15,7 @@ from pipeline.report.drawing.benchmark_view import flattened, leak_rows, pool_ch
 from pipeline.report.drawing.cascade import waterfall
 from pipeline.report.drawing.worst import by_gravity, missing_pictures, worst
 from pipeline.report.findings import Findings
-from pipeline.report.loss_lines import note_lines, weighed_losses
+from pipeline.report.loss_lines import note_lines, short_lines, weighed_losses
 from pipeline.report.statements import headline, notes, pair_note
 
 FOLDER = Path(__file__).parent
@@ -67,7 +67,7 @@ def render(findings: Findings) -> bytes:
             findings=findings,
             headline=headline(findings),
             lost=weighed_losses(findings.rows),
-            noted=note_lines(findings.noted),
+            noted=[*note_lines(findings.noted), *short_lines(findings.splits)],
             notes=[*notes(findings), *missing_pictures(whole)],
             worst=first,
             pair_note=pair_note(findings),

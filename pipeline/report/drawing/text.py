@@ -36,6 +36,11 @@ def _shown(character: str) -> str:
     return "\u2421" if code == 0x7F else f"\u27e8U+{code:04X}\u27e9"
 
 
+def visible_lines(text: str) -> str:
+    """The same for a text of several lines, which stay lines: what a terminal is shown of names and values."""
+    return "\n".join(map(visible, text.split("\n")))
+
+
 def shortened(text: str, length: int, limit: int) -> str:
     """Cut a text that is `length` long to `limit` characters, and say where some are left out."""
     shown = visible(text[:limit])

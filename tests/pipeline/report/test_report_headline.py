@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from report_sets import World, build_world
 
 from pipeline.report.findings import Finding, Findings, collect
-from pipeline.report.loss_lines import loss_lines, note_lines, weighed_losses
+from pipeline.report.loss_lines import loss_lines, note_lines, short_lines, weighed_losses
 from pipeline.report.outcomes import Rows
 from pipeline.report.request import ReportOptions, ReportRequest, Search
 from pipeline.report.statements import headline, level_of
@@ -136,3 +137,33 @@ def test_a_set_has_one_line_of_notes() -> None:
         "reference: gap | 3 texts in\u27e8U+202E\u27e9 UTF-16"
     ]
     assert note_lines({"pool": [*"abcde"]}) == ["pool: a | b | c | 2 more in audit.json"]
+
+
+def test_a_split_with_too_little_is_said_in_one_line() -> None:
+    def facts(kept: int, *steps: dict[str, Any]) -> dict[str, Any]:
+        return {"waterfall": {"kept": kept, "dropped": list(steps)}}
+
+    full = {"reason": "1:random", "wanted": 9}
+    short = full | {"short": 5}
+    tail = {"reason": "2:class-subset", "cut": 2, "rarest": ["a"], "short": 1}
+    classes = {"reason": "1:class-balance", "wanted": 40, "short": 30}
+    shortages = {"a\u202eb": 20, "c": 4, "d": 3, "e": 2, "f": 1}
+    added = {"reason": "1:add", "of_the_set": [full, short]}
+    found = short_lines(
+        {
+            "whole": facts(9, full),
+            "none": facts(0, full),
+            "both": facts(0, short, tail),
+            "listed": facts(1, classes | {"shortages": shortages}),
+            "joined\u202e": facts(5, added),
+            "of\nold": {"waterfall": {"kept": 1, "dropped": {"1:near": 3}}},
+        }
+    )
+    lacks = "1:random found 5 samples fewer than the 9 that it was to take"
+    assert found == [
+        "split none: keeps no sample",
+        f"split both: keeps no sample; {lacks}; 2:class-subset found 1 values fewer than the 3 that it was to take",
+        "split listed: 1:class-balance found 30 samples fewer than the 40 that it was to take "
+        "(a\u27e8U+202E\u27e9b lacks 20, c lacks 4, d lacks 3, others 3)",
+        f"split joined\u27e8U+202E\u27e9: {lacks}",
+    ]

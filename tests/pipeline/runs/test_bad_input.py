@@ -20,8 +20,10 @@ from forked_commands import Forker
 from small_sets import WIDTH, plan_of, rows_of, unit, write_part, write_plan, write_sets
 from whole_runs import Run
 
+from pipeline.command_line import ingest_command, verify_command
 from pipeline.files.index_file import save_index
 from pipeline.passes import packed_queries as _queries
+from pipeline.verifying.verification import Verification
 
 
 def kept(out: Path, split: str = "pruned") -> list[dict[str, Any]]:
@@ -216,6 +218,28 @@ def test_hostile_column_names(sets: Path, cli: Run) -> None:
     rows = kept(sets / "out", "some")
     assert len(rows) == 3 * 39
     assert set(names) <= set(rows[0])
+
+
+ODD = "a\x1b[31m\u202eb\udcff"
+SHOWN = "a\u241b[31m\u27e8U+202E\u27e9b"
+
+
+def test_a_terminal_shows_what_it_would_have_obeyed(
+    sets: Path, cli: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Escapes and text from right to left, in names of columns and files, in values that differ, in reasons."""
+    path = sets / "pool" / "metadata" / "metadata_1.parquet"
+    table = pq.read_table(path)
+    pq.write_table(table.append_column(ODD[:-1], pa.array(range(len(table)))), path)
+    said = refuse(cli, write_plan(sets, splits={"some": [{"where": "nothing > 1"}]}), SHOWN)
+    (sets / "one" / "img_emb" / f"{ODD}_7.npy").write_bytes(b"")
+    said += refuse(cli, write_plan(sets), f"{SHOWN}\u27e8U+DCFF\u27e9_7.npy")
+    verify_command._say_wrong(Verification(problems=[f"it is {ODD!s}\nand more"]), as_json=False)
+    ingest_command._say(sets, {"count": 1, "successes": 0, "passing": 0, "status_dict": {ODD: 1}})
+    printed = capsys.readouterr().out
+    assert f"wrong: it is {SHOWN}\u27e8U+DCFF\u27e9\nand more\n" in printed
+    assert f"  {SHOWN}\u27e8U+DCFF\u27e9\n" in printed
+    assert not {"\x1b", "\u202e", "\udcff"} & {*said, *printed}
 
 
 @pytest.mark.parametrize(

@@ -163,17 +163,31 @@ def test_more_than_is_left_is_counted_or_an_error(tmp_path: Path, cli: Run) -> N
     rules = {
         "balanced": {"class-balance": {"per_class": 5}},
         "drawn": {"random": {"keep": 50}},
+        "emptied": {"where": "false"},
         "subset": {"class-subset": {"keep": 50}},
     }
     plan["splits"] = {name: [one] for name, one in rules.items()}
     (tmp_path / "plan.yaml").write_text(yaml.safe_dump(plan), encoding="utf-8")
-    code, _, said = cli("run", str(tmp_path / "plan.yaml"))
+    code, out, said = cli("run", str(tmp_path / "plan.yaml"))
     assert code == 0, said
+    lines = [
+        "split balanced: 1:class-balance found 12 samples fewer than the 15 that it was to take "
+        "(0 lacks 4, 1 lacks 4, 2 lacks 4)",
+        "split drawn: 1:random found 47 samples fewer than the 50 that it was to take",
+        "split emptied: keeps no sample",
+        "split subset: 1:class-subset found 47 samples fewer than the 50 that it was to take",
+    ]
+    assert set(lines) <= set(out.splitlines())
+    assert set(lines) <= set(
+        json.loads((tmp_path / "out/report/audit.json").read_text())["headline"]["notes"]
+    )
+    page = (tmp_path / "out/report/report.html").read_text(encoding="utf-8")
+    assert all(f"<li><bdi>{line}</bdi></li>" in page for line in lines)
     steps = {
         name: json.loads((tmp_path / f"out/splits/{name}/split.json").read_text())["waterfall"]["dropped"][0]
         for name in rules
     }
-    assert {name: step["short"] for name, step in steps.items()} == {
+    assert {name: step["short"] for name, step in steps.items() if name != "emptied"} == {
         "balanced": 12,
         "drawn": 47,
         "subset": 47,
