@@ -30,6 +30,9 @@ def ingest(
         int, typer.Option(min=1, max=100_000, help="Rows of the list for one tar.")
     ] = 10_000,
     connections: Annotated[int, typer.Option(min=1, max=1024, help="At a time, for each process.")] = 64,
+    per_host: Annotated[
+        int, typer.Option(min=1, max=1024, help="Of these, to one host; fewer where it asks to wait.")
+    ] = 16,
     deny: Annotated[
         list[str] | None,
         typer.Option(metavar="KIND=FILE", help="A deny list of url, host, sha256 or md5."),
@@ -59,6 +62,7 @@ def ingest(
         image_size=image_size,
         shard_rows=shard_rows,
         connections=connections,
+        per_host=per_host,
         deny=named_files(deny or [], "--deny"),
         loopback=loopback,
     )

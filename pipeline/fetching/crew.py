@@ -7,7 +7,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from types import TracebackType
 from typing import Self
@@ -17,6 +17,7 @@ from pipeline.execution.failpoints import failpoint
 from pipeline.fetching.denied import Denied
 from pipeline.fetching.host_names import HostNames
 from pipeline.fetching.limits import Limits, NotFetchedError
+from pipeline.fetching.rests import Rests
 from pipeline.fetching.spool import Place, Spool
 from pipeline.fetching.turns import Turns
 from pipeline.fetching.web_request import download, host_of
@@ -32,6 +33,12 @@ def _decoders(count: int) -> Children:
     children = Children("pipeline.fetching.kept_image:prepared", count, _DECODE_SECONDS)
     atexit.register(children.close)
     return children
+
+
+@cache
+def _rests() -> Rests:
+    """What hosts ask for holds for all pieces that the process fetches."""
+    return Rests()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +63,8 @@ class Fetched:
         kind: The image's suffix.
         sha256: Of the bytes that were fetched.
         passing: Whether a failure may go away by itself.
+        final_url: Where redirects led, without user names and passwords; None where none did, or nobody may know.
+        wait: Seconds that the host asks to be left alone; None if it does not.
     """
 
     url: str
@@ -70,6 +79,18 @@ class Fetched:
     original_height: int | None = None
     sha256: str | None = None
     passing: bool = False
+    final_url: str | None = None
+    wait: float | None = None
+
+
+def _not_asked(row: Row, host: str) -> Fetched:
+    reason = "its host asked to wait longer than it was waited for"
+    return Fetched(redact(row.url), host, "failed_to_download", reason, passing=True)
+
+
+def _led(listed: str, final: str | None) -> str | None:
+    """Say where redirects led; None where none did."""
+    return None if final in (None, listed) else redact(str(final))
 
 
 class Crew:
@@ -110,13 +131,20 @@ class Crew:
 
     def _round(self, rows: Sequence[Row], found: dict[int, Fetched]) -> None:
         by_place = {row.at: row for row in rows}
-        turns = Turns(((row.at, host_of(row.url)) for row in rows), self._request.per_host)
+        asked = self._request
+        turns = Turns(((row.at, host_of(row.url)) for row in rows), asked.per_host, _rests(), asked.patience)
 
         def work() -> None:
             try:
                 while (turn := turns.take()) is not None:
                     at, host = turn
-                    found[at] = self._one(by_place[at], host)
+                    one = (
+                        self._one(by_place[at], host)
+                        if turns.may_ask(host)
+                        else _not_asked(by_place[at], host)
+                    )
+                    if one.wait is None or not turns.again(at, host, one.wait):
+                        found[at] = one
                     turns.give_back(host)
             except BaseException as error:
                 turns.stop()
@@ -132,19 +160,31 @@ class Crew:
                 turns.stop()
 
     def _one(self, row: Row, host: str) -> Fetched:
-        shown, status = redact(row.url), "failed_to_download"
+        shown, status, final = redact(row.url), "failed_to_download", None
         try:
-            content = download(row.url, self._limits, self._names, self._denied.denies_url)
+            came = download(row.url, self._limits, self._names, self._denied.denies_url)
+            content, final = came.content, _led(row.url, came.url)
             failpoint("fetch.body")
             digest = hashlib.sha256(content).hexdigest()
             if self._denied.denies_content(content, digest):
+                final = None
                 raise NotFetchedError("on a deny list")
             if row.sha256 not in (None, digest):
                 raise NotFetchedError("the sha256 is not that of the list")
             status = "failed_to_resize"
-            return self._kept(shown, host, digest, content)
+            return replace(self._kept(shown, host, digest, content), final_url=final)
         except NotFetchedError as error:
-            return Fetched(shown, host, status, error.reason, passing=error.passing)
+            final = final or _led(row.url, error.url)
+            asks = error.wait is not None and error.url is not None and host_of(error.url) == host
+            return Fetched(
+                shown,
+                host,
+                status,
+                error.reason,
+                passing=error.passing,
+                final_url=final,
+                wait=error.wait if asks else None,
+            )
 
     def _kept(self, shown: str, host: str, digest: str, content: bytes) -> Fetched:
         asked = {"pixels": self._limits.pixels, "side": self._request.image_size}

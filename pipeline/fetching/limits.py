@@ -29,9 +29,18 @@ class Limits:
 
 
 class NotFetchedError(Exception):
-    """An address gave no image; `reason` is what the row then says. A passing one may go away by itself."""
+    """An address gave no image.
 
-    def __init__(self, reason: str, passing: bool = False) -> None:
+    Attributes:
+        reason: What the row then says.
+        passing: Whether it may go away by itself.
+        wait: Seconds that the host asks to be left alone, 0 if it does not say how long; None if it does not ask.
+        url: Where that was, after redirects; None where nobody was to be asked.
+    """
+
+    def __init__(self, reason: str, passing: bool = False, wait: float | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
         self.passing = passing
+        self.wait = wait
+        self.url: str | None = None

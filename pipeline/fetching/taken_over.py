@@ -26,7 +26,8 @@ def earlier_images(tar: Path, spool: Spool) -> dict[int, Fetched]:
     """
     table = read_parquet(tar.with_suffix(".parquet"))
     rows = {key: at for at, key in enumerate(table.column("key").to_pylist())}
-    facts = table.select([*_OURS, "url"]).to_pylist()
+    final = [name for name in ("final_url",) if name in table.column_names]  # older pools have none
+    facts = table.select([*_OURS, "url", *final]).to_pylist()
     found: dict[int, Fetched] = {}
     with opened(str(tar)) as file:
         for sample in tar_samples.walk(file, str(tar), tar_samples.Wanted(images=True)):
@@ -34,5 +35,6 @@ def earlier_images(tar: Path, spool: Spool) -> dict[int, Fetched]:
             if kind is not None and content is not None:  # as nearfar wrote it
                 own = {name: facts[at][name] for name in _OURS}
                 url, place = facts[at]["url"], spool.add(content)
+                own["final_url"] = facts[at].get("final_url")
                 found[at] = Fetched(url, host_of(url), "success", place=place, kind=kind, **own)
     return found

@@ -21,6 +21,7 @@ _CELLS = {".csv": ",", ".tsv": "\t"}
 # Columns that a pool's sidecar has of its own; a list's column of that name gets `listed_` before it.
 OWN = (
     "key", "status", "error_message", "width", "height", "original_width", "original_height", "sha256", "exif",
+    "final_url",
 )  # fmt: skip
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import email.utils
 import http.client
 import re
+import time
 import urllib.parse
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -33,8 +35,11 @@ _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _CHUNK = 1 << 16
 _SAFE = "%/:=&?~#+!$,;'@()*[]|"
 _LONGEST_HOST = 253
+_LONGEST_PLACE = 8192
+"""Of a redirect: what it says is kept with the row, and a server may say much."""
 _FREE_PORTS = 1024
 """Ports below are of services that are no web servers: a link may lead to somebody's mail."""
+_SECONDS = re.compile(r"[0-9]{1,9}")
 _NO_HOST = re.compile(r"[\x00-\x20\x7f]")
 
 
@@ -80,6 +85,14 @@ def target(url: str) -> WebTarget:
     return WebTarget(parts.scheme.lower() == "https", spelled, port, f"{path}?{query}" if query else path)
 
 
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A body, and the address that gave it, which redirects may have led to."""
+
+    content: bytes
+    url: str
+
+
 def host_of(url: str) -> str:
     """Name a URL's host, for counts; an empty text where there is none."""
     try:
@@ -90,7 +103,7 @@ def host_of(url: str) -> str:
 
 def download(
     url: str, limits: Limits, names: HostNames, denies: Callable[[str], bool] | None = None
-) -> bytes:
+) -> Download:
     """Fetch a body.
 
     Args:
@@ -106,9 +119,13 @@ def download(
     for _ in range(limits.redirects + 1):
         if denies is not None and denies(url):
             raise NotFetchedError("on a deny list")
-        found = _ask(target(url), limits, names, clock)
+        try:
+            found = _ask(target(url), limits, names, clock)
+        except NotFetchedError as error:
+            error.url = url
+            raise
         if isinstance(found, bytes):
-            return found
+            return Download(found, url)
         url = _joined(url, found)
     raise NotFetchedError(f"more than {limits.redirects} redirects")
 
@@ -141,6 +158,8 @@ def _elsewhere(answer: http.client.HTTPResponse) -> str:
     there = answer.getheader("Location")
     if not there:
         raise NotFetchedError("a redirect to nowhere")
+    if len(there) > _LONGEST_PLACE:
+        raise NotFetchedError("a redirect to an address that is too long")
     return there.encode("latin-1", "replace").decode("utf-8", "replace")
 
 
@@ -160,11 +179,32 @@ def _check_owner(answer: http.client.HTTPResponse) -> None:
 
 def _check_answer(answer: http.client.HTTPResponse) -> None:
     if answer.status != http.HTTPStatus.OK:
-        raise NotFetchedError(f"HTTP status {answer.status}", passing=answer.status in _PASSING)
+        wait = asked_wait(answer.status, answer.getheader("Retry-After"), time.time())
+        raise NotFetchedError(f"HTTP status {answer.status}", answer.status in _PASSING, wait)
     _check_owner(answer)
     codings = (answer.getheader("Content-Encoding") or "").lower().split(",")
     if not _SQUEEZED.isdisjoint(coding.strip() for coding in codings):
         raise NotFetchedError("sent compressed, which was not asked for")
+
+
+def asked_wait(status: int, said: str | None, now: float) -> float | None:
+    """Read for how many seconds a host asks to be left alone (RFC 9110, 10.2.3; RFC 6585, 4); None if it does not.
+
+    Args:
+        status: Of the answer; 429 asks by itself.
+        said: Its header Retry-After: seconds, or a date.
+        now: Seconds since 1970.
+    """
+    asks = status == http.HTTPStatus.TOO_MANY_REQUESTS
+    if not asks and (status != http.HTTPStatus.SERVICE_UNAVAILABLE or said is None):
+        return None
+    text = (said or "").strip()
+    if _SECONDS.fullmatch(text):
+        return float(text)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - now)
+    except (ValueError, OverflowError, OSError):
+        return 0.0 if asks else None
 
 
 def opted_out(robots: Iterable[str], mining: Iterable[str]) -> bool:

@@ -40,6 +40,13 @@ class IngestRequest(BaseModel):
     pixels: int = Field(
         default=1 << 26, ge=256, le=1 << 26, description="Pixels of one image, by its header."
     )
+    patience: float = Field(
+        default=30.0,
+        ge=0,
+        le=3600,
+        description="Seconds that a host is waited for in all, in one try of a piece, where it asks to wait (HTTP 429, "
+        "Retry-After); then its rows fail in passing, and it is not asked.",
+    )
     tries: int = Field(default=2, ge=1, le=5, description="How often a passing failure is tried in a row.")
     deny: dict[str, PathText] = Field(
         default_factory=dict,

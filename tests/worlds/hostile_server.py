@@ -73,6 +73,7 @@ class Handler(BaseHTTPRequestHandler):
         "/to-half-an-address": "http://[::1",
         "/to-no-host": "http://a b/",
         "/to-nowhere": "",
+        "/to-far": "/" + "x" * 9000,
         "/to-picture-noai": "/pictures/3.jpg",
     }
     headers_of: ClassVar = {
@@ -106,6 +107,16 @@ class Handler(BaseHTTPRequestHandler):
                 self.send_error(503)
             else:
                 self._send(picture(int(self.path[7:].split(".")[0])))
+        elif self.path.startswith("/busy/"):
+            with self.server.lock:
+                self.server.busy -= 1
+                busy = self.server.busy >= 0
+            if busy:
+                self.send_response(429)
+                self.send_header(*self.server.asks)
+                self.end_headers()
+            else:
+                self._send(picture(int(self.path[6:].split(".")[0])))
         elif self.path in self.server.own:
             self._send(self.server.own[self.path])
         elif self.path in self.bodies:
@@ -202,6 +213,9 @@ class Server(ThreadingHTTPServer):
         self.asked: Counter[str] = Counter()
         self.lock = threading.Lock()
         self.failures = 1
+        self.busy = 0
+        """How often a path of `/busy/` asks to wait, in all, and the header that it does it with."""
+        self.asks = ("Retry-After", "soon")
         self.own: dict[str, bytes] = {}
         """What a test serves itself, by path."""
 

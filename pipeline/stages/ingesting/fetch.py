@@ -7,10 +7,12 @@ where the user says so, and then the images that are there are taken over. Plann
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -145,8 +147,25 @@ def _sidecar(table: pa.Table, keys: list[str], found: list[Fetched]) -> pa.Table
     columns["error_message"] = pa.array([one.reason for one in found], pa.string())
     for name in ("width", "height", "original_width", "original_height"):
         columns[name] = pa.array([getattr(one, name) for one in found], pa.int32())
-    columns["sha256"] = pa.array([one.sha256 for one in found], pa.string())
+    for name in ("sha256", "final_url"):
+        columns[name] = pa.array([getattr(one, name) for one in found], pa.string())
     return pa.table(columns)
+
+
+def json_of(row: Json) -> bytes:
+    """Write a row as img2dataset does; a number that is none, which JSON does not know, becomes null."""
+    try:
+        return json.dumps(row, indent=4, default=str, allow_nan=False).encode()
+    except ValueError:
+        return json.dumps(_finite(row), indent=4, default=str, allow_nan=False).encode()
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: _finite(one) for name, one in value.items()}
+    return [_finite(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _write_tar(into: Attempt, number: int, sidecar: pa.Table, spool: Spool, found: Sequence[Fetched]) -> None:
@@ -159,7 +178,7 @@ def _write_tar(into: Attempt, number: int, sidecar: pa.Table, spool: Spool, foun
                 if one.status != SUCCESS or one.place is None:
                     continue
                 tar.add(f"{row['key']}.{one.kind}", spool.read(one.place))
-                tar.add(f"{row['key']}.json", json.dumps(row, indent=4, default=str).encode())
+                tar.add(f"{row['key']}.json", json_of(row))
                 if row["caption"] is not None:
                     tar.add(f"{row['key']}.txt", row["caption"].encode("utf-8", "replace"))
         tar.close()

@@ -12,6 +12,7 @@ from hostile_server import Server, hostile_server, picture
 
 from pipeline.fetching.crew import Crew, Row
 from pipeline.fetching.denied import Denied
+from pipeline.fetching.rests import LONGEST, Rests
 from pipeline.fetching.spool import Spool
 from pipeline.fetching.turns import Turns
 from pipeline.files.children import ChildFailedError
@@ -48,7 +49,7 @@ def test_what_a_request_bounds(
 
 
 def test_a_host_is_asked_so_many_times_at_once(tmp_path: Path) -> None:
-    turns = Turns([(0, "a"), (1, "a"), (2, "a"), (3, "b")], 2)
+    turns = Turns([(0, "a"), (1, "a"), (2, "a"), (3, "b")], 2, Rests())
     assert {turns.take() for _ in range(3)} == {(0, "a"), (1, "a"), (3, "b")}
     taken: list[object] = []
     waiting = threading.Thread(target=lambda: taken.append(turns.take()))
@@ -60,6 +61,62 @@ def test_a_host_is_asked_so_many_times_at_once(tmp_path: Path) -> None:
     waiting.join(10)
     assert taken == [(2, "a")]
     assert turns.take() is None
+
+
+def test_a_host_that_asks_to_wait_is_left_alone_and_then_asked_for_less() -> None:
+    now = [0.0]
+    rests = Rests(lambda: now[0])
+    turns = Turns([(0, "a"), (1, "a"), (2, "a"), (3, "b")], 2, rests, patience=10)
+    assert [turns.take() for _ in range(3)] == [(0, "a"), (3, "b"), (1, "a")]
+    assert turns.again(0, "a", 0)  # for one second
+    assert rests.left("a") == 1
+    turns.give_back("a")
+    assert turns.again(1, "a", 5)
+    assert rests.left("a") == 5
+    turns.give_back("a")
+    taken: list[object] = []
+    waiting = threading.Thread(target=lambda: taken.append(turns.take()))
+    now[0] = 5
+    assert turns.take() == (2, "a")
+    waiting.start()  # for the second place, which there is no more
+    waiting.join(0.1)
+    assert taken == []
+    turns.give_back("a")
+    waiting.join(10)
+    assert taken == [(0, "a")]
+    assert turns.may_ask("a")
+    assert not turns.again(0, "a", 60)
+    turns.give_back("a")
+    assert turns.take() == (1, "a")
+    assert not turns.may_ask("a")
+    assert turns.take() is None
+    assert rests.left("a") == 60
+    assert not Turns([(0, "a")], 2, rests, patience=30).may_ask("a")  # of another piece
+    assert Turns([(0, "a")], 2, rests, patience=100).may_ask("a")
+
+
+def test_no_host_is_left_alone_for_longer_than_a_day() -> None:
+    rests = Rests(lambda: 0.0)
+    assert rests.rest("a", 1e12) == LONGEST
+    assert rests.rest("a", 5) == 0
+    assert rests.left("a") == LONGEST
+
+
+@pytest.mark.parametrize("said", ["soon", "3600"])
+def test_rows_of_a_host_that_asks_to_wait(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    """They come after a second without costing a try; where the host wants an hour, it is not asked any more."""
+    monkeypatch.setattr("pipeline.fetching.crew._rests", Rests)
+    server.busy, server.asks = (1 if said == "soon" else 9), ("Retry-After", said)
+    paths = [f"/busy/{number}.jpg" for number in range(6)]
+    found = reasons(tmp_path, server, Denied(), *paths, per_host=2)
+    asked = sum(server.asked.pop(path, 0) for path in paths)
+    if said == "soon":
+        assert (found, asked) == ([None] * 6, 7)
+    else:
+        assert set(found) == {"HTTP status 429", "its host asked to wait longer than it was waited for"}
+        assert asked <= 2
 
 
 def test_what_may_pass_is_asked_for_again_and_nothing_else(tmp_path: Path, server: Server) -> None:

@@ -15,7 +15,7 @@ from pipeline.fetching import connections
 from pipeline.fetching.host_names import HostNames, look_up
 from pipeline.fetching.limits import Limits, NotFetchedError
 from pipeline.fetching.timed_socket import Clock
-from pipeline.fetching.web_request import download, host_of, opted_out, target
+from pipeline.fetching.web_request import asked_wait, download, host_of, opted_out, target
 
 LIMITS = Limits(body_bytes=200_000, seconds=1.5, idle_seconds=0.8, loopback=True)
 
@@ -41,7 +41,9 @@ def reason(url: str, names: HostNames, limits: Limits = LIMITS) -> str:
 
 @pytest.mark.parametrize("path", ["/pictures/3.jpg", "/to-picture", "/other-robot.jpg", "/plain.jpg"])
 def test_an_image_comes_as_it_is(server: Server, names: HostNames, path: str) -> None:
-    assert download(server.url(path), LIMITS, names) == picture(3 if "picture" in path else 5)
+    came = download(server.url(path), LIMITS, names)
+    assert came.content == picture(3 if "picture" in path else 5)
+    assert came.url == server.url("/pictures/3.jpg" if path == "/to-picture" else path)
 
 
 @pytest.mark.parametrize(
@@ -55,6 +57,7 @@ def test_an_image_comes_as_it_is(server: Server, names: HostNames, path: str) ->
         ("/to-half-an-address", "not a URL"),
         ("/to-no-host", "no valid host name"),
         ("/to-nowhere", "a redirect to nowhere"),
+        ("/to-far", "a redirect to an address that is too long"),
         ("/noai.jpg", "its owner opted out"),
         ("/noindex.jpg", "its owner opted out"),
         ("/reserved.jpg", "its owner opted out"),
@@ -88,6 +91,26 @@ def test_what_a_server_did_not_end_may_pass(server: Server, names: HostNames, pa
     with pytest.raises(NotFetchedError) as refused:
         download(server.url(path), LIMITS, names)
     assert (refused.value.reason, refused.value.passing) == (said, True)
+    assert refused.value.url == server.url(path)
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "seconds"),
+    [
+        (429, None, 0.0),
+        (429, " 120 ", 120.0),
+        (429, "soon", 0.0),
+        (429, "9" * 5000, 0.0),
+        (429, "Thu, 01 Jan 1970 00:20:00 GMT", 200.0),
+        (429, "Thu, 01 Jan 1970 00:00:00 GMT", 0.0),
+        (503, None, None),
+        (503, "30", 30.0),
+        (503, "soon", None),
+        (404, "30", None),
+    ],
+)
+def test_how_long_a_host_asks_to_be_left_alone(status: int, said: str | None, seconds: float | None) -> None:
+    assert asked_wait(status, said, 1000.0) == seconds
 
 
 @pytest.mark.parametrize(
@@ -241,7 +264,8 @@ def test_a_name_that_changes_its_answer_gains_nothing(
     names = HostNames(loopback=True, ask=ask)
     port = server.server_address[1]
     for _ in range(2):
-        assert download(f"http://rebinding.example:{port}/pictures/3.jpg", LIMITS, names) == picture(3)
+        came = download(f"http://rebinding.example:{port}/pictures/3.jpg", LIMITS, names)
+        assert came.content == picture(3)
     names.close()
     assert asked == ["rebinding.example"]
     assert connected == [("127.0.0.1", port)] * 2
@@ -290,7 +314,7 @@ def test_proxies_of_the_environment_are_not_used(
 ) -> None:
     for variable in ("http_proxy", "HTTP_PROXY", "https_proxy", "ALL_PROXY"):
         monkeypatch.setenv(variable, "http://127.0.0.1:9")
-    assert download(server.url("/pictures/3.jpg"), LIMITS, names) == picture(3)
+    assert download(server.url("/pictures/3.jpg"), LIMITS, names).content == picture(3)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,8 @@ from last_objects import last_object
 from PIL import Image
 from whole_runs import Run
 
+from pipeline.fetching.spool import Spool
+from pipeline.fetching.taken_over import earlier_images
 from pipeline.stages.ingesting.fetch import _digests
 
 BAD = {
@@ -202,6 +204,51 @@ def test_a_larger_image_becomes_smaller_and_has_no_exif(server: Server, tmp_path
     assert not image.getexif()
     for words in (b"Exif", b"by somebody"):
         assert words not in members(tmp_path / "pool")[f"{large['key']}.jpg"]
+
+
+def test_where_redirects_led_is_kept_without_passwords_and_what_is_denied(
+    server: Server, tmp_path: Path, cli: Run
+) -> None:
+    """In the table and beside the image, whose row of the list has a number that JSON does not know."""
+    paths = ["/to-picture", "/pictures/3.jpg", "/to-private", "/to-password"]
+    table = pa.table({"url": list(map(server.url, paths)), "score": [float("nan"), 0.5, 1.0, 2.0]})
+    pq.write_table(table, tmp_path / "list.parquet")
+    command = ["ingest", str(tmp_path / "list.parquet"), str(tmp_path / "pool"), "--loopback"]
+    assert cli(*command)[0] == 0
+    there = server.url("/pictures/3.jpg")
+    assert [row["final_url"] for row in rows(tmp_path / "pool")] == [
+        there,
+        None,
+        "http://10.0.0.1/a.jpg",
+        "http://***@127.0.0.1/a.jpg",
+    ]
+    led, straight = (
+        json.loads(content, parse_constant=pytest.fail)
+        for name, content in members(tmp_path / "pool").items()
+        if name.endswith(".json")
+    )
+    assert (led["url"], led["final_url"], led["score"]) == (server.url("/to-picture"), there, None)
+    assert (straight["final_url"], straight["score"]) == (None, 0.5)
+    assert cli("verify", str(tmp_path / "pool"))[0] == 0
+    (tmp_path / "urls.txt").write_text(f"{there}\n")
+    assert cli(*command, "--deny", f"url={tmp_path / 'urls.txt'}", "--overwrite")[0] == 1
+    assert [row["final_url"] for row in rows(tmp_path / "pool")][:2] == [None, None]
+
+
+def test_images_of_a_pool_from_before_final_urls_are_taken_over(
+    server: Server, tmp_path: Path, cli: Run
+) -> None:
+    write_list(server, tmp_path / "list.jsonl", ["/to-picture"])
+    assert ingest(cli, tmp_path)[0] == 0
+    tar = tmp_path / "pool" / "shards" / "00000.tar"
+    for older in (False, True):
+        if older:
+            table = pq.read_table(tar.with_suffix(".parquet"))
+            pq.write_table(table.drop_columns("final_url"), tar.with_suffix(".parquet"))
+        with Spool(tmp_path / f"spool{older}") as spool:
+            (found,) = earlier_images(tar, spool).values()
+        assert found.final_url == (None if older else server.url("/pictures/3.jpg"))
+        assert found.url == server.url("/to-picture")
 
 
 def test_a_known_sha256_is_checked(server: Server, tmp_path: Path, cli: Run) -> None:
