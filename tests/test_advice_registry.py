@@ -31,6 +31,8 @@ ELSEWHERE = {
     "correct the address, or put the set there": f"{_STORES}test_a_set_is_brought_once_and_again_where_it_changed",
     "set NEARFAR_COPIES to a folder with more room": f"{_STORES}test_there_must_be_room_for_a_set",
     "set {} to more, or NEARFAR_COPIES": f"{_HELD}test_more_than_has_room_is_refused_until_it_has",
+    "set {} to {} or more, so that they come here": "stores/test_images_on_stores.py::"
+    "test_a_run_over_them_is_the_run_over_a_folder",
     "no size; set it to one such as 500GB": f"{_HELD}test_room_that_is_no_size_is_refused",
     "--repair, and then the same nearfar ingest": "stores/test_fetched_onto_stores.py::"
     "test_a_fetched_pool_is_read_by_its_records",

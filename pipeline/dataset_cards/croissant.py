@@ -11,7 +11,7 @@ import json
 
 from pipeline.dataset_cards.card_facts import CardFacts, ShippedFile
 from pipeline.execution.work import Json
-from pipeline.readers._contract import IMAGE_KINDS
+from pipeline.files.afar.endings import IMAGE_KINDS
 from pipeline.report.drawing.text import count
 
 CONFORMS_TO = "http://mlcommons.org/croissant/1.0"

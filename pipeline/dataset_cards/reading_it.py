@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pipeline.dataset_cards.card_facts import CardFacts
-from pipeline.readers._contract import IMAGE_KINDS
+from pipeline.files.afar.endings import IMAGE_KINDS
 
 CACHE = "CROISSANT_CACHE"
 """Where mlcroissant unpacks tars, by their names alone."""

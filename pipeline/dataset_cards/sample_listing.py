@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from pipeline.files.afar.endings import IMAGE_KINDS
 from pipeline.files.parquet import Writing, open_parquet
-from pipeline.readers._contract import IMAGE_KINDS
 from pipeline.readers._described import decoded
 from pipeline.sets import columns
 from pipeline.webdataset.tar_filling import FilledSamples

@@ -14,9 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from indexes.errors import DataError
+from pipeline.files.afar.endings import IMAGE_KINDS, IMAGE_SUFFIXES
+from pipeline.files.afar.far_reading import open_near_or_far
+from pipeline.files.afar.stand_ins import is_there, length_of, stand_in
 from pipeline.files.parquet import parquet_schema, read_parquet
 from pipeline.readers import Shard, reader_of
-from pipeline.readers._contract import IMAGE_KINDS, IMAGE_SUFFIXES, MAX_IMAGE_BYTES
+from pipeline.readers._contract import MAX_IMAGE_BYTES
 from pipeline.report.request import WantedPicture
 from pipeline.sets.source import Source
 from pipeline.stores.held_files import held
@@ -67,10 +70,15 @@ def _content(inside: Path, place: str) -> bytes | None:
     if not os.path.lexists(os.path.join(inside, place)):  # noqa: PTH118
         return None
     try:
-        file = (inside / place).resolve()
-        fits = file.suffix.lower() in IMAGE_SUFFIXES and file.is_relative_to(inside) and file.is_file()
-        return file.read_bytes() if fits and file.stat().st_size <= MAX_IMAGE_BYTES else None
-    except (OSError, ValueError, RuntimeError):  # a name that no file can have, a link in a circle
+        named = inside / place
+        # What stands for an image on a store is no link to follow; the folders on the way to it may be.
+        file = named.resolve() if stand_in(named) is None else named.parent.resolve() / named.name
+        fits = file.suffix.lower() in IMAGE_SUFFIXES and file.is_relative_to(inside) and is_there(file)
+        if not fits or length_of(file) > MAX_IMAGE_BYTES:
+            return None
+        with open_near_or_far(file) as opened:
+            return opened.read()
+    except (OSError, ValueError, RuntimeError, DataError):  # a name that no file can have, a link in a circle
         return None
 
 

@@ -12,8 +12,6 @@ import pyarrow as pa
 from pipeline.files.vectors import VectorFile
 from pipeline.sets.source import Source
 
-IMAGE_KINDS = ("jpg", "png", "jpeg", "webp", "gif", "jfif", "bmp", "tif", "tiff", "avif")
-"""How the names of images end; of several in one sample the first is taken, which open_clip would take as well."""
 UNREAD_KINDS = frozenset(
     {
         *(
@@ -37,7 +35,6 @@ UNREAD_KINDS = frozenset(
     }
 )
 """Images that nearfar does not decode: they are lost rows, not files that happen to lie there."""
-IMAGE_SUFFIXES = frozenset(f".{kind}" for kind in IMAGE_KINDS)
 # An image of more bytes than this is not held in memory; it goes to quarantine.
 MAX_IMAGE_BYTES = 128 << 20
 

@@ -20,13 +20,9 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from indexes.errors import DataError
-from pipeline.readers._contract import (
-    IMAGE_SUFFIXES,
-    Shard,
-    ShardRead,
-    ShardRows,
-    noted,
-)
+from pipeline.files.afar.endings import IMAGE_SUFFIXES
+from pipeline.files.afar.stand_ins import is_there
+from pipeline.readers._contract import Shard, ShardRead, ShardRows, noted
 from pipeline.readers._files import natural
 from pipeline.readers._folders.class_mask import masked
 from pipeline.readers._folders.download import DownloadRead, is_download, lists_downloads
@@ -38,7 +34,7 @@ from pipeline.readers._folders.folder_walk import (
     visible,
     walk,
 )
-from pipeline.readers._folders.image_files import bytes_of, fault_of, key_of
+from pipeline.readers._folders.image_files import bytes_of, each_bytes, fault_of, key_of
 from pipeline.readers._folders.telling import described_by, tables_of, texts_of
 from pipeline.sets import columns
 from pipeline.sets.source import NameList, NameText, ReaderOptions, Source
@@ -78,7 +74,7 @@ def recognises(path: Path) -> bool:
             entries = visible(waiting.popleft())
         except DataError:
             continue
-        if any(_looks_like_image(entry.name) and entry.is_file() for entry in entries):
+        if any(_looks_like_image(entry.name) and is_there(entry.path) for entry in entries):
             return True
         folders = sorted(entry.path for entry in entries if entry.is_dir())
         waiting.extend(Path(folder) for folder in folders)
@@ -155,9 +151,8 @@ def images(source: Source, shard: Shard) -> Iterator[tuple[str, bytes]]:
         yield from DownloadRead(shard, wants_images=True).images()
         return
     root = Path(source.path).absolute()
-    for file in images_of(shard):
-        if fault_of(file) is None:
-            yield key_of(root, file), bytes_of(file)
+    for file, content in each_bytes(_sound(shard)):
+        yield key_of(root, file), content
 
 
 def read(source: Source, shard: Shard, wants_images: bool) -> ShardRead:
@@ -172,6 +167,10 @@ def images_of(shard: Shard) -> list[str]:
     return [file for file in shard.files if not file.lower().endswith(TOLD_SUFFIXES)]
 
 
+def _sound(shard: Shard) -> list[str]:
+    return [file for file in images_of(shard) if fault_of(file) is None]
+
+
 class _FolderRead:
     """A shard of image files on its way in."""
 
@@ -182,11 +181,9 @@ class _FolderRead:
     def images(self) -> Iterator[tuple[str, bytes]]:
         """Read and hash the images one after the other."""
         root = Path(self._source.path).absolute()
-        for file in images_of(self._shard) if self._wants_images else ():
-            if fault_of(file) is None:
-                content = bytes_of(file)
-                self._digests[file] = hashlib.sha256(content).hexdigest()
-                yield key_of(root, file), content
+        for file, content in each_bytes(_sound(self._shard) if self._wants_images else ()):
+            self._digests[file] = hashlib.sha256(content).hexdigest()
+            yield key_of(root, file), content
 
     def rows(self) -> ShardRows:
         """Name the images."""

@@ -18,17 +18,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from indexes.errors import DataError
+from pipeline.files.afar.endings import IMAGE_KINDS
 from pipeline.files.parquet import parquet_rows, parquet_schema
 from pipeline.readers import _files, _sidecar
-from pipeline.readers._contract import (
-    IMAGE_KINDS,
-    MAX_IMAGE_BYTES,
-    Shard,
-    ShardRead,
-    ShardRows,
-    noted,
-    too_large,
-)
+from pipeline.readers._contract import MAX_IMAGE_BYTES, Shard, ShardRead, ShardRows, noted, too_large
 from pipeline.readers._held import MetadataFile
 from pipeline.readers._leftover import left_out
 from pipeline.sets import columns

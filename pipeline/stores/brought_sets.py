@@ -1,9 +1,10 @@
 """Sets that lie on a store, as folders of this machine: small files are brought before a plan reads them.
 
 Of a folder's shards (tars, Parquet, arrays of vectors) there are stand-ins, whose bytes are brought by the units that
-need them and given up when others do (`held_files`); a set that is small beside the room for them has them all from the
-beginning. What is here is a snapshot of what was listed: an object that changes afterwards is refused. The folder lies
-beside the working copies (`NEARFAR_COPIES`), and may be removed when no run is at work.
+need them and given up when others do (`held_files`); of its single images too, which are read where they are. A set
+that is small beside the room has all from the beginning. What is here is a snapshot of what was listed: an object that
+changes afterwards is refused. The folder lies beside the working copies (`NEARFAR_COPIES`), and may be removed when no
+run is at work.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from indexes.errors import DataError, OutputError
+from pipeline.files.afar.endings import IMAGE_SUFFIXES, PACKED, SHARDS
 from pipeline.files.afar.stand_ins import HELD, stand_in
 from pipeline.files.storage import free_bytes, relative_parts, remove_file
 from pipeline.stores.at_once import at_once
@@ -37,11 +39,9 @@ from pipeline.stores.set_states import (
 from pipeline.stores.store_addresses import Address, is_address, parse_address
 from pipeline.stores.working_copies import connected, copies_folder, folder_name, place_of, store_of
 
-_SHARDS = (".tar", ".parquet", ".npy", ".npz")
-_PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst")
-"""Tars that no reader takes: they are refused by their names."""
 _SMALL = 64 << 20
-_OF_ROOM = 8
+OF_ROOM = 8
+"""A set that takes less than one part of so many of the room is here from the beginning."""
 
 
 def brought(text: str, whole: bool = False) -> str:
@@ -155,12 +155,17 @@ def _single(address: Address) -> tuple[Objects, SeenObject]:
 
 
 def _stays(file: SetFile) -> bool:
-    """Say whether a file stays on the store until it is needed: a shard, of which there is a state to tell it by."""
-    return file.is_told_apart and file.size > 0 and file.name.lower().endswith((*_SHARDS, *_PACKED))
+    """Say whether a file may stay on the store: a shard or an image, of which there is a state to tell it by."""
+    kind = file.name.lower().endswith((*SHARDS, *PACKED, *IMAGE_SUFFIXES))
+    return kind and file.is_told_apart and file.size > 0
+
+
+def _is_image(file: SetFile) -> bool:
+    return file.name.lower().endswith(tuple(IMAGE_SUFFIXES))
 
 
 def bring(objects: Objects, root: Path, seen: list[SetFile], address: Address, whole: bool = False) -> None:
-    """Have the files of a set in a folder: shards by stand-ins, unless they are few or wanted `whole`, all else whole.
+    """Have the files of a set in a folder: shards and images by stand-ins, unless they are few or wanted `whole`.
 
     Raises:
         OutputError: If the store cannot be read, or there is no room.
@@ -168,7 +173,10 @@ def bring(objects: Objects, root: Path, seen: list[SetFile], address: Address, w
     known, files = known_files(root), root / FILES
     for one in seen:
         relative_parts(one.name)  # names are the store's: none may lead out of the folder
-    far = [] if whole else [one for one in seen if _stays(one)]
+    staying = [] if whole else [one for one in seen if _stays(one)]
+    images = [one for one in staying if _is_image(one)]
+    shards = [one for one in staying if not _is_image(one)]
+    far = shards if _few(root, images) else staying
     there = {path.relative_to(files).as_posix() for path in files.rglob("*") if not path.is_dir()}
     near = {one.name for one in seen} - {one.name for one in far}
     wanted = [
@@ -187,7 +195,8 @@ def bring(objects: Objects, root: Path, seen: list[SetFile], address: Address, w
         with contextlib.suppress(FileNotFoundError):  # another run brings the same set
             remove_file(files, name)
     found = [stand_in(stand_for(root, one)) for one in far]
-    lacking = [one for one in found if one is not None and not one.is_here()] if _few(root, far) else []
+    few = sum(one.size for one in shards) <= _SMALL and _few(root, shards)
+    lacking = [one for one in found if one is not None and one.comes and not one.is_here()] if few else []
     if wanted or lacking:
         count, size = len(wanted) + len(lacking), size + sum(one.bytes for one in lacking)
         print(f"bringing {count:,} objects ({size:,} bytes) of {address}", file=sys.stderr)
@@ -212,10 +221,10 @@ def _is_same(files: Path, one: SetFile, known: SetFile | None) -> bool:
     return one.is_told_apart and known == one and not (files / one.name).is_symlink()
 
 
-def _few(root: Path, far: list[SetFile]) -> bool:
-    """Say whether shards are few bytes, and few beside all that may be here: then to wait for each costs more."""
-    if not far:
+def _few(root: Path, files: list[SetFile]) -> bool:
+    """Say whether files are few bytes beside all that may be here: then to wait for each costs more."""
+    if not files:
         return False
     room = HeldRoom(root.parent / HELD)
     with room.turn():
-        return sum(one.size for one in far) <= min(_SMALL, room.most() // _OF_ROOM)
+        return sum(one.size for one in files) <= room.most() // OF_ROOM

@@ -202,6 +202,18 @@ class FarFile(io.RawIOBase):
             self._position += wanted
         return wanted
 
+    def readall(self) -> bytes:
+        """Read what is left, in pieces as large as one answer may be.
+
+        Raises:
+            DataError: As `readinto`.
+            OutputError: As `readinto`.
+        """
+        first, end = self._position, self._far.file.size
+        self._position = max(first, end)
+        pieces = range(first, end, _MOST)
+        return b"".join(self._far.part(start, min(start + _MOST, end)) for start in pieces)
+
     def _window(self, first: int, end: int) -> tuple[int, bytes]:
         """Find bytes among those that are kept, or ask for them and some around them."""
         for start, content in self._windows:

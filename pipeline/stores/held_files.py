@@ -34,7 +34,7 @@ _open: set[int] = set()
 
 @contextlib.contextmanager
 def held(paths: Iterable[str | Path]) -> Iterator[None]:
-    """Have files here for the length of the block; those that are of no store are as they are.
+    """Have files here for the length of the block; those of no store, and single images, are where they are.
 
     Raises:
         DataError: If one is on its store no more, or in another state.
@@ -48,12 +48,14 @@ def held(paths: Iterable[str | Path]) -> Iterator[None]:
 
 @read_by
 def open_held(found: StandIn) -> io.RawIOBase:
-    """Open a file that is here, and keep it until it is closed; of one that is not, read ranges from the store.
+    """Open a file that is here, and keep it until it is closed; of one that is not, or never, read ranges there.
 
     Raises:
         DataError: If it is on its store no more, or in another state.
         OutputError: If a store cannot be read, or there is no room for it.
     """
+    if not found.comes:
+        return FarFile(far_object(found))
     room = HeldRoom(found.held.parent)
     descriptor = room.pin(found)
     if descriptor is None and _one_by_one:
@@ -94,7 +96,7 @@ def _by_folder(paths: Iterable[str | Path]) -> dict[Path, dict[str, StandIn]]:
     found: dict[Path, dict[str, StandIn]] = {}
     for path in paths:
         one = stand_in(path)
-        if one is not None:
+        if one is not None and one.comes:
             found.setdefault(one.held.parent, {})[one.name] = one
     return found
 

@@ -9,9 +9,12 @@ import pyarrow as pa
 from indexes.errors import DataError
 from pipeline import layout
 from pipeline.execution.context import RunContext
+from pipeline.files.afar.stand_ins import stand_in
 from pipeline.passes.plan_rules import columns_of_split
 from pipeline.plan import sets_in
 from pipeline.readers._folders.download import is_download
+from pipeline.stores.brought_sets import OF_ROOM
+from pipeline.stores.held_room import VARIABLE
 from pipeline.webdataset.export_request import CSV, ExportRequest, request_of
 
 TARS, IMAGES = "img2dataset", "image-folder"
@@ -108,4 +111,11 @@ def _check_files(run: RunContext, request: ExportRequest) -> None:
             raise DataError(
                 f"{option} lists image files, and the split {split} has samples of {name}: "
                 f"'{run.sets()[name].path}' is {kind}, in which images are no files of their own; {instead}"
+            )
+        found = filter(None, (stand_in(file) for shard in run.shards(name) for file in shard.files))
+        away = sum(one.bytes for one in found if not one.comes)
+        if away:
+            raise DataError(
+                f"{request.spelled(CSV)} lists image files of this machine, and {away:,} bytes of those of {name} are "
+                f"read where they are, on a store; set {VARIABLE} to {OF_ROOM * away:,} or more, so that they come here"
             )

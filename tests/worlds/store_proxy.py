@@ -121,6 +121,8 @@ def _error(code: str) -> bytes:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 128
+    """With few, of sixteen who connect together one waits a second for a second try."""
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away is no matter."""

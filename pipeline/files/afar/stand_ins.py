@@ -12,6 +12,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.files.afar.endings import SHARDS
+
 HELD = "held"
 """The folder, beside those of sets, of the bytes that are here."""
 _TARGET = re.compile(rf"(?:\.\./)+{HELD}/([0-9a-f]{{32}})-([0-9]{{1,15}})")
@@ -38,6 +40,11 @@ class StandIn:
     def stamp(self) -> tuple[int, int, int]:
         """Stand for what a file system says of a file: size, and two numbers that change with its state."""
         return self.bytes, int(self.state[:_DIGITS], 16), int(self.state[_DIGITS : 2 * _DIGITS], 16)
+
+    @property
+    def comes(self) -> bool:
+        """Say whether its bytes come here when they are needed; those of any other file are read where they are."""
+        return self.path.lower().endswith(SHARDS)
 
     @property
     def name(self) -> str:

@@ -16,7 +16,7 @@ from pipeline.files.parquet import parquet_schema
 from pipeline.readers import _sidecar
 from pipeline.readers._contract import Shard, ShardRows
 from pipeline.readers._folders.folder_walk import TEXT_SUFFIXES, without_suffix
-from pipeline.readers._folders.image_files import bytes_of, fault_of
+from pipeline.readers._folders.image_files import bytes_of, each_bytes, fault_of
 from pipeline.readers._held import MetadataFile
 from pipeline.readers._tars.tar_samples import Sample
 from pipeline.sets import columns
@@ -62,9 +62,9 @@ class DownloadRead:
 
     def images(self) -> Iterator[tuple[str, bytes]]:
         """Read and hash the images one after the other."""
-        for file in self._images if self._wants_images else ():
-            if fault_of(file) is None:
-                yield self._key(file), self._bytes(file)
+        wanted = self._images if self._wants_images else []
+        for file, content in each_bytes(file for file in wanted if fault_of(file) is None):
+            yield self._key(file), self._hashed(file, content)
 
     def image(self, keys: Collection[str]) -> dict[str, bytes]:
         """Read a few images by key; of files that share a key, the first."""
@@ -104,11 +104,12 @@ class DownloadRead:
         texts: dict[str, dict[str, bytes]] = {}
         for file in self._shard.files[1:]:
             if file.lower().endswith(TEXT_SUFFIXES):
-                texts.setdefault(self._key(file), {})[Path(file).suffix[1:].lower()] = self._bytes(file)
+                texts.setdefault(self._key(file), {})[Path(file).suffix[1:].lower()] = self._hashed(
+                    file, bytes_of(file)
+                )
         return texts
 
-    def _bytes(self, file: str) -> bytes:
-        content = bytes_of(file)
+    def _hashed(self, file: str, content: bytes) -> bytes:
         self._digests[file] = hashlib.sha256(content).hexdigest()
         return content
 

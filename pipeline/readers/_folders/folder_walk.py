@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from indexes.errors import DataError
-from pipeline.files.afar.stand_ins import is_there
-from pipeline.readers._contract import IMAGE_SUFFIXES, UNREAD_KINDS
+from pipeline.files.afar.endings import IMAGE_SUFFIXES
+from pipeline.files.afar.stand_ins import is_there, stand_in
+from pipeline.readers._contract import UNREAD_KINDS
 from pipeline.readers._folders.captions import tells_captions
 from pipeline.readers._leftover import DROPPING, counted, is_dropping, kind_of
 from pipeline.sets import columns
@@ -81,11 +82,12 @@ def walk(folder: str, seen: Walk, above: tuple[str, ...]) -> Iterator[str]:
             if kind in TEXT_SUFFIXES and entry.is_file():
                 seen.texts.setdefault(columns.loose(without_suffix(entry.path)), []).append(entry.path)
             continue
-        if entry.is_symlink():
+        is_far = entry.is_symlink() and stand_in(entry.path) is not None
+        if entry.is_symlink() and not is_far:
             _check_link(entry.path, seen, above)
         if is_folder:
             yield from walk(entry.path, seen, (*above, os.path.realpath(entry.path)))
-        elif entry.is_file():
+        elif is_far or entry.is_file():
             yield entry.path
 
 

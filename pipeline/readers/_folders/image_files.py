@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from indexes.errors import DataError
+from pipeline.files.afar.endings import IMAGE_SUFFIXES
 from pipeline.files.afar.far_reading import open_near_or_far
-from pipeline.files.afar.stand_ins import length_of
-from pipeline.readers._contract import IMAGE_SUFFIXES, MAX_IMAGE_BYTES, too_large
+from pipeline.files.afar.stand_ins import length_of, stand_in
+from pipeline.readers._contract import MAX_IMAGE_BYTES, too_large
 from pipeline.sets import columns
+from pipeline.stores.at_once import ahead
 
 
 def key_of(root: Path, file: str) -> str:
@@ -41,6 +44,17 @@ def bytes_of(file: str) -> bytes:
             return opened.read() or b""
     except OSError as error:
         raise _unreadable(file, error) from error
+
+
+def each_bytes(files: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+    """Read files one after the other; of those on a store some of the next too, since most of it is waiting.
+
+    Raises:
+        DataError: As `bytes_of`.
+    """
+    wanted = list(files)
+    far = any(stand_in(file) is not None for file in wanted)
+    return zip(wanted, ahead(bytes_of, wanted) if far else map(bytes_of, wanted), strict=True)
 
 
 def _size(file: str) -> int:

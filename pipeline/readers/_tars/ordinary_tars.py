@@ -15,7 +15,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.readers._contract import IMAGE_KINDS, MAX_IMAGE_BYTES
+from pipeline.files.afar.endings import IMAGE_KINDS
+from pipeline.readers._contract import MAX_IMAGE_BYTES
 from pipeline.readers._leftover import DROPPED_KINDS, is_dropping
 from pipeline.readers._tars.plain_headers import BLOCK, SUM_ITSELF
 

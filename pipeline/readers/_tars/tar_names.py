@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from pipeline.readers._contract import IMAGE_KINDS
+from pipeline.files.afar.endings import IMAGE_KINDS
 from pipeline.readers._leftover import is_dropping
 from pipeline.readers._tars.tar_members import members, opened
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from indexes.errors import DataError
-from pipeline.readers._contract import IMAGE_KINDS, MAX_IMAGE_BYTES, too_large
+from pipeline.files.afar.endings import IMAGE_KINDS
+from pipeline.readers._contract import MAX_IMAGE_BYTES, too_large
 from pipeline.readers._tars.tar_members import Opened, Span, content_of, members, opened
 from pipeline.readers._tars.tar_names import TEXTS, Names, key_fault
 from pipeline.sets.columns import plain_text

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from indexes.errors import DataError
+from pipeline.files.afar.stand_ins import length_of
 from pipeline.readers._folders.download import download_key
 from pipeline.readers._folders.image_files import fault_of, key_of
 from pipeline.readers._tars.tar_members import Span
@@ -33,7 +34,7 @@ def placed_files(
         key = key_of(folder, file) if of is None else download_key(file, of)
         if at < len(keys) and key == keys[at] and fault_of(file) is None:
             kind = Path(file).suffix.lower().removeprefix(".")
-            sample = Sample(key, {kind: Span(0, Path(file).stat().st_size)}, {kind})
+            sample = Sample(key, {kind: Span(0, length_of(file))}, {kind})
             yield Placed(at, TarPath(file, file[len(str(folder)) + 1 :]), sample)
             at += 1
     if at < len(keys):

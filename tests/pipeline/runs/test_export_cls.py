@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from export_pool import grouped, write_tar
-from test_export_csv import write_images, write_images_plan
+from image_pools import write_images, write_images_plan
 from whole_runs import Run
 
 from pipeline.execution.progress import Progress

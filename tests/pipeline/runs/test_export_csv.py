@@ -10,45 +10,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import yaml
 from export_pool import write_export_plan, write_pool
+from image_pools import write_image, write_images, write_images_plan
 from last_objects import last_object
-from PIL import Image
 from whole_runs import Run
-
-CAPTIONS = {
-    "cat/1": "a cat",
-    "cat/2": "NA",
-    "dog/1": 'a "dog"\twith\nlines',
-    "dog/2": None,
-    "fish": "=a fish",
-}
-
-
-def write_image(path: Path, shade: int) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (8, 8), (shade, 2 * shade, 0)).save(path)
-
-
-def write_images(folder: Path) -> None:
-    """Image files with captions beside them, but for two."""
-    for number, (key, caption) in enumerate(CAPTIONS.items()):
-        write_image(folder / f"{key}.png", 20 * number)
-        if caption is not None:
-            (folder / f"{key}.txt").write_text(caption, encoding="utf-8")
-    (folder / "dog/0.png").write_bytes(b"no image")
-
-
-def write_images_plan(folder: Path, **splits: object) -> Path:
-    path = folder / "plan.yaml"
-    plan = {
-        "name": "files",
-        "pool": {"path": str(folder / "pool"), "format": "image-folder"},
-        "output": str(folder / "out"),
-        "splits": {"whole": [{"where": "true"}], "cats": [{"where": "label = 'cat'"}], **splits},
-    }
-    path.write_text(yaml.safe_dump(plan))
-    return path
 
 
 @pytest.fixture

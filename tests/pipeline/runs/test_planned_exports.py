@@ -11,9 +11,9 @@ import pyarrow as pa
 import pytest
 import yaml
 from export_pool import grouped, write_export_plan, write_pool
+from image_pools import write_images, write_images_plan
 from small_sets import write_plan
 from test_export_cls import numbers, write_numbered
-from test_export_csv import write_images, write_images_plan
 from typer.main import get_command
 from whole_runs import Run
 
