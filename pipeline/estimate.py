@@ -31,6 +31,7 @@ from pipeline.plan import Plan, check_sources, check_weights
 from pipeline.readers import Shard, open_reader
 from pipeline.run import RunOptions, encoders_of, open_run, standing, waves
 from pipeline.stages import stage_names
+from pipeline.stages.catalog import check_listed
 from pipeline.stores.held_files import held
 from pipeline.webdataset.exportable import check_exports
 
@@ -106,6 +107,7 @@ def estimate(plan: Plan, options: RunOptions) -> tuple[list[StageEstimate], Rate
     check_rules(run)
     check_report_columns(run)
     check_exports(run)
+    check_listed(run)
     ahead = look_ahead(run)
     rates = None if ahead.at is None else probe(run, options, _embeds(run, ahead))
     return [stage_ahead(run, stage, ahead, rates, options.workers or 1) for stage in stage_names()], rates

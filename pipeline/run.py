@@ -47,6 +47,7 @@ from pipeline.plan import (
     with_absolute_paths,
 )
 from pipeline.stages import performing_names, stage_names, stages_up_to
+from pipeline.stages.catalog import check_listed
 from pipeline.webdataset.exportable import check_exports
 
 # DuckDB's share of memory: enough for sorts, which go to disk beyond it.
@@ -138,6 +139,7 @@ def execute(plan: Plan, options: RunOptions, progress: Progress) -> RunContext:
     check_rules(run)
     check_report_columns(run)
     check_exports(run)
+    check_listed(run)
     with hold_output(run.out):
         finish_purge(run.out)
         prepare_output(run, options.overwrite)

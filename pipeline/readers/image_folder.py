@@ -202,10 +202,22 @@ def image(source: Source, shard: Shard, keys: Collection[str]) -> dict[str, byte
     return {key_of(root, file): bytes_of(file) for file in images_of(shard) if key_of(root, file) in wanted}
 
 
+def listed(source: Source, shard: Shard) -> list[tuple[str, str | None]] | None:
+    """Name the images of a shard with their labels before any is read; None where other files tell of them."""
+    files, root = images_of(shard), Path(source.path).absolute()
+    if is_download(shard) or len(files) < len(shard.files):
+        return None
+    return [(key, _folder_of(key)) for key in (key_of(root, file) for file in files)]
+
+
+def _folder_of(key: str) -> str | None:
+    return key.split("/", 1)[0] if "/" in key else None
+
+
 def _named(root: Path, shard: Shard, odd: Counter[str], digests: dict[str, str]) -> pa.Table:
     files = images_of(shard)
     keys = [key_of(root, file) for file in files]
-    labels = [key.split("/", 1)[0] if "/" in key else None for key in keys]
+    labels = [_folder_of(key) for key in keys]
     named = {"key": keys, "label": labels}
     if len(files) < len(shard.files):
         texts, tables = texts_of(root, shard.files[: len(files)], shard.files[len(files) :], digests)

@@ -28,6 +28,10 @@ TINY = ROOT / "data_manifests" / "encoders" / "tiny"
 RENDITIONS = {"samples": 6, "classes": 3, "labels": ["n01443537", "n01484850", "n01494475"]}
 
 
+VALIDATION = "ILSVRC2012_val_{:08d}.JPEG"
+NUMBERED = {"samples": 20, "classes": 2, "numbered": "ILSVRC2012_val_########.JPEG", "per_class": 10}
+
+
 def picture(seed: int) -> Image.Image:
     return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (50, 60, 3), dtype=np.uint8))
 
@@ -56,6 +60,36 @@ def test_whole_layouts_have_no_problem(tmp_path: Path) -> None:
     # Who calls the folders otherwise, all of them, may.
     assert not problems(tmp_path, [f"{label}/{row}" for label in "abc" for row in range(2)], RENDITIONS)
     assert not problems(tmp_path, ["a.jpg"], {"samples": None, "classes": None})
+    # ImageNet's validation images as they are published: one folder, no classes.
+    assert not problems(tmp_path, [VALIDATION.format(row) for row in range(1, 21)], NUMBERED)
+
+
+def test_one_folder_of_other_images_is_not_the_validation_set(tmp_path: Path) -> None:
+    flat = [VALIDATION.format(row) for row in range(1, 20)]
+    assert problems(tmp_path, flat, NUMBERED) == [
+        "19 samples, expected 20 (ILSVRC2012_val_00000020.JPEG is missing)"
+    ]
+    assert problems(tmp_path, [*flat, "cat.jpg"], NUMBERED) == [
+        "other images than those expected (ILSVRC2012_val_00000020.JPEG is missing, cat.jpg is none of its images)"
+    ]
+    more = [*flat, VALIDATION.format(20), "ILSVRC2012_val_00000021.JPEG"]
+    assert problems(tmp_path, more, NUMBERED) == [
+        "21 samples, expected 20 (ILSVRC2012_val_00000021.JPEG is none of its images)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("expect", "folder"),
+    [({"samples": 2, "classes": 313}, "images"), (RENDITIONS | {"samples": 2}, "imagenet-r")],
+)
+def test_a_path_that_ends_too_early_is_told_the_folder(
+    tmp_path: Path, expect: dict[str, Any], folder: str
+) -> None:
+    (said,) = problems(tmp_path, [f"{folder}/mug/{row}.png" for row in range(2)], expect)
+    assert said == (
+        f"1 class, expected {expect['classes']} (all its images are in the folder {folder}; name that as its path, if "
+        "the classes are in it)"
+    )
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
@@ -82,13 +116,11 @@ def test_what_does_not_belong_there_is_named(tmp_path: Path) -> None:
 
 
 def test_numbered_images_are_missed_by_their_numbers(tmp_path: Path) -> None:
-    name = "ILSVRC2012_val_{:08d}.JPEG"
-    keys = [f"n0144000{row % 2}/{name.format(row)}" for row in range(1, 21) if row not in (3, 7)]
-    expect = {"samples": 20, "classes": 2, "numbered": "ILSVRC2012_val_########.JPEG", "per_class": 10}
-    assert problems(tmp_path, keys, expect) == [
+    keys = [f"n0144000{row % 2}/{VALIDATION.format(row)}" for row in range(1, 21) if row not in (3, 7)]
+    assert problems(tmp_path, keys, NUMBERED) == [
         "18 samples, expected 20 (ILSVRC2012_val_00000003.JPEG is missing, ILSVRC2012_val_00000007.JPEG is missing)"
     ]
-    assert problems(tmp_path, keys[:3], expect)[0].endswith(
+    assert problems(tmp_path, keys[:3], NUMBERED)[0].endswith(
         "ILSVRC2012_val_00000008.JPEG is missing and 12 more)"
     )
 
@@ -96,7 +128,7 @@ def test_numbered_images_are_missed_by_their_numbers(tmp_path: Path) -> None:
 def test_the_classes_of_imagenet_are_known_by_name(tmp_path: Path) -> None:
     found = problems(tmp_path, ["n01440764/a", "n00000001/b"], {"classes": 1000, "labels": "imagenet-1k"})
     assert found[0].startswith("2 classes, expected 1000 (n01443537 is missing, ")
-    assert found[0].endswith(" and 995 more)")
+    assert found[0].endswith(" and 994 more, n00000001 is none of its classes)")
 
 
 @pytest.fixture
@@ -195,5 +227,6 @@ def test_a_mask_that_does_not_fit_is_corrected_as_the_message_says(objectnet: Pa
     code, said = run(class_file=str(mapping), expect={"samples": 4, "classes": 2, "per_class": 3})
     assert code == 2
     assert "classes of another size than 3 (alarm_clock has 2 of 3, mug has 2 of 3); complete the set" in said
+    assert not list((objectnet / "out").glob("commits/*/*")), "it is said before anything is read"
     code, said = run(class_file=str(mapping), expect={"samples": 4, "classes": 2, "per_class": 2})
     assert code == 0, said
