@@ -49,7 +49,7 @@ class House:
         return subprocess.run(
             [sys.executable, *arguments],
             cwd=cwd,
-            env=os.environ | {"PYTHONPATH": str(self.root), "PYTHONDONTWRITEBYTECODE": "1"},
+            env=os.environ | {"PYTHONPATH": str(self.root)},
             capture_output=True,
             text=True,
             timeout=300,
@@ -59,8 +59,10 @@ class House:
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> House:
     root, desk = tmp_path_factory.mktemp("house"), tmp_path_factory.mktemp("desk")
+    # What is compiled comes along; others write there at this moment, under such names.
+    unfinished = shutil.ignore_patterns("*.pyc.*", "*.tmp.*")
     for folder in ("indexes", "curation", "pipeline", "tests"):
-        shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / folder, root / folder, ignore=unfinished)
     for name in ("pyproject.toml", "README.md"):
         shutil.copy(ROOT / name, root)
     for path, text in FILES.items():

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -133,8 +133,11 @@ def _parser() -> duckdb.DuckDBPyConnection:
     return sealed()
 
 
+@lru_cache(maxsize=256)  # a run reads each of its predicates some ten times
 def parse_predicate(text: str) -> Predicate:
     """Read a predicate with DuckDB's own parser, which binds and runs nothing; NaN that it computes becomes NULL.
+
+    The same answer is given to all who ask; it is read and never changed.
 
     Raises:
         PlanError: If `text` is not one SQL expression.

@@ -84,8 +84,10 @@ def _problems(plan: Plan) -> Iterator[tuple[Place, str]]:
 
 
 def _added_twice(plan: Plan, name: str, split: Split) -> Iterator[tuple[Place, str]]:
-    held = {added: start for start in split.starts() for added in sets_in(plan.splits, start)}
-    for place, added in split.adds():
+    adds = list(split.adds())
+    # What a split starts from may reach far back; only one that adds something has to know.
+    held = {added: start for start in split.starts() if adds for added in sets_in(plan.splits, start)}
+    for place, added in adds:
         if added in held:
             whence = (
                 "by a rule before"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -31,16 +32,30 @@ RECIPES: dict[str, list[tuple[str, Any]]] = {
 NAMES = [*RECIPES, "both"]
 
 
-@pytest.fixture
-def request_and_out(tmp_path: Path) -> tuple[CutRequest, Path]:
+@pytest.fixture(scope="module")
+def healthy(tmp_path_factory: pytest.TempPathFactory) -> tuple[CutRequest, Path, Path]:
+    """What was asked for, the folder in which it was cut, and a copy of that."""
+    folder = tmp_path_factory.mktemp("healthy")
+    out, kept = folder / "out", folder / "kept"
+    out.mkdir()
     samples = ties()
-    pool = Pool(tmp_path, [samples[:1000], samples[1000:]])
+    pool = Pool(out, [samples[:1000], samples[1000:]])
     splits = tuple(SplitRequest(name, tuple(rules)) for name, rules in RECIPES.items())
     commit(pool, CutRequest(**pool.request, splits=splits))
-    named = {name: (str(tmp_path / f"splits/{name}/part-0000.parquet"),) for name in ("near", "far")}
+    named = {name: (str(out / f"splits/{name}/part-0000.parquet"),) for name in ("near", "far")}
     both = SplitRequest("both", (("random", {"like": "far"}),), {"minus": ("near", "far")}, named)
     commit(pool, CutRequest(**pool.request, splits=(both,)))
-    return CutRequest(**pool.request, splits=(*splits, both)), tmp_path
+    shutil.copytree(out, kept)
+    return CutRequest(**pool.request, splits=(*splits, both)), out, kept
+
+
+@pytest.fixture
+def request_and_out(healthy: tuple[CutRequest, Path, Path]) -> tuple[CutRequest, Path]:
+    """The same, as it was cut, whatever other tests did there."""
+    request, out, kept = healthy
+    shutil.rmtree(out)
+    shutil.copytree(kept, out)
+    return request, out
 
 
 def commit(pool: Pool, request: CutRequest) -> None:
