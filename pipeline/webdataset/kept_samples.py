@@ -7,7 +7,7 @@ often that counts.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,8 @@ class KeptSamples:
     Args:
         out: The output folder of a finished run over an img2dataset pool.
         split: One of its splits, of which no rule rewrites captions.
-        reading: What turns tars into samples, where this stage is to stand in its place: it is given what comes in.
+        reading: What turns tars into samples, where this stage is to stand in its place: it is given what comes in,
+            one `{"url": …}` at a time.
 
     Raises:
         UnknownNameError: If the run has no such split.
@@ -69,19 +70,35 @@ class KeptSamples:
         Raises:
             DataError: If a tar cannot be read, or the split has samples of it that did not come.
         """
-        given = samples if self._reading is None else self._reading(samples)
-        for url, of_tar in groupby(given, key=lambda sample: str(sample["__url__"])):
-            times = self._times(url)
-            for sample in of_tar:
-                left = times.get(str(sample["__key__"]))
-                for _ in range(left.pop() if left else 0):
-                    yield _harmless(sample)
-            lacking = sum(count > 0 for left in times.values() for count in left)
-            if lacking:
-                raise DataError(
-                    f"{lacking:,} samples that {self._split} has of '{url}' did not come under their keys; export the "
-                    f"split instead: nearfar export {self._out} {self._split}"
-                )
+        if self._reading is None:
+            for url, of_tar in groupby(samples, key=lambda sample: str(sample["__url__"])):
+                yield from self._kept(url, of_tar)
+            return
+        for (
+            tar
+        ) in samples:  # one by one: a tar of which nothing comes is seen, and one that comes twice in a row
+            yield from self._kept(str(tar["url"]), self._reading([tar]))
+
+    def _kept(self, url: str, samples: Samples) -> Iterator[dict[str, Any]]:
+        """Go through the samples of a tar, or of several passes over it: shards that are drawn may repeat."""
+        whole = self._times(url)
+        times, first, came = _copied(whole), None, 0
+        for sample in samples:
+            key = str(sample["__key__"])
+            first = first or key
+            if key == first:
+                if came >= max(1, len(whole.get(key, ()))) and not _lacking(times):
+                    times, came = _copied(whole), 0
+                came += 1
+            left = times.get(key)
+            for _ in range(left.pop() if left else 0):
+                yield _harmless(sample)
+        lacking = _lacking(times)
+        if lacking:
+            raise DataError(
+                f"{lacking:,} samples that {self._split} has of '{url}' did not come under their keys; export the "
+                f"split instead: nearfar export {self._out} {self._split}"
+            )
 
     def _times(self, url: str) -> dict[str, list[int]]:
         """Say how often the samples of each key of a tar count; the last comes first."""
@@ -111,6 +128,14 @@ class KeptSamples:
             raise DataError(
                 f"the split {self._split} {why}; export it instead: nearfar export {self._out} {self._split}"
             )
+
+
+def _copied(times: Mapping[str, list[int]]) -> dict[str, list[int]]:
+    return {key: list(counts) for key, counts in times.items()}
+
+
+def _lacking(times: Mapping[str, list[int]]) -> int:
+    return sum(count > 0 for left in times.values() for count in left)
 
 
 def _harmless(sample: dict[str, Any]) -> dict[str, Any]:

@@ -36,9 +36,9 @@ def out(tmp_path: Path, cli: Run) -> Path:
     return tmp_path / "out"
 
 
-def told(pool: Path) -> Iterator[dict[str, Any]]:
+def told(pool: Path, tars: list[str] | None = None) -> Iterator[dict[str, Any]]:
     """Samples as open_clip's loader groups them: a new one where the key changes, or a suffix repeats."""
-    for path in sorted(pool.glob("*.tar")):
+    for path in sorted(pool.glob("*.tar")) if tars is None else tars:
         sample: dict[str, Any] = {}
         with tarfile.open(path) as tar:
             for member in tar:
@@ -73,6 +73,17 @@ def test_samples_come_as_often_as_they_count(out: Path, cli: Run, split: str, ti
     assert not any("pkl" in of for of in found)
 
 
+def test_a_tar_that_is_drawn_twice_in_a_row_is_read_twice(out: Path) -> None:
+    """As open_clip's `--dataset-resampled` may draw it; with one tar a worker, it always does."""
+    pool, kept = out.parent / "pool", KeptSamples(out, "whole")
+    once = seen(kept(told(pool)))
+    for tar in sorted(pool.glob("*.tar")):
+        of_tar = [sample for sample in told(pool) if sample["__url__"] == str(tar)]
+        assert seen(kept(of_tar * 3)) == Counter({image: 3 * n for image, n in seen(kept(of_tar)).items()})
+    one_by_one = KeptSamples(out, "whole", reading=lambda tars: told(pool, [tar["url"] for tar in tars]))
+    assert seen(one_by_one({"url": str(tar)} for tar in sorted(pool.glob("*.tar")) * 2)) == once + once
+
+
 def test_what_did_not_come_is_an_error(out: Path, cli: Run) -> None:
     kept = KeptSamples(out, "whole")
     short = [one for one in told(out.parent / "pool") if one["__key__"] != "masked"]
@@ -80,6 +91,10 @@ def test_what_did_not_come_is_an_error(out: Path, cli: Run) -> None:
         DataError, match=r"1 samples that whole has of '.*00002.tar'.* export the split instead"
     ):
         list(kept(iter(short)))
+    # open_clip's loader goes on after a tar that it cannot read.
+    unread = KeptSamples(out, "whole", reading=lambda _: iter(()))
+    with pytest.raises(DataError, match=r"samples that whole has of '.*00000.tar' did not come"):
+        list(unread([{"url": str(out.parent / "pool" / "00000.tar")}]))
     assert cli("export", str(out), "whole")[0] == 0
 
 
