@@ -39,6 +39,10 @@ ELSEWHERE = {
     "run again, which looks at the store": f"{_HELD}test_a_set_that_is_forgotten_is_known_again_by_a_look_at_the_store",
     "set NEARFAR_COPIES to a folder on another": f"{_HELD}test_a_disk_without_locks_is_said",
     "Look at the network and the store, and run again": f"{_STORES}test_a_body_that_never_arrives_whole_is_said",
+    "Allow more (ulimit -n), or take fewer connections": "fetching/test_ingest.py::"
+    "test_fewer_connections_are_taken_where_no_more_files_may_be_open",
+    "Look at this machine's network and its name server, and run again": "fetching/test_ingest.py::"
+    "test_a_piece_of_which_no_host_is_reached_is_fetched_when_the_network_is_back",
     "Look at the network, and run again to resume": f"{_STORES}test_a_body_that_never_arrives_whole_is_said",
     "is changed by others all the time; run again": "stores/test_purges_on_stores.py::"
     "test_a_file_that_others_change_all_the_time",

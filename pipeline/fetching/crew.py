@@ -14,6 +14,7 @@ from typing import Self
 
 from pipeline.execution.display.redaction import redact
 from pipeline.execution.failpoints import failpoint
+from pipeline.fetching.connections import let_open
 from pipeline.fetching.denied import Denied
 from pipeline.fetching.host_names import HostNames
 from pipeline.fetching.limits import Limits, NotFetchedError
@@ -65,6 +66,7 @@ class Fetched:
         passing: Whether a failure may go away by itself.
         final_url: Where redirects led, without user names and passwords; None where none did, or nobody may know.
         wait: Seconds that the host asks to be left alone; None if it does not.
+        connected: Whether a connection was made for it.
     """
 
     url: str
@@ -81,11 +83,12 @@ class Fetched:
     passing: bool = False
     final_url: str | None = None
     wait: float | None = None
+    connected: bool = True
 
 
 def _not_asked(row: Row, host: str) -> Fetched:
     reason = "its host asked to wait longer than it was waited for"
-    return Fetched(redact(row.url), host, "failed_to_download", reason, passing=True)
+    return Fetched(redact(row.url), host, "failed_to_download", reason, passing=True, connected=False)
 
 
 def _led(listed: str, final: str | None) -> str | None:
@@ -101,6 +104,7 @@ class Crew:
         self._limits = Limits(
             request.body_bytes, request.seconds, pixels=request.pixels, loopback=request.loopback
         )
+        let_open(request.connections)
         self._names = HostNames(request.loopback, at_once=request.connections)
         self._decoders = _decoders(threads or len(os.sched_getaffinity(0)))
 
@@ -160,7 +164,7 @@ class Crew:
                 turns.stop()
 
     def _one(self, row: Row, host: str) -> Fetched:
-        shown, status, final = redact(row.url), "failed_to_download", None
+        shown, status, final, came = redact(row.url), "failed_to_download", None, None
         try:
             came = download(row.url, self._limits, self._names, self._denied.denies_url)
             content, final = came.content, _led(row.url, came.url)
@@ -174,6 +178,7 @@ class Crew:
             status = "failed_to_resize"
             return replace(self._kept(shown, host, digest, content), final_url=final)
         except NotFetchedError as error:
+            error.connected |= came is not None
             final = final or _led(row.url, error.url)
             asks = error.wait is not None and error.url is not None and host_of(error.url) == host
             return Fetched(
@@ -184,6 +189,7 @@ class Crew:
                 passing=error.passing,
                 final_url=final,
                 wait=error.wait if asks else None,
+                connected=error.connected,
             )
 
     def _kept(self, shown: str, host: str, digest: str, content: bytes) -> Fetched:

@@ -36,6 +36,7 @@ class NotFetchedError(Exception):
         passing: Whether it may go away by itself.
         wait: Seconds that the host asks to be left alone, 0 if it does not say how long; None if it does not ask.
         url: Where that was, after redirects; None where nobody was to be asked.
+        connected: Whether any connection was made.
     """
 
     def __init__(self, reason: str, passing: bool = False, wait: float | None = None) -> None:
@@ -44,3 +45,4 @@ class NotFetchedError(Exception):
         self.passing = passing
         self.wait = wait
         self.url: str | None = None
+        self.connected = False

@@ -16,9 +16,14 @@ _BESIDE = 1 << 20
 
 
 class Clock:
-    """The time of one address, from looking its name up to the last byte."""
+    """The time of one address, from looking its name up to the last byte.
+
+    Attributes:
+        connected: Whether a connection was made in it.
+    """
 
     def __init__(self, limits: Limits) -> None:
+        self.connected = False
         self._limits = limits
         self._began = time.monotonic()
         self._first: float | None = None

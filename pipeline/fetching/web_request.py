@@ -122,7 +122,7 @@ def download(
         try:
             found = _ask(target(url), limits, names, clock)
         except NotFetchedError as error:
-            error.url = url
+            error.url, error.connected = url, clock.connected
             raise
         if isinstance(found, bytes):
             return Download(found, url)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import socket
 import ssl
 import time
@@ -354,6 +355,19 @@ def test_certificates_are_looked_at() -> None:
     context = connections._certificates()
     assert context.check_hostname
     assert context.verify_mode == ssl.CERT_REQUIRED
+
+
+@pytest.mark.parametrize(
+    ("soft", "most", "wanted"), [(256, 4096, 2304), (256, 1024, 1024), (4096, 8192, None), (256, -1, 2304)]
+)
+def test_files_may_be_open_as_many_as_there_are_connections(
+    soft: int, most: int, wanted: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, most))
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: asked.append(limits))
+    connections.let_open(1024)
+    assert asked == ([] if wanted is None else [(wanted, most)])
 
 
 def test_look_up_lists_each_address_once() -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
 import os
+import socket
 import tarfile
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -112,6 +116,51 @@ def test_a_list_that_gives_no_image_at_all_has_failed(tmp_path: Path, cli: Run) 
     assert code == last_object(said)["exit"]["code"] == 1
     assert last_object(said)["exit"]["reasons"] == ["none of 2 URLs gave an image"]
     assert len(rows(tmp_path / "pool")) == 2
+
+
+def test_a_piece_of_which_no_host_is_reached_is_fetched_when_the_network_is_back(
+    server: Server, tmp_path: Path, cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a hundred hosts one is there, once there is a network; the others refuse, and fail in passing."""
+    hosts = [f"127.0.0.{last}:{server.server_address[1]}" for last in range(1, 101)]
+    (tmp_path / "list.txt").write_text("".join(f"http://{host}/pictures/1.jpg\n" for host in hosts))
+    command = ["ingest", str(tmp_path / "list.txt"), str(tmp_path / "pool"), "--loopback"]
+
+    def unreachable(*args: object, **more: object) -> socket.socket:
+        raise OSError(errno.ENETUNREACH, "Network is unreachable")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(socket, "create_connection", unreachable)
+        code, _, said = cli(*command)
+    assert code == 1
+    assert "none of 100 hosts of a piece could be reached. Look at this machine's network" in said
+    assert not rows(tmp_path / "pool")
+    assert cli(*command)[0] == 0
+    outcomes = Counter(row["error_message"] for row in rows(tmp_path / "pool"))
+    assert outcomes == {None: 1, "no connection": 99}
+    with monkeypatch.context() as patched:
+        patched.setattr(socket, "create_connection", unreachable)
+        assert cli(*command, "--retry-failed")[0] == 0  # those that are left may be gone for good
+
+
+def test_fewer_connections_are_taken_where_no_more_files_may_be_open(
+    server: Server, tmp_path: Path, cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_list(server, tmp_path / "list.jsonl", [f"/pictures/{number}.jpg" for number in range(8)])
+    connect, fetching = socket.create_connection, set[str]()
+
+    def one_alone(*args: Any, **more: Any) -> socket.socket:
+        fetching.add(threading.current_thread().name)
+        if len(fetching) > 1:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return connect(*args, **more)
+
+    monkeypatch.setattr(socket, "create_connection", one_alone)
+    code, _, said = ingest(cli, tmp_path)
+    assert code == 1
+    assert said.endswith("Allow more (ulimit -n), or take fewer connections\n")
+    fetching.clear()
+    assert ingest(cli, tmp_path, "--connections", "1")[0] == 0
 
 
 def test_nothing_is_asked_for_twice(server: Server, tmp_path: Path, cli: Run) -> None:
