@@ -33,6 +33,8 @@ ELSEWHERE = {
     "set {} to more, or NEARFAR_COPIES": f"{_HELD}test_more_than_has_room_is_refused_until_it_has",
     "set {} to {} or more, so that they come here": "stores/test_images_on_stores.py::"
     "test_a_run_over_them_is_the_run_over_a_folder",
+    "which no file system can have; rename that object": "stores/test_what_stores_say.py::"
+    "test_a_name_that_is_too_long_for_a_file_is_renamed_as_the_message_says",
     "no size; set it to one such as 500GB": f"{_HELD}test_room_that_is_no_size_is_refused",
     "--repair, and then the same nearfar ingest": "stores/test_fetched_onto_stores.py::"
     "test_a_fetched_pool_is_read_by_its_records",

@@ -110,6 +110,9 @@ FAULTS: dict[int, tuple[str, dict[str, str]]] = {
             "a run that wakes when another has its output": (
                 f"{_STORED}a_run_that_wakes_after_another_took_over_writes_over_nothing"
             ),
+            "a file under its own name": (
+                f"{_STORED}a_file_under_its_own_name_is_not_written_over_by_one_that_wakes"
+            ),
             "a working copy that two machines have": f"{_LEASE}one_of_the_same_copy_is_taken_at_once",
             "workers on other machines": (
                 f"{_STORES}clusters_on_stores.py::test_workers_of_a_run_that_lost_its_lease_commit_nothing"

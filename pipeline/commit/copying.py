@@ -29,11 +29,7 @@ _TRIES = 20
 
 def keep(out: Path, relative: str, content: bytes) -> None:
     """Put a file of `KEPT` into an output folder, and on the store that it is a copy of."""
-    objects = store_of(out)
-    if objects is not None:
-        fence(objects, epoch(out))
-        objects.write(relative, content)
-    write_atomic(out, relative, content)
+    keep_joined(out, relative, lambda before: content)
 
 
 def keep_joined(out: Path, relative: str, join: Callable[[bytes | None], bytes]) -> None:
@@ -53,8 +49,8 @@ def keep_joined(out: Path, relative: str, join: Callable[[bytes | None], bytes])
         write_atomic(out, relative, join(path.read_bytes() if path.is_file() else None))
         return
     for _ in range(_TRIES):
-        fence(objects, epoch(out))
         held = objects.read(relative)
+        fence(objects, epoch(out))  # after that look: what another run puts there later is not written over
         content = join(None if held is None else held.content)
         if held is None:
             written = objects.write_new(relative, content)

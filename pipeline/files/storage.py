@@ -154,7 +154,7 @@ def write_new(name: str, content: bytes, folder: int) -> None:
 def write_atomic(out: Path, relative: str, content: bytes) -> None:
     """Put `content` at `out/relative`: a reader sees the old file or the new one, whole, always."""
     *folders, name = relative_parts(relative)
-    temporary = f".{name[:100]}.{secrets.token_hex(8)}.tmp"
+    temporary = f".{name[:50]}.{secrets.token_hex(8)}.tmp"
     into = "/".join(folders) or "."
     with output_errors(out / relative, len(content)), open_folder(out, into, create=True) as folder:
         write_new(temporary, content, folder)

@@ -12,9 +12,9 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterable, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from indexes.errors import DataError, OutputError
+from indexes.errors import OutputError
 from pipeline.files.afar.endings import IMAGE_SUFFIXES, PACKED, SHARDS
 from pipeline.files.afar.stand_ins import HELD, stand_in
 from pipeline.files.storage import free_bytes, relative_parts, remove_file
@@ -23,8 +23,8 @@ from pipeline.stores.far_bringing import bring_whole
 from pipeline.stores.far_files import FarObject
 from pipeline.stores.held_files import held
 from pipeline.stores.held_room import HeldRoom
-from pipeline.stores.object_states import SeenObject
 from pipeline.stores.objects import Objects
+from pipeline.stores.set_listing import set_objects, single_object
 from pipeline.stores.set_states import (
     FILES,
     SetFile,
@@ -59,11 +59,11 @@ def brought(text: str, whole: bool = False) -> str:
         return text
     address = parse_address(text)
     objects, root = connected(str(address)), root_of(address)
-    seen = [SetFile.of(one) for one in _files(objects)]
+    seen = [SetFile.of(one) for one in set_objects(objects)]
     if seen:
         bring(objects, root, seen, address, whole)
         return str(root / FILES)
-    objects, single = _single(address)
+    objects, single = single_object(address)
     bring(objects, root, [SetFile.of(single)], address, whole=True)
     return str(root / FILES / single.name)
 
@@ -126,32 +126,6 @@ def check_room(root: Path, address: str, size: int) -> None:
             f"'{address}' has {size:,} bytes that are not here yet, and {free_bytes(root):,} are free at {root}; "
             "set NEARFAR_COPIES to a folder with more room"
         )
-
-
-def _files(objects: Objects) -> list[SeenObject]:
-    """List what becomes a file: not the empty objects by which some tools mark folders.
-
-    Raises:
-        DataError: If a name is both a file's and a folder's.
-    """
-    seen = [one for one in objects.listing() if one.name]
-    folders = {str(above) for one in seen for above in PurePosixPath(one.name).parents}
-    both = next((one.name for one in seen if one.name in folders and one.bytes), None)
-    if both is not None:
-        raise DataError(
-            f"'{objects.address}' has '{both}' as an object and as a folder of others, which no file system can have"
-        )
-    return [one for one in seen if one.name not in folders]
-
-
-def _single(address: Address) -> tuple[Objects, SeenObject]:
-    """Find the one object that an address names itself."""
-    folder, _, name = address.folder.rpartition("/")
-    objects = connected(str(Address(address.scheme, address.bucket, folder)))
-    seen = objects.seen(name) if name else None
-    if seen is None:
-        raise DataError(f"there is nothing at '{address}'; correct the address, or put the set there")
-    return objects, seen
 
 
 def _stays(file: SetFile) -> bool:

@@ -45,7 +45,7 @@ def bring_whole(wanted: Sequence[tuple[FarObject, Path]]) -> None:
 
 
 def _begun(far: FarObject, into: Path, stack: contextlib.ExitStack) -> tuple[Path, list[_Piece]]:
-    temporary = into.with_name(f".{into.name[:100]}.{secrets.token_hex(8)}.tmp")
+    temporary = into.with_name(f".{into.name[:50]}.{secrets.token_hex(8)}.tmp")
     with output_errors(into):
         into.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)

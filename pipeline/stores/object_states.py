@@ -20,8 +20,7 @@ class SeenObject:
     @property
     def mark(self) -> str:
         """Write its state in a line: what the store calls it, and the size."""
-        # Some stores tell the version of an object that is asked for, and not of one that is listed.
-        return f"{self.version.get('e_tag') or self.version.get('version', '')} {self.bytes}"
+        return f"{told_by(self.version)} {self.bytes}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +29,14 @@ class HeldObject:
 
     content: bytes
     version: Version
+
+
+def told_by(version: Version | None) -> str | None:
+    """Give what tells a state from others; empty where a store names none, None where there is no object."""
+    if version is None:
+        return None
+    # Some stores tell the version of an object that is asked for, and not of one that is listed or was just written.
+    return version.get("e_tag") or version.get("version", "")
 
 
 def version_of(found: Any) -> Version:

@@ -19,7 +19,7 @@ from indexes.errors import BadInputError, OutputError
 from pipeline.files.storage import output_errors
 from pipeline.stores.at_once import at_once
 from pipeline.stores.credentials import configuration
-from pipeline.stores.object_states import HeldObject, SeenObject, Version, version_of
+from pipeline.stores.object_states import HeldObject, SeenObject, Version, told_by, version_of
 from pipeline.stores.store_addresses import Address
 from pipeline.stores.store_errors import in_words, is_of_a_store, is_torn, refuse_for_good, store_errors
 
@@ -156,7 +156,7 @@ class Objects:
         """
         with output_errors(into):
             into.parent.mkdir(parents=True, exist_ok=True)
-        temporary = into.with_name(f".{into.name[:100]}.{secrets.token_hex(8)}.tmp")
+        temporary = into.with_name(f".{into.name[:50]}.{secrets.token_hex(8)}.tmp")
         try:
             with output_errors(into):
                 self._receive(name, temporary)
@@ -238,7 +238,7 @@ class Objects:
             standing = self.read(name)
             if standing is not None and standing.content == content:
                 return standing.version
-            if (standing.version if standing is not None else None) != before:
+            if told_by(None if standing is None else standing.version) != told_by(before):
                 return None
             _wait(tried + 1)
         raise OutputError(f"cannot write to '{self.address}': {in_words(self.address, said)}")

@@ -135,7 +135,7 @@ def stand_for(root: Path, file: SetFile) -> Path:
     found = stand_in(path)
     if found is None or str(path.readlink()) != text:
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_name(f".{path.name[:100]}.{os.getpid()}.tmp")
+        fresh = path.with_name(f".{path.name[:50]}.{os.getpid()}.tmp")
         fresh.unlink(missing_ok=True)
         fresh.symlink_to(text)
         fresh.replace(path)

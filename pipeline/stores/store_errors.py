@@ -35,6 +35,7 @@ _CODES = (
         "403",
         "the credentials do not allow this. Give them the right to list, read, write and delete there",
     ),
+    ("KeyTooLongError", "names there are longer than the store takes. Name a folder with a shorter one"),
     ("QuotaExceeded|EntityTooLarge|507", "the store takes no more. Make room there, or raise its quota"),
     (
         "NotImplemented|501",

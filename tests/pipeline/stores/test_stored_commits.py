@@ -155,6 +155,30 @@ def test_a_run_that_wakes_after_another_took_over_writes_over_nothing(
         objects.write(LEASE, lease.content)
 
 
+def test_a_file_under_its_own_name_is_not_written_over_by_one_that_wakes(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with hold_output(out):
+        keep(out, "plan.lock.yaml", b"plan")
+        objects, asleep = objects_of(out), Objects.replace
+        lease = objects.read(LEASE)
+        assert lease is not None
+
+        def wakes(self: Objects, name: str, content: bytes, version: Version) -> Version | None:
+            self.write(LEASE, b'{"pid": 1, "host": "h", "token": "t", "copy": "c"}')
+            self.write(name, b"another's plan")
+            return asleep(self, name, content, version)
+
+        with monkeypatch.context() as between:
+            between.setattr(Objects, "replace", wakes)
+            with pytest.raises(RunFailedError, match="another run took over"):
+                keep(out, "plan.lock.yaml", b"plan of ours")
+        standing = objects.read("plan.lock.yaml")
+        assert standing is not None
+        assert standing.content == b"another's plan"
+        objects.write(LEASE, lease.content)
+
+
 def test_a_record_whose_object_is_gone_counts_for_nothing(
     address: str, out: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -202,13 +202,15 @@ def test_a_set_is_brought_once_and_again_where_it_changed(
     direct: StoreServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     objects = Objects(parse_address("s3://bucket/brought/one"))
+    long = f"{'字' * 80}.txt"  # bytes, not letters, are what a file's name may have 255 of
+    objects.write(long, b"")
     for name in ("a.txt", "b/c.txt", "d.txt"):
         objects.write(name, name.encode())
     root = Path(brought("s3://bucket/brought/one"))
     assert {path.relative_to(root).as_posix(): path.read_text() for path in root.rglob("*.txt")} == {
         name: name for name in ("a.txt", "b/c.txt", "d.txt")
-    }
-    assert "bringing 3 objects (17 bytes) of s3://bucket/brought/one" in capsys.readouterr().err
+    } | {long: ""}
+    assert "bringing 4 objects (17 bytes) of s3://bucket/brought/one" in capsys.readouterr().err
     before = (root / "a.txt").stat()
     objects.write("b/c.txt", b"other")
     objects.remove(["d.txt"])

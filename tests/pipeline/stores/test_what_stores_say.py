@@ -19,6 +19,7 @@ from pipeline.stores import objects as objects_module
 from pipeline.stores.brought_sets import brought
 from pipeline.stores.credentials import configuration
 from pipeline.stores.objects import Objects
+from pipeline.stores.set_listing import set_objects
 from pipeline.stores.store_addresses import parse_address
 from pipeline.stores.store_errors import in_words
 from pipeline.stores.working_copies import folder_of
@@ -132,6 +133,44 @@ def test_a_name_that_no_file_can_have_is_renamed_as_the_message_says(says: _Fixe
         Objects(S3).listing()
     says.answer = listing(["run/a/b"])
     assert [one.name for one in Objects(S3).listing()] == ["a/b"]
+
+
+def test_a_name_that_is_too_long_for_a_file_is_renamed_as_the_message_says(says: _Fixed) -> None:
+    says.answer = listing([f"run/a/{'x' * 256}"])
+    with pytest.raises(DataError, match="which no file system can have; rename that object"):
+        set_objects(Objects(S3))
+    says.answer = listing([f"run/{'a' * 200}/{'x' * 255}"])
+    assert len(set_objects(Objects(S3))) == 1
+    says.answer = error(400, "KeyTooLongError")
+    with pytest.raises(OutputError, match="Name a folder with a shorter one"):
+        Objects(S3).write("x" * 2000, b"x")
+
+
+def test_what_runs_below_a_set_write_is_none_of_it(says: _Fixed) -> None:
+    """It comes and goes while the set is brought; beside it a user may keep files."""
+    theirs = ["run/0.tar", "run/a/mine/1.tar", "run/measures/of_mine.parquet", "run/ab/samples/x.parquet"]
+    runs = [
+        f"run/a/{name}"
+        for name in ("plan.lock.yaml", ".lock", "samples/x.parquet", "purge.json", "inputs.json")
+    ]
+    says.answer = listing(sorted([*theirs, *runs]), [1] * 9)
+    assert [one.name for one in set_objects(Objects(S3))] == sorted(name[4:] for name in theirs)
+
+
+def test_a_state_is_the_same_whether_its_version_is_told_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of buckets that keep versions, some servers tell it of what is read and not of what was written."""
+    answers = [error(409, "ConditionalRequestConflict"), (200, {"ETag": '"later"'}, b"")]
+
+    def answering(asked: BaseHTTPRequestHandler, body: bytes) -> Answer:
+        when = {"Last-Modified": "Mon, 01 Jan 2024 00:00:00 GMT"}
+        now = 200, {"ETag": '"seen"', "x-amz-version-id": "null", **when}, b"before"
+        return answers.pop(0) if asked.command == "PUT" else now
+
+    with scripted(answering) as endpoint:
+        for name, value in (("ENDPOINT_URL", endpoint), ("ALLOW_HTTP", "true"), ("SKIP_SIGNATURE", "true")):
+            monkeypatch.setenv(f"AWS_{name}", value)
+        assert Objects(S3).replace("record", b"mine", {"e_tag": '"seen"'}) == {"e_tag": '"later"'}
+    assert answers == []
 
 
 def test_an_object_that_goes_between_the_listing_and_its_bringing_is_named(
