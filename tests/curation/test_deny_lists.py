@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from curation import measures
 from curation.measure import Block
-from curation.measures.told._deny_lists import KINDS, deny_list, hit, list_digest, normal_url
+from curation.measures.told._deny_lists import KINDS, asked_url, deny_list, hit, list_digest, normal_url
 from indexes.errors import PlanError
 
 SECRET = "https://secret.example/opted-out"
@@ -55,9 +55,28 @@ def test_links_of_one_form_are_the_same(one: str, other: str, same: bool) -> Non
     assert (normal_url(one) == normal_url(other)) is same
 
 
-@given(st.text())
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("http://a.org/caf\u00e9 1.jpg?q=\u00fc", "https://a.org/caf%C3%A9%201.jpg?q=%c3%bc", True),
+        ("https://a.org/%7Eme/%41.jpg", "https://a.org/~me/A.jpg", True),
+        ("https://a.org/a%2Fb", "https://a.org/a/b", False),
+        ("https://a.org/a%2541", "https://a.org/a%41", False),
+        ("https://a.org/%%34%31", "https://a.org/A", False),
+    ],
+)
+def test_links_that_ask_for_the_same_are_on_a_list_together(
+    tmp_path: Path, one: str, other: str, same: bool
+) -> None:
+    for listed, link in ((one, other), (other, one)):
+        (tmp_path / "urls.txt").write_text(listed)
+        assert hit("url", link, read("url", tmp_path / "urls.txt")) is same
+
+
+@given(st.text() | st.text("%34aA\u00e9/").map("http://a/{}".format))
 def test_a_form_is_the_form_of_itself(text: str) -> None:
     assert normal_url(normal_url(text)) == normal_url(text)
+    assert asked_url(asked_url(text)) == asked_url(text)
 
 
 def test_a_host_stands_for_those_below_it(tmp_path: Path) -> None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+import string
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal, get_args
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -27,6 +28,10 @@ _PORTS = {"http": 80, "https": 443, "ftp": 21}
 LONGEST_HOST = 253
 """Characters of a name that DNS may have; what is longer is no host's."""
 _ESCAPE = re.compile(r"%[0-9a-fA-F]{2}")
+_WHOLE_ESCAPE = re.compile(r"(?<!%)(?<!%[0-9a-fA-F])%[0-9a-fA-F]{2}")
+"""One that is no end of another: what stands for it would make an escape of what is none."""
+_UNRESERVED = frozenset(string.ascii_letters + string.digits + "-._~")
+_SENT = "".join(map(chr, range(0x21, 0x7F)))
 
 
 def list_digest(path: str, where: str) -> str:
@@ -94,6 +99,23 @@ def normal_url(url: str) -> str:
     return urlunsplit((scheme, host if usual else f"{host}:{port}", path, query, ""))
 
 
+def asked_url(url: str) -> str:
+    """Bring a link into the form in which it is asked for: links that lead to one request are the same.
+
+    As `normal_url`, with the %-escapes that are sent for letters outside ASCII, and without those that stand for
+    letters, digits, `-`, `.`, `_` and `~` (RFC 3986, 6.2.2.2).
+    """
+    text = normal_url(url)
+    if text.isascii() and "%" not in text:
+        return text
+    return quote(_WHOLE_ESCAPE.sub(_plain, text), safe=_SENT, errors="replace")
+
+
+def _plain(escape: re.Match[str]) -> str:
+    letter = chr(int(escape.group()[1:], 16))
+    return letter if letter in _UNRESERVED else escape.group().upper()
+
+
 def normal_host(host: str) -> str:
     """Bring a host into one form: lower case, ASCII, no dot at its end; a link's host is taken out of it."""
     text = host.strip()
@@ -148,7 +170,7 @@ def _digits(count: int) -> Callable[[str], str]:
 
 NORMAL: Mapping[str, Callable[[str], str]] = {
     "uid": _digits(32),
-    "url": normal_url,
+    "url": asked_url,
     "host": normal_host,
     "sha256": _digits(64),
     "md5": _digits(32),

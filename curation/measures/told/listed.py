@@ -26,7 +26,7 @@ class Listed(Measure):
     """Whether a sample is on a deny list: opt-outs, take-downs, known bad images.
 
     Each kind of list is a file of its own: text with an entry a line, or CSV or Parquet with a column called like the
-    kind. A host stands for those below it too; links are compared in one form (`normal_url`). No entry is
+    kind. A host stands for those below it too; links are compared in one form (`asked_url`). No entry is
     shown anywhere. A sample that has no such value as a list looks at is not known to be off it, and is NULL.
 
     Attributes:
