@@ -86,14 +86,15 @@ def members(file: Opened, path: str) -> Iterator[tarfile.TarInfo]:
                 break
             offset = following
         _check_end(file, offset, path, size)
-    except (tarfile.TarError, ValueError, OverflowError, EOFError) as error:
+    except (tarfile.TarError, ValueError, OverflowError, EOFError, RecursionError) as error:
+        # tarfile calls itself for a header that is about the one after it.
+        endless = isinstance(error, RecursionError)
+        why = "headers about headers, without an end" if endless else error
         if _size(file) < size:
             raise _shorter(path) from error
         raise (
             _compressed(path)
-            or DataError(
-                f"the tar '{path}' is truncated or damaged ({error}). Fetch or write the shard again"
-            )
+            or DataError(f"the tar '{path}' is truncated or damaged ({why}). Fetch or write the shard again")
         ) from error
 
 

@@ -60,6 +60,15 @@ def test_a_header_that_would_take_all_memory_is_not_read(
         look(content, tmp_path / "a.tar")
 
 
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_headers_about_headers_have_an_end(tmp_path: Path, kind: bytes) -> None:
+    """Each is about the one after it, and Python's tarfile goes into every one from the one before."""
+    about = signed(header(type=kind, size=512)) + b"12 comment=\n".ljust(512, b"\0")
+    assert look(about * 3 + signed(header()) + bytes(1024), tmp_path / "a.tar")
+    with pytest.raises(DataError, match="headers about headers"):
+        look(about * 5000 + signed(header()) + bytes(1024), tmp_path / "a.tar")
+
+
 def test_what_is_wanted_is_read_up_to_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tar_samples, "MAX_IMAGE_BYTES", 20)
     monkeypatch.setattr(tar_samples, "MAX_TEXT_BYTES", 10)
