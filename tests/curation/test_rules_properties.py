@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from selection_pools import UIDS, Desk, desk, uids_of
+from selection_pools import UIDS, Desk, desk, loaded, uids_of
 
 from curation import measures, rules
 from curation.measures.similarity import Similarity
@@ -28,8 +28,6 @@ from pipeline.files.parquet import write_parquet
 from pipeline.splits.again.memory import Memory
 from pipeline.splits.binding import check
 from pipeline.splits.candidates import PoolRows
-from pipeline.splits.pool_columns import PoolColumns, look
-from pipeline.splits.pool_table import Pool
 from pipeline.splits.requests import PoolPart
 
 Rows = list[dict[str, Any]]
@@ -119,32 +117,24 @@ def tables(kinds: dict[ColumnPath, Any]) -> st.SearchStrategy[Rows]:
     return st.lists(row, max_size=24, unique_by=lambda one: one["uid"])
 
 
+REFERENCE = [{"uid": uid, "label": "ab"[uid % 2], "width": uid % 5} for uid in (1, 2, 3, 2**90)]
+
+
 @contextmanager
-def loaded(
+def opened(
     at: Desk, kinds: dict[ColumnPath, Any], parts: Sequence[Rows]
 ) -> Iterator[tuple[PoolRows, Memory]]:
-    """Write rows as parts of a pool with its measures, and load them."""
+    """Write rows as parts of a pool with its measures, and load them beside the reference."""
     with tempfile.TemporaryDirectory(dir=at.folder) as name:
         files = [_written(Folder(name), number, rows, kinds) for number, rows in enumerate(parts)]
-        more = _written(Folder(name), len(parts), REFERENCE, {("label",): TEXT, ("width",): WHOLE})
-        found = look(files)
-        pool = Pool(at.db, PoolColumns(found.own, found.measures))
-        pool.load(files)
-        pool.sets["reference"] = Pool(at.db, look([more]), 1)
-        pool.sets["reference"].load([more])
-        views = [at.db.sql(f"SELECT * FROM {one} ORDER BY uid").to_arrow_table() for one in VIEWS]
-        sets = {"reference": Memory(views[1], {}, at.plain, pool.sets["reference"].columns)}
+        pool, table = loaded(at.db, files)
+        pool.sets["reference"] = at.more
         try:
-            yield PoolRows(pool), Memory(views[0], {}, at.plain, pool.columns, sets)
+            sets = {"reference": at.more_rows}
+            yield PoolRows(pool), Memory(table, {}, at.plain, pool.columns, sets)
         finally:
             pool.clear()
-            at.db.execute("DROP VIEW candidates; DROP TABLE pool; DROP VIEW candidates_1; DROP TABLE pool_1")
-
-
-VIEWS = ("candidates", "candidates_1")
-REFERENCE: Rows = [
-    {"uid": uid, "captions": None, ("label",): "ab"[uid % 2], ("width",): uid % 5} for uid in (1, 2, 3, 2**90)
-]
+            at.db.execute("DROP VIEW candidates; DROP TABLE pool")
 
 
 def _written(folder: Folder, number: int, rows: Rows, kinds: dict[ColumnPath, Any]) -> PoolPart:
@@ -218,7 +208,7 @@ def says_nested(of: Fitted) -> bool:
 
 @pytest.fixture(scope="module")
 def at(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    with desk(tmp_path_factory.mktemp("properties")) as made:
+    with desk(tmp_path_factory.mktemp("properties"), REFERENCE) as made:
         yield made
 
 
@@ -232,7 +222,7 @@ def test_every_rule_holds_to_its_word(at: Desk, name: str) -> None:
     def holds(rows: Rows, random: Any) -> None:
         blank = {"captions": None, **dict.fromkeys(of.kinds)}
         rows = [*rows, *({"uid": uid, **blank} for uid in (2**120, 2**121))]
-        with loaded(at, of.kinds, [rows]) as (whole, memory):
+        with opened(at, of.kinds, [rows]) as (whole, memory):
             left, kept, facts = decided(whole, selection)
             assert facts == selection.decide(whole.reaching(selection)).facts
             seen = memory.reaching(selection)
@@ -248,7 +238,7 @@ def test_every_rule_holds_to_its_word(at: Desk, name: str) -> None:
             if fewer is not None and says_nested(of):
                 assert decided(whole, fewer.selection(of.scope))[1].keys() <= kept.keys()
         random.shuffle(rows)
-        with loaded(at, of.kinds, [rows[:5], rows[5:]]) as (cut, _):
+        with opened(at, of.kinds, [rows[:5], rows[5:]]) as (cut, _):
             assert decided(cut, selection)[1] == kept, "neither order nor parts decide"
 
     holds()
@@ -257,7 +247,7 @@ def test_every_rule_holds_to_its_word(at: Desk, name: str) -> None:
 def test_a_seed_decides(at: Desk) -> None:
     """Another seed is another draw, for every rule that has one and draws."""
     rows: Rows = [{"uid": uid, "captions": "a cat"} for uid in range(200)]
-    with loaded(at, {}, [rows]) as (whole, _):
+    with opened(at, {}, [rows]) as (whole, _):
         draws = [
             decided(whole, rules.parse("random", {"keep": 20, "seed": seed}).selection(SCOPE))[1]
             for seed in (0, 0, 1)

@@ -55,5 +55,5 @@ def pool_of(
 ) -> Iterator[Kept]:
     """Load a pool, and a further set beside it."""
     folder.mkdir(parents=True, exist_ok=True)
-    with desk(folder) as at, opened(at, [rows], more) as pool:
+    with desk(folder, more) as at, opened(at, [rows]) as pool:
         yield Kept(pool)

@@ -56,7 +56,6 @@ SCHEMA = pa.schema(
         ("width", pa.int64()),
     ]
 )
-VIEWS = ("candidates", "candidates_1")
 MORE: list[dict[str, Any]] = [
     {
         "uid": uid,
@@ -122,44 +121,46 @@ def uids_of(memory: Memory) -> list[int]:
 
 @dataclass(frozen=True)
 class Desk:
-    """A folder with lists, and databases that pools take turns in."""
+    """A folder with lists, and databases that pools take turns in beside a further set."""
 
     folder: Path
     db: Any
     plain: Any
+    more: Pool
+    more_rows: Memory
 
 
 @contextmanager
-def desk(folder: Path) -> Iterator[Desk]:
-    """Open the databases once; that takes longer than all that is done in them."""
+def desk(folder: Path, further: Sequence[dict[str, Any]] = MORE) -> Iterator[Desk]:
+    """Open the databases and load the further set once; that takes longer than all that is done in them."""
     write_lists(folder)
     with connect(folder, "200MB", 2) as db, in_order() as plain:
-        yield Desk(folder, db, plain)
+        more, table = loaded(db, [_written(folder / "more.parquet", further)], 1)
+        yield Desk(folder, db, plain, more, Memory(table, {}, plain, more.columns))
+
+
+def loaded(db: Any, parts: Sequence[PoolPart], number: int = 0) -> tuple[Pool, pa.Table]:
+    """Load the parts of a set, the pool if it has no number; and give its rows in the order of uids."""
+    pool = Pool(db, look(parts), number)
+    pool.load(parts)
+    return pool, db.sql(f"SELECT * FROM {pool.view} ORDER BY uid").to_arrow_table()
 
 
 @contextmanager
-def opened(
-    at: Desk, parts: Sequence[Sequence[dict[str, Any]]], further: Sequence[dict[str, Any]] = MORE
-) -> Iterator[Opened]:
-    """Write rows as parts of a pool, and those of a further set, and load them."""
+def opened(at: Desk, parts: Sequence[Sequence[dict[str, Any]]]) -> Iterator[Opened]:
+    """Write rows as parts of a pool, and load them beside the further set."""
     with tempfile.TemporaryDirectory(dir=at.folder) as name:
         files = [
             _written(Path(name) / f"part-{number:04d}.parquet", rows) for number, rows in enumerate(parts)
         ]
-        pool = Pool(at.db, look(files))
-        pool.load(files)
-        more = _written(Path(name) / "more.parquet", further)
-        pool.sets["more"] = Pool(at.db, look([more]), 1)
-        pool.sets["more"].load([more])
-        tables = [at.db.sql(f"SELECT * FROM {view} ORDER BY uid").to_arrow_table() for view in VIEWS]
-        pool.sets["all of more"] = pool.sets["more"]
-        more_rows = Memory(tables[1], {}, at.plain, pool.sets["more"].columns)
-        sets = {"more": more_rows, "all of more": more_rows}
+        pool, table = loaded(at.db, files)
+        pool.sets |= {"more": at.more, "all of more": at.more}
+        sets = {"more": at.more_rows, "all of more": at.more_rows}
         try:
-            yield Opened(PoolRows(pool), Memory(tables[0], {}, at.plain, pool.columns, sets))
+            yield Opened(PoolRows(pool), Memory(table, {}, at.plain, pool.columns, sets))
         finally:
             pool.clear()
-            at.db.execute("DROP VIEW candidates; DROP TABLE pool; DROP VIEW candidates_1; DROP TABLE pool_1")
+            at.db.execute("DROP VIEW candidates; DROP TABLE pool")
 
 
 def _written(path: Path, rows: Sequence[dict[str, Any]]) -> PoolPart:
