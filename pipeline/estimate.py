@@ -21,19 +21,15 @@ from pipeline.execution.work import Work, bytes_read, stage_module
 from pipeline.files.afar.stand_ins import length_of
 from pipeline.files.digests import sha256_of
 from pipeline.files.vectors import blocks
+from pipeline.incoming.looked_ahead import check_ahead
 from pipeline.measuring import encoder_name
-from pipeline.passes.fitting import check_measures
 from pipeline.passes.located import embeds_while_reading
-from pipeline.passes.plan_rules import check_rules
 from pipeline.passes.reading import cached_encoder, embed_images
-from pipeline.passes.report_columns import check_report_columns
 from pipeline.plan import Plan, check_sources, check_weights
 from pipeline.readers import Shard, open_reader
 from pipeline.run import RunOptions, encoders_of, open_run, standing, waves
 from pipeline.stages import stage_names
-from pipeline.stages.catalog import check_listed
 from pipeline.stores.held_files import held
-from pipeline.webdataset.exportable import check_exports
 
 # Enough to be past warm-up, small enough to wait for.
 PROBE_IMAGES, PROBE_ROWS, PROBE_QUERIES = 128, 4096, 1024
@@ -103,11 +99,7 @@ def estimate(plan: Plan, options: RunOptions) -> tuple[list[StageEstimate], Rate
     """
     check_sources(plan)
     run = open_run(plan, options)
-    check_measures(run)
-    check_rules(run)
-    check_report_columns(run)
-    check_exports(run)
-    check_listed(run)
+    check_ahead(run)
     ahead = look_ahead(run)
     rates = None if ahead.at is None else probe(run, options, _embeds(run, ahead))
     return [stage_ahead(run, stage, ahead, rates, options.workers or 1) for stage in stage_names()], rates

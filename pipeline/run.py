@@ -32,11 +32,9 @@ from pipeline.execution.work import (
 )
 from pipeline.files.inputs import Ledger
 from pipeline.incoming.from_stores import with_brought
+from pipeline.incoming.looked_ahead import check_ahead
 from pipeline.output import moved_sets, prepare_output
-from pipeline.passes.fitting import check_measures
 from pipeline.passes.located import groups_of
-from pipeline.passes.plan_rules import check_rules
-from pipeline.passes.report_columns import check_report_columns
 from pipeline.plan import (
     Plan,
     check_output_apart,
@@ -47,8 +45,6 @@ from pipeline.plan import (
     with_absolute_paths,
 )
 from pipeline.stages import performing_names, stage_names, stages_up_to
-from pipeline.stages.catalog import check_listed
-from pipeline.webdataset.exportable import check_exports
 
 # DuckDB's share of memory: enough for sorts, which go to disk beyond it.
 DATABASE_MEMORY = "1GB"
@@ -135,11 +131,7 @@ def execute(plan: Plan, options: RunOptions, progress: Progress) -> RunContext:
     if fetched is not plan:
         check_sources(fetched)
     run = open_run(fetched, options)
-    check_measures(run)
-    check_rules(run)
-    check_report_columns(run)
-    check_exports(run)
-    check_listed(run)
+    check_ahead(run)
     with hold_output(run.out):
         finish_purge(run.out)
         prepare_output(run, options.overwrite)

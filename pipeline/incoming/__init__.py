@@ -1,1 +1,1 @@
-"""What comes from the web before a run: lists of URLs, fetched into pools."""
+"""What goes before a run: lists of URLs, fetched into pools; sets on stores; what is refused before all reading."""

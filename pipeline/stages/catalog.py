@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any, Literal
 
 from indexes.errors import DataError
 from pipeline import layout
-from pipeline.commit import Attempt, Record, records
+from pipeline.commit import Attempt, Record
 from pipeline.execution.context import RunContext, digests, merged_counts, paths
 from pipeline.execution.costs import Cost, Rates, rows_of
 from pipeline.execution.work import Json, Work
@@ -19,8 +18,7 @@ from pipeline.files.database import connect, files
 from pipeline.files.parquet import parquet_schema, write_parquet
 from pipeline.measuring import encoder_name
 from pipeline.passes.located import groups_of, own_key, sets_of_rules, unit_name, wanted_vectors
-from pipeline.readers import reader_of
-from pipeline.sets.expected import problems_in, problems_of
+from pipeline.sets.expected import problems_of
 from pipeline.sets.repeats import REPEATS_SCHEMA, Starts, repeated_rows, repeats_message
 from pipeline.sets.source import Expect
 from pipeline.sets.unify import retyped, unify, values_of
@@ -156,30 +154,15 @@ def _losses(facts: Json) -> str:
 
 
 def _check_expected(db: Any, where: str, expect: Json | None, parts: list[str], rows: int) -> None:
-    _refuse(where, problems_of(db, parts, expect or {}, rows))
+    refuse_other_than_expected(where, problems_of(db, parts, expect or {}, rows))
 
 
-def check_listed(run: RunContext) -> None:
-    """Look at the lists of images before any is read: a wrong folder is not found out when the pool is embedded.
+def refuse_other_than_expected(where: str, found: Iterable[str]) -> None:
+    """Refuse a set for what `problems_of` or `problems_in` found.
 
     Raises:
-        DataError: If a set that is not cataloged yet is not what is expected, by the names of its files.
+        DataError: If that is anything.
     """
-    done = {record.name for record in records(run.out, "catalog")}
-    for name, source in run.sets().items():
-        if source.expect is None or name in done:
-            continue
-        listed = getattr(reader_of(str(run.found(name).format)), "listed", None)
-        told = [listed(source, shard) for shard in run.shards(name)] if listed else [None]
-        if all(one is not None for one in told):
-            images = [image for one in told for image in one or ()]
-            labels = Counter(label for _, label in images)
-            expect = source.expect.model_dump(mode="json")
-            found = problems_in(labels, (key for key, _ in images), expect, len(images))
-            _refuse(f"{name} ({source.path})", found)
-
-
-def _refuse(where: str, found: Iterable[str]) -> None:
     problems = list(found)
     if problems:
         raise DataError(
