@@ -616,6 +616,7 @@ FAULTS: dict[int, tuple[str, dict[str, str]]] = {
                 f"{_SAID}it_is_told_by_what_the_server_calls_it_and_not_by_names"
             ),
             "keys that expire, and other regions": f"{_SAID}what_lasts_is_not_waited_for_and_what_may_pass_is",
+            "keys that are renewed": f"{_SAID}keys_of_a_profile_that_are_renewed_while_a_run_works_are_taken",
             "names that no file can have": f"{_SAID}a_name_that_no_file_can_have_is_renamed_as_the_message_says",
             "objects that go while they are brought": (
                 f"{_SAID}an_object_that_goes_between_the_listing_and_its_bringing_is_named"

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import configparser
 import os
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,8 @@ _OTHER_WAYS = (
     "AWS_SKIP_SIGNATURE",
 )
 _KEYS = ("access_key_id", "secret_access_key", "session_token")
+_BELIEVED = timedelta(minutes=10)
+"""For how long keys of a profile are taken to hold; the client asks for them again five minutes before that."""
 _NAMES = {f"aws_{key}": key for key in _KEYS} | {"region": "region", "endpoint_url": "endpoint"}
 
 
@@ -60,7 +64,20 @@ def _of_s3() -> dict[str, Any]:
     said = (("region", _REGIONS), ("endpoint", _ENDPOINTS["s3"]), *((key, _OTHER_WAYS) for key in _KEYS))
     elsewhere = {key for key, names in said if any(os.environ.get(name) for name in names)}
     found = {key: value for key, value in _profile().items() if key not in elsewhere}
-    return {"config": found} if found else {}
+    keys = {key: found.pop(key) for key in _KEYS if key in found}
+    told: dict[str, Any] = {"config": found} if found else {}
+    return told | ({"credential_provider": partial(_keys, keys)} if set(_KEYS[:2]) <= keys.keys() else {})
+
+
+def _keys(last: dict[str, str]) -> dict[str, Any]:
+    """Read the keys of a profile: those of short life are renewed there, by other programs, while a run works."""
+    now = {key: value for key, value in _profile().items() if key in _KEYS}
+    if set(_KEYS[:2]) <= now.keys():
+        last.clear()
+        last.update(now)
+    id_, secret, token = (last.get(key) for key in _KEYS)
+    until = datetime.now(UTC) + _BELIEVED
+    return {"access_key_id": id_, "secret_access_key": secret, "token": token, "expires_at": until}
 
 
 def _profile() -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,9 +23,10 @@ from pipeline.files.afar.stand_ins import HELD, is_there, stand_in
 from pipeline.passes.beside import find_pictures
 from pipeline.passes.pictures import Pictured, fetcher
 from pipeline.readers import detect, reader_of
+from pipeline.readers._folders.image_files import bytes_of
 from pipeline.report.request import WantedPicture
 from pipeline.sets.source import Source
-from pipeline.stores.brought_sets import brought
+from pipeline.stores.brought_sets import bring_files, brought, origins
 from pipeline.stores.far_files import far_object
 from pipeline.stores.held_files import held
 from pipeline.stores.working_copies import copies_folder
@@ -92,6 +94,21 @@ def test_an_image_that_changes_is_named_and_read_as_it_is_by_the_next_run(place:
     assert find_pictures(root, {"a/1.png": WantedPicture(0)}) == {}
     assert brought(f"{place}/pool") == str(root)
     assert list(read(root)) == list(read(tmp_path / "pool"))
+
+
+def test_a_worker_on_another_machine_reads_those_of_its_unit_there(place: str, tmp_path: Path) -> None:
+    for number in range(3):
+        write_image(tmp_path / f"pool/{number}.png", number)
+    upload(place, tmp_path, "pool")
+    root = Path(brought(f"{place}/pool"))
+    files = [root / "0.png", root / "2.png"]
+    told = origins(root.parent, files)
+    shutil.rmtree(copies_folder())
+    bring_files(root.parent, *told)
+    assert sorted(root.iterdir()) == files
+    assert [bytes_of(str(file)) for file in files] == [
+        (tmp_path / "pool" / file.name).read_bytes() for file in files
+    ]
 
 
 def test_they_are_here_where_they_take_little_of_the_room(

@@ -34,6 +34,10 @@ def test_what_is_written_is_read_listed_and_removed(objects: Objects, tmp_path: 
     assert [one.name for one in objects.listing("a")] == ["a/x é.bin"]
     objects.download("a/x é.bin", tmp_path / "new" / "copy")
     assert (tmp_path / "new" / "copy").read_bytes() == BODY
+    beside = Objects(parse_address(f"{objects.address}0"))  # whose name begins with that of the other
+    beside.write("c", b"")
+    assert [one.name for one in objects.listing()] == ["a/x é.bin", "b"]
+    assert [one.name for one in beside.listing()] == ["c"]
     objects.remove(["a/x é.bin", "never"])
     with pytest.raises(FileNotFoundError):
         objects.download("a/x é.bin", tmp_path / "gone")

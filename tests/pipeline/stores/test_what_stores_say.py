@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -206,17 +208,58 @@ def test_credentials_are_asked_for_by_the_names_of_the_store(monkeypatch: pytest
     )
 
 
+def test_keys_of_a_profile_that_are_renewed_while_a_run_works_are_taken(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """By who connected before, as the lease's keeper did; a profile that is gone for a moment changes nothing."""
+    profile, signed = tmp_path / "home" / ".aws" / "credentials", []
+    profile.parent.mkdir(parents=True)
+    monkeypatch.setattr("pipeline.stores.credentials._BELIEVED", timedelta(0))
+
+    def renew(number: int) -> None:
+        keys = f"aws_access_key_id = k{number}\naws_secret_access_key = s\naws_session_token = t{number}\n"
+        profile.write_text(f"[default]\n{keys}")
+
+    def answering(asked: BaseHTTPRequestHandler, body: bytes) -> Answer:
+        signed.append(
+            (
+                asked.headers["Authorization"].split("/")[0].partition("Credential=")[2],
+                asked.headers["x-amz-security-token"],
+            )
+        )
+        return error(404, "NoSuchKey")
+
+    with scripted(answering) as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
+        renew(1)
+        objects = Objects(S3)
+        assert objects.read("x") is None
+        time.sleep(0.15)  # for a tenth of a second the client asks nobody again
+        renew(2)
+        assert objects.read("x") is None
+        time.sleep(0.15)
+        profile.unlink()
+        assert objects.read("x") is None
+    assert signed == [("k1", "t1"), ("k2", "t2"), ("k2", "t2")]
+
+
 def test_copies_of_buckets_of_one_name_on_several_servers_are_several(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Whether the environment says which server it is, a profile does, or Azure's account."""
     config = tmp_path / "home" / ".aws" / "config"
     config.parent.mkdir(parents=True)
-    config.write_text("[default]\nregion = eu-west-1\nendpoint_url = http://one\naws_access_key_id = k\n")
+    config.write_text(
+        "[default]\nregion = eu-west-1\nendpoint_url = http://one\naws_access_key_id = k\n"
+        "aws_secret_access_key = s\n"
+    )
     seen = {folder_of("s3://bucket/run")}
-    assert configuration(S3)["config"].keys() == {"region", "endpoint", "access_key_id"}
+    assert configuration(S3)["config"].keys() == {"region", "endpoint"}
+    assert configuration(S3)["credential_provider"]()["access_key_id"] == "k"
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "another")  # the keys of which are then not the profile's
     assert configuration(S3)["config"] == {"region": "eu-west-1", "endpoint": "http://one"}
+    assert "credential_provider" not in configuration(S3)
     assert folder_of("s3://bucket/run") in seen
     for name, value in (("AWS_ENDPOINT_URL", "http://two"), ("AWS_ENDPOINT_URL_S3", "http://three")):
         monkeypatch.setenv(name, value)
