@@ -5,8 +5,8 @@ from __future__ import annotations
 import atexit
 import hashlib
 import os
+import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
 from types import TracebackType
@@ -138,6 +138,8 @@ class Crew:
         asked = self._request
         turns = Turns(((row.at, host_of(row.url)) for row in rows), asked.per_host, _rests(), asked.patience)
 
+        failed: list[BaseException] = []
+
         def work() -> None:
             try:
                 while (turn := turns.take()) is not None:
@@ -150,18 +152,24 @@ class Crew:
                     if one.wait is None or not turns.again(at, host, one.wait):
                         found[at] = one
                     turns.give_back(host)
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - who waits for it raises it
+                failed.append(error)
                 turns.stop()
-                raise error
 
-        threads = min(self._request.connections, len(rows)) or 1
-        with ThreadPoolExecutor(threads, thread_name_prefix="fetch") as pool:
-            jobs = [pool.submit(work) for _ in range(threads)]
-            try:
-                for job in jobs:
-                    job.result()
-            finally:
-                turns.stop()
+        count = min(self._request.connections, len(rows))
+        # Who presses Ctrl-C does not wait for servers: threads that do end with the process, and bring nobody anything.
+        threads = [
+            threading.Thread(target=work, name=f"fetch-{number}", daemon=True) for number in range(count)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            for thread in threads:
+                thread.join()
+        finally:
+            turns.stop()
+        if failed:
+            raise failed[0]
 
     def _one(self, row: Row, host: str) -> Fetched:
         shown, status, final, came = redact(row.url), "failed_to_download", None, None

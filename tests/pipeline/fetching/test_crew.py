@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,6 +49,15 @@ def test_what_a_request_bounds(
 ) -> None:
     found = reasons(tmp_path, server, Denied(), "/pictures/1.jpg", path, **{bound: value})
     assert found == [None, said]
+
+
+def test_who_presses_ctrl_c_does_not_wait_for_servers(tmp_path: Path, server: Server) -> None:
+    pressed = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+    began = time.monotonic()
+    pressed.start()
+    with pytest.raises(KeyboardInterrupt):
+        reasons(tmp_path, server, Denied(), "/silence.jpg", "/silence.jpg")
+    assert time.monotonic() - began < 3  # the server says nothing for five seconds
 
 
 def test_a_host_is_asked_so_many_times_at_once(tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ import zlib
 
 import numpy as np
 import pytest
+from hostile_server import many_scans
 from PIL import Image
 
 from pipeline.files import images
-from pipeline.files.images import MAX_BYTES, ImageRejected, check_size, decode, decoded
+from pipeline.files.images import MAX_BYTES, MAX_SCANS, ImageRejected, check_size, decode, decoded
 
 RAMP = np.arange(40 * 30 * 3, dtype=np.uint32).reshape(30, 40, 3).astype(np.uint8)
 
@@ -52,6 +53,17 @@ def reason(content: bytes) -> str:
 def test_lossless_formats_give_back_their_pixels(kind: str) -> None:
     content = encoded(Image.fromarray(RAMP), kind, lossless=True)
     assert np.array_equal(np.asarray(decode(content)), RAMP)
+
+
+def test_a_jpeg_has_so_many_scans_and_may_have_anything_behind_it() -> None:
+    """A camera's film stands behind some photographs, and holds such bytes by chance."""
+    photograph = encoded(Image.fromarray(RAMP), "JPEG", progressive=True)
+    assert np.array_equal(
+        np.asarray(decode(photograph + b"\xff\xda\x01" * 200)), np.asarray(decode(photograph))
+    )
+    scans = many_scans(MAX_SCANS).count(b"\xff\xda\x00")
+    assert decode(many_scans(MAX_SCANS - (scans - MAX_SCANS))).size == (64, 48)
+    assert reason(many_scans(MAX_SCANS + 1 - (scans - MAX_SCANS))) == "more than 100 scans"
 
 
 def test_a_jpeg_decodes_as_pillow_decodes_it() -> None:
