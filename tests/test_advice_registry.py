@@ -53,6 +53,12 @@ ELSEWHERE = {
     "Put it on a folder that they share, or on a store": f"{_CLUSTERS}test_a_worker_that_lacks_a_file_says_which",
     "write it again in smaller row groups": "files/test_bounded_batches.py::"
     "test_what_was_meant_is_read_once_it_is_written_in_smaller_row_groups",
+    "is not UTF-8; rename the file, with all that is called like it": "runs/test_names.py::"
+    "test_a_shard_whose_name_is_no_utf8_is_renamed_as_the_message_says",
+    **dict.fromkeys(
+        ("rename the file, or its folder", "rename that folder, or run from another one"),
+        "runs/test_names.py::test_paths_that_are_no_utf8_are_renamed_as_the_messages_say",
+    ),
     "write it again with shorter lists": "files/test_bounded_batches.py::test_a_list_of_one_long_value_is_refused",
     "Write it again as several files of fewer rows": "files/test_bounded_batches.py::"
     "test_rows_that_are_needed_at_once_have_a_bound",

@@ -382,6 +382,18 @@ FAULTS: dict[int, tuple[str, dict[str, str]]] = {
         "captions of every kind",
         {
             "through a run": f"{_BAD}hostile_captions_come_through_unchanged",
+            "names in NFC and NFD, side by side": (
+                f"{_READ}readers_image_folder.py::test_names_that_only_look_alike_have_their_own_captions"
+            ),
+            "names of shards in other encodings": (
+                f"{_RUNS}names.py::test_a_shard_whose_name_is_no_utf8_is_renamed_as_the_message_says"
+            ),
+            "paths in other encodings": (
+                f"{_RUNS}names.py::test_paths_that_are_no_utf8_are_renamed_as_the_messages_say"
+            ),
+            "names of images, in CSV and lists of keys": (
+                f"{_RUNS}export_csv.py::test_a_file_whose_name_is_no_utf8_stays_away_and_is_counted"
+            ),
             "on a terminal": f"{_BAD}a_terminal_shows_what_it_would_have_obeyed",
             "of tars' members": f"{_TARS}hostile_captions_come_through_the_members_too",
             "keys of other encodings": f"{_HOSTILE_TARS}keys_of_other_encodings_are_texts",

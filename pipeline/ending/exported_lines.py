@@ -32,6 +32,10 @@ class Exported:
     without_caption: Annotated[
         int, Field(description="With --csv samples that are not in it, since they have no caption.")
     ]
+    unnamed: Annotated[
+        int,
+        Field(description="With --csv those that are not in it, since no UTF-8 spells their file's name."),
+    ] = 0
 
 
 def exported_by(out: Path, facts: Json) -> Exported:
@@ -39,7 +43,13 @@ def exported_by(out: Path, facts: Json) -> Exported:
     folder = f"{out}/{layout.exported(facts['split'])}"
     table = f"{folder}/{CSV_NAME}" if facts["form"] == CSV else None
     counts = facts["samples"], facts["shards"], facts["left_out"]
-    return Exported(facts["split"], folder, *counts, table, facts.get("without_caption", 0))
+    return Exported(
+        facts["split"],
+        folder,
+        *counts,
+        table,
+        *(facts.get(name, 0) for name in ("without_caption", "unnamed")),
+    )
 
 
 def say_exported(found: Exported) -> None:
@@ -61,6 +71,8 @@ def _say_listed(found: Exported, table: str) -> None:
     print(f"{found.samples:,} samples listed: {table}")
     if found.without_caption:
         print(f"left out, since they have no caption: {found.without_caption:,} samples")
+    if found.unnamed:
+        print(f"left out, since no UTF-8 spells their file's name: {found.unnamed:,} samples")
     if found.samples:
         told = f"--dataset-type csv --train-data {shlex.quote(table)} --workers {_READERS}"
         print(f"to train on them: python -m open_clip_train.main {told}")

@@ -20,7 +20,7 @@ from pipeline.files.inputs import Input, Ledger
 from pipeline.files.storage import write_atomic
 from pipeline.measuring import Instance, levels
 from pipeline.plan import Plan
-from pipeline.readers import Shard, format_of, listing_stamp, open_reader
+from pipeline.readers import Shard, check_names, format_of, listing_stamp, open_reader
 from pipeline.sets.own_columns import own_columns
 from pipeline.sets.parts import EMBED_ROWS, Group, grouped
 from pipeline.sets.source import Source
@@ -91,6 +91,7 @@ class RunContext:
                 found = [Shard.from_json(one) for one in known["shards"]]
             else:
                 found = open_reader(source).shards(source)
+                check_names(found)
                 self._remembered()[name] = {"stamp": stamp, "shards": [shard.to_json() for shard in found]}
             self._shards[name] = found
         return self._shards[name]

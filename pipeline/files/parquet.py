@@ -224,6 +224,10 @@ def opened_parquet(path: Path, columns: Sequence[str] | None = None) -> Iterator
         raise DataError(f"'{path}' does not exist; put it back, or correct the path") from error
     except PermissionError as error:
         raise DataError(f"'{path}' cannot be read: permission denied; make it readable") from error
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"the path {str(path)!a} is not UTF-8, so that Arrow cannot open it; rename the file, or its folder"
+        ) from error
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(
             f"'{path}' is not a whole Parquet file (truncated, damaged, or of another format): "

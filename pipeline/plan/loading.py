@@ -19,6 +19,7 @@ from pipeline.plan.model import EncoderChoice, Plan
 from pipeline.plan.reader_keys import key_problems, written_sets
 from pipeline.plan.recipes import parse_splits
 from pipeline.readers import format_of, options_of
+from pipeline.sets.plain_text import plain_text
 from pipeline.sets.source import Source
 
 
@@ -97,10 +98,14 @@ def with_absolute_paths(plan: Plan) -> Plan:
     """Make the paths of a plan hold from any folder, as its lock file must.
 
     A name of open_clip stays a name unless there is a file of that name; a reader's path inside its set stays as it is.
+
+    Raises:
+        PlanError: If that of a set or of the output is not UTF-8, since the current folder is called so.
     """
+    _absolute(plan.output)
 
     def absolute(source: Source) -> Source:
-        found = {"path": str(Path(source.path).absolute())}
+        found = {"path": _absolute(source.path)}
         if source.images is not None:
             found["images"] = str(Path(source.images).absolute())
         for key in options_of(format_of(source)).paths if source.options else ():
@@ -125,6 +130,15 @@ def with_absolute_paths(plan: Plan) -> Plan:
             "encoders": {name: local(choice) for name, choice in plan.encoders.items()},
         }
     )
+
+
+def _absolute(path: str) -> str:
+    found = str(Path(path).absolute())
+    if plain_text(found) != found:
+        raise PlanError(
+            f"the path {found!a} is not UTF-8, as a plan is; rename that folder, or run from another one"
+        )
+    return found
 
 
 def _absolute_tables(plan: Plan) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import cast
 
 from indexes import registry
 from indexes.errors import DataError
-from pipeline.readers._contract import Reader, Shard, ShardRead, ShardRows
+from pipeline.readers._contract import Reader, Shard, ShardRead, ShardRows, check_names
 from pipeline.readers._files import side_by_side, stamp, tells_of_missing_files
 from pipeline.sets.source import ReaderOptions, Source
 
@@ -19,6 +19,7 @@ __all__ = [
     "ShardRead",
     "ShardRows",
     "advice",
+    "check_names",
     "describe",
     "detect",
     "format_of",

@@ -9,7 +9,9 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from indexes.errors import DataError
 from pipeline.files.vectors import VectorFile
+from pipeline.sets.plain_text import plain_text
 from pipeline.sets.source import Source
 
 UNREAD_KINDS = frozenset(
@@ -35,6 +37,7 @@ UNREAD_KINDS = frozenset(
     }
 )
 """Images that nearfar does not decode: they are lost rows, not files that happen to lie there."""
+_SHARDS = frozenset({".tar", ".parquet", ".npy", ".npz"})
 # An image of more bytes than this is not held in memory; it goes to quarantine.
 MAX_IMAGE_BYTES = 128 << 20
 
@@ -87,6 +90,23 @@ class Shard:
         vectors = {name: VectorFile(**file) for name, file in described["vectors"].items()}
         lists = {"files": tuple(described["files"]), "notes": tuple(described.get("notes", ()))}
         return Shard(**{**described, **lists, "vectors": vectors})
+
+
+def check_names(shards: Sequence[Shard]) -> None:
+    """Refuse shards whose names are no text: they would stand in records, tables and lists, which are UTF-8.
+
+    Images of a folder may be called as they like: their keys are texts, with U+FFFD for what is none.
+
+    Raises:
+        DataError: If there is one.
+    """
+    for shard in shards:
+        named = [shard.name, *(file for file in shard.files if Path(file).suffix.lower() in _SHARDS)]
+        odd = next((name for name in named if plain_text(name) != name), None)
+        if odd is not None:
+            raise DataError(
+                f"the name of {odd!a} is not UTF-8; rename the file, with all that is called like it"
+            )
 
 
 def noted(shards: Sequence[Shard], notes: Iterable[str]) -> list[Shard]:

@@ -97,7 +97,8 @@ def shards(source: Source) -> list[Shard]:
     parts = [others[start : start + IMAGES_PER_SHARD] for start in range(0, len(others), IMAGES_PER_SHARD)]
     pieces: list[tuple[tuple[str, ...], str, list[str]]] = [((), _name(root, part), part) for part in parts]
     pieces += [((str(listed),), listed.stem, part) for listed, part in downloads.items()]
-    texts = {file: seen.beside(file) for _, _, part in pieces for file in part}
+    names = {name for file in every for name in names_of(file)}
+    texts = {file: seen.beside(file, names) for _, _, part in pieces for file in part}
     tables, told_notes = tables_of(root, others, seen)
     found = []
     for number, (listed, name, part) in enumerate(pieces):
@@ -229,7 +230,7 @@ def _named(root: Path, shard: Shard, odd: Counter[str], digests: dict[str, str])
 
 def _beside(texts: dict[str, dict[str, bytes]], image: str) -> dict[str, bytes]:
     """Put together the texts of an image; `a.txt` goes before `a.jpg.txt`."""
-    plain, whole = (texts.get(columns.loose(name), {}) for name in names_of(image))
+    plain, whole = (texts.get(name, {}) for name in names_of(image))
     return whole | plain
 
 

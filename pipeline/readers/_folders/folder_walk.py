@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,12 +40,24 @@ class Walk:
     texts: dict[str, list[str]] = field(default_factory=dict)
     tables: list[str] = field(default_factory=list)
 
-    def beside(self, image: str) -> list[str]:
-        """List the texts of an image, which are then no longer counted as others."""
-        found = sorted(text for name in names_of(image) for text in self.texts.pop(columns.loose(name), []))
+    def beside(self, image: str, names: Collection[str]) -> list[str]:
+        """List the texts of an image, which are then no longer counted as others.
+
+        Args:
+            image: The image.
+            names: What texts about any image of the set may be called: one that is called exactly as another image's
+                is not this one's, though the two names look alike (in NFC and NFD).
+        """
+        found = []
+        for name in names_of(image):
+            if held := self.texts.get(columns.loose(name)):
+                found += [
+                    text for text in held if (stem := without_suffix(text)) == name or stem not in names
+                ]
+                self.texts[columns.loose(name)] = [text for text in held if text not in found]
         for file in found:
             self.others[kind_of(file)] -= 1
-        return found
+        return sorted(found)
 
 
 def without_suffix(file: str) -> str:

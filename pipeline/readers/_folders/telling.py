@@ -42,17 +42,24 @@ def texts_of(
     """Read what lies beside the images, and what tells of many.
 
     Returns:
-        The texts beside images, by `columns.loose` of their path without the suffix, and by suffix; and the tables.
+        The texts beside images, by `names_of` these and by suffix, one of exactly that name before another; and the
+        tables.
     """
-    images = {columns.loose(name) for file in files for name in names_of(file)}
+    names = {name for file in files for name in names_of(file)}
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        alike.setdefault(columns.loose(name), []).append(name)
     beside: dict[str, dict[str, bytes]] = {}
     tables: list[Told] = []
     for file in texts:
         content = bytes_of(file)
         digests[file] = hashlib.sha256(content).hexdigest()
-        name = columns.loose(without_suffix(file))
-        if name in images and file.lower().endswith(TEXT_SUFFIXES):
-            beside.setdefault(name, {})[Path(file).suffix[1:].lower()] = content
+        stem, kind = without_suffix(file), Path(file).suffix[1:].lower()
+        about = [stem] if stem in names else alike.get(columns.loose(stem), [])
+        if about and file.lower().endswith(TEXT_SUFFIXES):
+            for name in about:
+                held = beside.setdefault(name, {})
+                held[kind] = content if name == stem else held.get(kind, content)
         else:
             told = told_by(file, content, _folder(root, file), Counter())  # `tables_of` has noted what is odd
             tables += [told] if told is not None else []

@@ -15,9 +15,11 @@ from pipeline.commit import Attempt
 from pipeline.execution.context import RunContext, digests
 from pipeline.execution.work import Json, Work
 from pipeline.files.storage import output_errors
+from pipeline.sets.plain_text import plain_text
 from pipeline.stages.exporting._ordered import ordered, rows_of
 from pipeline.webdataset.csv_lines import HEADER, csv_line
 from pipeline.webdataset.export_request import CSV, CSV_NAME, TARS, ExportRequest, tar_name
+from pipeline.webdataset.placing.sample_places import named
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,19 +111,22 @@ def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
 
 
 def _write_csv(work: Work[Identity, Settings], of: Json, into: Attempt) -> Json:
-    """List image files with their captions, some samples at a time; one without a caption stays away."""
-    relative, written, without = layout.exported(work.identity.split, CSV_NAME), 0, 0
-    path = into.file(relative)
-    with output_errors(path), path.open("x", encoding="utf-8", newline="") as file:
+    """List image files with their captions, some samples at a time; one that has none, or no name, stays away."""
+    relative, written, without, unnamed = layout.exported(work.identity.split, CSV_NAME), 0, 0, 0
+    table = into.file(relative)
+    with output_errors(table), table.open("x", encoding="utf-8", newline="") as file:
         file.write(HEADER)
         for takes in of["slices"]:
             rows = rows_of(work.settings.located, takes, of["buckets"])
             columns = (rows.column(name).to_pylist() for name in ("source", "tar", "caption"))
             for source, image, caption in zip(*columns, strict=True):
+                path = str(Path(of["roots"][source], named(image)))
                 if caption is None:
                     without += 1
+                elif plain_text(path) != path:
+                    unnamed += 1
                 else:
-                    file.write(csv_line(str(Path(of["roots"][source], image)), caption))
+                    file.write(csv_line(path, caption))
                     written += 1
     into.add(relative)
     return _asked(work.identity) | {
@@ -130,6 +135,7 @@ def _write_csv(work: Work[Identity, Settings], of: Json, into: Attempt) -> Json:
         "samples": written,
         "left_out": {},
         "without_caption": without,
+        "unnamed": unnamed,
     }
 
 

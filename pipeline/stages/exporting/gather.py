@@ -24,6 +24,7 @@ from pipeline.files.storage import output_errors
 from pipeline.stages.exporting._ordered import ordered, rows_of
 from pipeline.webdataset.export_request import ExportRequest, listing_name, stats_name, tar_name
 from pipeline.webdataset.hashed_writing import HashedWriter
+from pipeline.webdataset.placing.sample_places import named
 from pipeline.webdataset.source_tars import SourceTars
 from pipeline.webdataset.tar_filling import TarFilling
 from pipeline.webdataset.unpickled import PICKLES
@@ -86,7 +87,7 @@ def perform(work: Work[Identity, Settings], into: Attempt) -> Json:
     identity, roots = work.identity, work.settings.roots
     rows = rows_of(work.settings.located, identity.of, identity.buckets)
     tars = zip(rows.column("source").to_pylist(), rows.column("tar").to_pylist(), strict=True)
-    paths = [_tar_path(roots[source], tar) for source, tar in tars]
+    paths = [_tar_path(roots[source], named(tar)) for source, tar in tars]
     relative, beside = (
         layout.exported(identity.split, name(identity.number)) for name in (tar_name, listing_name)
     )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.readers._tars.ordinary_tars import OrdinaryTar, ordinary
 from pipeline.readers._tars.tar_members import opened
-from pipeline.webdataset.placing.sample_places import Placed, TarPath, placed, wanted_at_once
+from pipeline.webdataset.placing.sample_places import Placed, TarPath, placed, spelled, wanted_at_once
 
 Integers: TypeAlias = NDArray[np.int64]
 
@@ -92,7 +92,7 @@ class Places:
             "offsets": pa.array(self.offset),
             "sizes": pa.array(self.size),
         }
-        tars = pa.array(self.tars, pa.string()).take(pa.array(self.tar))
+        tars = pa.array(map(spelled, self.tars), pa.string()).take(pa.array(self.tar))
         return {"tar": tars} | {name: pa.ListArray.from_arrays(begins, one) for name, one in lists.items()}
 
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 from indexes.errors import DataError
 from pipeline.readers._tars.tar_members import content_of, opened
 from pipeline.readers._tars.tar_samples import NOTHING, Sample, walk
+from pipeline.sets.plain_text import plain_text
 
 LOCATED = pa.schema(
     [
@@ -30,9 +31,19 @@ LOCATED = pa.schema(
 )
 """Samples in the order of their export.
 
-`tar` is what the set calls the tar, or the image file; `caption` and `cls` are the text and the number that are written
-in place of the source's, or null; `source` is the set.
+`tar` is what the set calls the tar, or the image file, as `spelled` writes it; `caption` and `cls` are the text and the
+number that are written in place of the source's, or null; `source` is the set.
 """
+
+
+def spelled(name: str) -> str:
+    """Write a file's name as a text that `named` reads: one that is not UTF-8 as digits of its bytes, behind a NUL."""
+    return name if plain_text(name) == name else f"\0{os.fsencode(name).hex()}"
+
+
+def named(text: str) -> str:
+    """Read a name of a file that `spelled` wrote."""
+    return os.fsdecode(bytes.fromhex(text[1:])) if text.startswith("\0") else text
 
 
 @dataclass(frozen=True, slots=True)

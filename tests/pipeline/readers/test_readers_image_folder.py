@@ -227,3 +227,21 @@ def test_every_file_is_read_lost_with_a_reason_or_counted_in_a_note(tmp_path: Pa
     (note,) = shard.notes
     assert sorted(note.partition(": ")[2].split(", ")) == ["1 .json", "1 .txt", "1 no suffix"]
     assert [key for key, _ in image_folder.images(source, shard)] == found.table["key"].to_pylist()
+
+
+@pytest.mark.parametrize("shard", [1, 10])
+@pytest.mark.parametrize("lacking", ["", "\u00e9.txt", "e\u0301.txt"], ids=["none", "NFC", "NFD"])
+def test_names_that_only_look_alike_have_their_own_captions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shard: int, lacking: str
+) -> None:
+    """Letters with accents may be spelled in two ways (NFC and NFD), and a folder may have a file of each."""
+    monkeypatch.setattr(image_folder, "IMAGES_PER_SHARD", shard)
+    texts = {f"{name}.txt": f"by {number}" for number, name in enumerate(("\u00e9", "e\u0301", "u\u0308"))}
+    texts.pop(lacking, None)
+    source = put(tmp_path, "\u00e9.png", "e\u0301.png", "\u00fc.png")
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    found = {row["key"]: row["caption"] for one in read(source) for row in one.table.to_pylist()}
+    expected = {f"{name[:-4]}.png": text for name, text in texts.items()}
+    expected["\u00fc.png"] = expected.pop("u\u0308.png")  # called otherwise, and nobody else's
+    assert found == {"\u00e9.png": None, "e\u0301.png": None} | expected

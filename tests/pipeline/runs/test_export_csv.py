@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -11,9 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from export_pool import write_export_plan, write_pool
+from hypothesis import given
+from hypothesis import strategies as st
 from image_pools import write_image, write_images, write_images_plan
 from last_objects import last_object
 from whole_runs import Run
+
+from pipeline.webdataset.placing.sample_places import named, spelled
 
 
 @pytest.fixture
@@ -50,6 +55,41 @@ def test_files_and_captions_are_listed(files: Path, cli: Run) -> None:
     assert (code, answer["samples"], answer["shards"], answer["without_caption"]) == (0, 2, 0, 0)
     assert sorted(listed(Path(answer["csv"]))) == [str(pool / f"cat/{one}.png") for one in (1, 2)]
     assert cli("verify", str(files / "out"))[0] == 0
+
+
+def test_a_file_whose_name_is_no_utf8_stays_away_and_is_counted(tmp_path: Path, cli: Run) -> None:
+    names = [
+        "new\nline",
+        "bidi\u202etxt",
+        "k\u00e9",
+        "ke\u0301",
+        "👩\u200d👧",
+        os.fsdecode(b"\xe9t\xe9"),
+        'tab\t"',
+    ]
+    for number, name in enumerate(names):
+        write_image(tmp_path / "pool" / f"{name}.png", 10 * number)
+        (tmp_path / "pool" / f"{name}.txt").write_text(f"image {number}")
+    assert cli("run", str(write_images_plan(tmp_path)))[0] == 0
+    code, said, errors = cli("export", str(tmp_path / "out"), "whole", "--csv")
+    assert code == 0, errors
+    assert "left out, since no UTF-8 spells their file's name: 1 samples" in said
+    table = tmp_path / "out/shards/whole/samples.csv"
+    places = {
+        str(tmp_path / "pool" / f"{name}.png"): f"image {at}" for at, name in enumerate(names) if at != 5
+    }
+    assert listed(table) == places
+    assert cli("verify", str(tmp_path / "out"))[0] == 0
+    keys = (tmp_path / "out/splits/whole/keys.txt").read_bytes().decode().split("\n")
+    assert sorted(keys[:-1]) == sorted(
+        f"{name}.png" for name in [*names[1:5], names[6], "new\\nline", "\ufffdt\ufffd"]
+    )
+
+
+@given(st.binary(min_size=1, max_size=9))
+def test_names_of_files_are_spelled_so_that_they_can_be_read(name: bytes) -> None:
+    text = os.fsdecode(name)
+    assert named(pa.array([spelled(text)], pa.string())[0].as_py()) == text or b"\0" in name
 
 
 def test_the_order_is_that_of_the_seed_and_verify_finds_what_changed(files: Path, cli: Run) -> None:

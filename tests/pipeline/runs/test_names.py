@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
+import yaml
+from export_pool import write_export_plan, write_pool
 from small_sets import plan_of, unit, write_sets
 from whole_runs import Run
 
@@ -65,3 +70,45 @@ def test_names_of_the_field_and_of_internal_folders(tmp_path: Path, cli: Run) ->
         }
         assert first == truth, name
     assert cli("verify", str(out))[0] == 0
+
+
+def test_a_shard_whose_name_is_no_utf8_is_renamed_as_the_message_says(tmp_path: Path, cli: Run) -> None:
+    write_pool(tmp_path / "pool")
+    tar, odd = tmp_path / "pool" / "00001.tar", tmp_path / "pool" / os.fsdecode(b"caf\xe9.tar")
+    tar.rename(odd)
+    plan = str(write_export_plan(tmp_path))
+    code, _, said = cli("plan", plan)
+    assert (code, "the name of 'caf\\udce9' is not UTF-8; rename the file, with all that is" in said) == (
+        2,
+        True,
+    )
+    odd.rename(tar)
+    assert cli("plan", plan)[0] == 0
+
+
+def test_paths_that_are_no_utf8_are_renamed_as_the_messages_say(
+    tmp_path: Path, cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / os.fsdecode(b"\xfcber")
+    odd = folder / "pool" / os.fsdecode(b"\xfc.parquet")
+    odd.parent.mkdir(parents=True)
+    with odd.open("wb") as file:
+        pq.write_table(pa.table({"url": ["http://x.test/1"], "caption": ["a dog"]}), file)
+    splits = {"whole": [{"where": "true"}]}
+    plan = {"name": "x", "pool": {"path": "pool", "format": "laion"}, "output": "out", "splits": splits}
+    (folder / "plan.yaml").write_text(yaml.safe_dump(plan))
+    monkeypatch.chdir(folder)
+    code, _, said = cli("plan", "plan.yaml")
+    assert (code, "is not UTF-8, as a plan is; rename that folder, or run from another one" in said) == (
+        2,
+        True,
+    )
+    over = folder.rename(tmp_path / "over")
+    monkeypatch.chdir(over)
+    code, _, said = cli("plan", "plan.yaml")
+    assert (code, "is not UTF-8, so that Arrow cannot open it; rename the file, or its folder" in said) == (
+        2,
+        True,
+    )
+    (over / "pool" / odd.name).rename(over / "pool" / "0.parquet")
+    assert cli("plan", "plan.yaml")[0] == 0
