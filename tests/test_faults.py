@@ -451,6 +451,10 @@ FAULTS: dict[int, tuple[str, dict[str, str]]] = {
             "few formats": f"{_IMAGES}other_formats_are_refused_whatever_pillow_could_do",
             "no SVG": f"{_IMAGES}text_is_refused",
             "HEIC is no AVIF": f"{_IMAGES}an_avif_decodes_as_pillow_decodes_it_and_heic_is_none",
+            "no parser of formats that are not wanted": f"{_IMAGES}no_parser_sees_a_format_that_is_not_wanted",
+            "a JPEG that goes over its pixels again and again": (
+                f"{_IMAGES}a_jpeg_has_so_many_scans_and_may_have_anything_behind_it"
+            ),
             "one frame": f"{_IMAGES}of_an_animation_the_first_frame_is_taken",
             "no EXIF": f"{_IMAGES}exif_orientation_is_not_applied",
             "nor in what is made smaller": f"{_INGEST}a_larger_image_becomes_smaller_and_has_no_exif",
@@ -467,6 +471,7 @@ FAULTS: dict[int, tuple[str, dict[str, str]]] = {
             ),
             "a key in two places": f"{_TARS}a_key_in_two_places_is_an_error",
             "a suffix that comes again": f"{_TARS}a_repeated_suffix_begins_a_new_sample",
+            "headers about headers": f"{_HOSTILE_TARS}headers_about_headers_have_an_end",
             "packed tars": f"{_TARS}a_compressed_tar_is_refused",
             "names of objects of a store": f"{_BAD_STORES}names_of_objects_lead_out_of_no_folder",
         },
@@ -533,6 +538,7 @@ FAULTS: dict[int, tuple[str, dict[str, str]]] = {
         {
             "each is looked at": f"{_WEB}each_misdeed_has_its_reason",
             "five at the most": f"{_WEB}a_redirect_in_circles_is_followed_five_times",
+            "where they led is kept": f"{_INGEST}where_redirects_led_is_kept_without_passwords_and_what_is_denied",
             "deny lists at each": f"{_WEB}nobody_is_asked_at_a_denied_address_that_a_redirect_leads_to",
         },
     ),
@@ -544,6 +550,12 @@ FAULTS: dict[int, tuple[str, dict[str, str]]] = {
             "which what comes counts for": f"{_WEB}what_comes_counts_for_the_rate",
             "connections": f"{_WEB}no_connection_is_waited_for_longer_than_there_is_time",
             "what is no HTTP": f"{_WEB}what_is_no_http_is_a_reason_too",
+            "a host that asks to wait": (
+                f"{_CREW}a_host_that_asks_to_wait_is_left_alone_and_then_asked_for_less"
+            ),
+            "a network that is gone": (
+                f"{_INGEST}a_piece_of_which_no_host_is_reached_is_fetched_when_the_network_is_back"
+            ),
             "connections to one host": f"{_CREW}a_host_is_asked_so_many_times_at_once",
         },
     ),

@@ -55,6 +55,15 @@ def test_lossless_formats_give_back_their_pixels(kind: str) -> None:
     assert np.array_equal(np.asarray(decode(content)), RAMP)
 
 
+def test_no_parser_sees_a_format_that_is_not_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = encoded(Image.fromarray(RAMP), "TIFF")
+    monkeypatch.setattr(
+        images.TiffImagePlugin.TiffImageFile, "_open", lambda self: pytest.fail("the file was parsed")
+    )
+    with pytest.raises(ImageRejected, match="TIFF is no format of pools"):
+        decoded(content, formats=("JPEG", "PNG"))
+
+
 def test_a_jpeg_has_so_many_scans_and_may_have_anything_behind_it() -> None:
     """A camera's film stands behind some photographs, and holds such bytes by chance."""
     photograph = encoded(Image.fromarray(RAMP), "JPEG", progressive=True)
