@@ -110,6 +110,8 @@ def seaweed(folder: Path) -> StoreServer:
     fixed = ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={folder}", "-filer", "-s3"]
     # Further services that would listen at ports of their own, which two servers cannot share.
     fixed += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
+    # A master that is alone need not wait long for another to lead; and nobody outside is told that it runs.
+    fixed += ["-master.electionTimeout=1s", "-master.telemetry=false"]
     few = ["-master.volumeSizeLimitMB=64", "-volume.max=20", f"-s3.config={folder / 'identities.json'}"]
     return StoreServer([program, "server", *fixed, *few, *options], ports[3], folder)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,9 @@ def test_a_server_that_stays_away_is_said_and_one_that_is_started_again_is_waite
     running.start()
     dying = Dying(running, returns=True)
     between.before = dying.request
+    soon = objects_module._RETRIES["backoff"] | {"max_backoff": timedelta(seconds=1)}
+    monkeypatch.setitem(objects_module._RETRIES, "backoff", soon)
+    monkeypatch.setenv("AWS_OF_THIS_TEST", "looking often")
     code, _, wrong = cli("run", "plan.yaml")
     for thread in dying.threads:
         thread.join()
