@@ -12,6 +12,7 @@ from types import ModuleType
 
 # Objects made before Python looks for circles; its own 700 suit programs that make few.
 _NEW_OBJECTS = 20_000
+_WHILE_LOADING = 200_000
 
 
 def start_light() -> None:
@@ -23,7 +24,7 @@ def start_light() -> None:
     plugins, which would change what a plan may say. And Python looks for circles among all objects again and again
     while modules are loaded, which make none.
     """
-    gc.set_threshold(_NEW_OBJECTS)
+    gc.set_threshold(_WHILE_LOADING)
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     if "pandas" not in sys.modules:
         hidden = _Hidden("pandas")
@@ -35,6 +36,12 @@ def start_light() -> None:
                 pa.array([])
         finally:
             sys.meta_path.remove(hidden)
+
+
+def begin_work() -> None:
+    """Have Python look for circles more often in a process that started light, now that it has loaded what it uses."""
+    if gc.get_threshold()[0] == _WHILE_LOADING:
+        gc.set_threshold(_NEW_OBJECTS)
 
 
 class _Hidden:

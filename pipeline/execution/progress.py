@@ -19,6 +19,7 @@ from typing import Any, Protocol, Self
 from pipeline.execution.display.counts import Clock, Stage, clock_time
 from pipeline.execution.display.redaction import redact
 from pipeline.execution.display.run_log import LogHandler, RunLog
+from pipeline.execution.light_start import begin_work
 from pipeline.execution.tasks import LOG
 
 EVERY_SECONDS = 1.0
@@ -143,6 +144,7 @@ class Progress:
             done_rows: Rows of those.
             facts: What else its events say.
         """
+        begin_work()
         totals = (total_units + done_units, total_rows + done_rows)
         stage = Stage(name, totals, (done_units, done_rows), self._clock, facts or {})
         stage.listener = lambda: self._view.update(stage)

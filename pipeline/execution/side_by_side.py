@@ -5,6 +5,7 @@ A task whose outcome nobody takes any more, since another failed or a signal cam
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextvars import ContextVar
@@ -15,6 +16,8 @@ from pipeline.execution.tasks import Outcome, Task, perform
 
 MOST = 4
 """Threads at work: more would wait for Python's lock."""
+# What is written and hashed beside waits for Python's lock at most so long before each piece.
+_TURN_SECONDS = 0.002
 _over: ContextVar[Event | None] = ContextVar("whether nobody takes its outcome", default=None)
 
 
@@ -38,6 +41,7 @@ class SideBySide:
 
     def __init__(self, threads: int) -> None:
         self._threads = threads
+        self._before = sys.getswitchinterval()
         self._over = Event()
         self._pool = ThreadPoolExecutor(threads, "nearfar-unit")
 
@@ -46,6 +50,7 @@ class SideBySide:
         waiting = enumerate(tasks)
         running: dict[Future[Outcome], int] = {}
         try:
+            sys.setswitchinterval(min(self._before, _TURN_SECONDS))
             while True:
                 for position, task in islice(waiting, self._threads - len(running)):
                     running[self._pool.submit(self._perform, task)] = position
@@ -60,6 +65,7 @@ class SideBySide:
         """Let no thread go on, and wait until none does."""
         self._over.set()
         self._pool.shutdown(cancel_futures=True)
+        sys.setswitchinterval(self._before)
 
     def _perform(self, task: Task) -> Outcome:
         _over.set(self._over)

@@ -13,7 +13,7 @@ import threading
 from dataclasses import asdict
 from typing import IO
 
-from pipeline.execution.light_start import start_light
+from pipeline.execution.light_start import begin_work, start_light
 from pipeline.execution.tasks import Outcome, perform_in_worker
 
 
@@ -33,6 +33,7 @@ def serve() -> None:
     threading.Thread(target=_listen, args=(requests, asked), daemon=True).start()
     while True:
         task = json.loads(asked.get())
+        begin_work()
         outcome = perform_in_worker(task["function"], task["arguments"], task["name"])
         answers.write(_answer(outcome, task["name"]))
         answers.flush()

@@ -7,6 +7,9 @@ from typing import Any
 
 # A larger one is not parsed.
 MAX_JSON_BYTES = 16 << 20
+# Reads the value that a text begins with, and says where it ends.
+_scan = json.JSONDecoder().raw_decode
+_BLANK = " \t\n\r"
 MADE, SAME, ADDED, REPLACED, LEFT = "made", "same", "added", "replaced", "left"
 
 
@@ -46,10 +49,19 @@ def parsed(content: bytes | None) -> dict[str, Any] | None:
     if content is None or len(content) > MAX_JSON_BYTES:
         return None
     try:
-        found = json.loads(str(content, "utf-8", "surrogatepass") if _is_plain(content) else content)
+        found = _plain_object(content) if _is_plain(content) else json.loads(content)
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def _plain_object(content: bytes) -> Any:
+    """Read an object in UTF-8, as `json.loads` does in more steps."""
+    text = str(content, "utf-8", "surrogatepass")
+    found, end = _scan(text)
+    if end != len(text) and text[end:].strip(_BLANK):
+        raise ValueError("something follows the object")
+    return found
 
 
 def _is_utf8(content: bytes) -> bool:

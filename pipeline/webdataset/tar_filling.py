@@ -62,6 +62,8 @@ class FilledSamples:
     @property
     def keys(self) -> list[str]:
         """What the members of each are called."""
+        if not self.copies.any():
+            return self.uids
         return [key_of(uid, copy) for uid, copy in zip(self.uids, self.copies.tolist(), strict=True)]
 
     def of(self, kind: str, most: int) -> Iterator[tuple[int, bytes]]:
@@ -120,10 +122,11 @@ class TarFilling:
         check_wanted()
         of = self._members
         rows = self._rows.slice(first, last - first)
+        uids = rows.column("uid").to_pylist()
         members = np.arange(of.begins[first], of.begins[last])
         held, begins = self._read_small(members, first, last)
         looked = of.looked_at[members]
-        made = self._made(members[looked], begins[looked], held, first, rows)
+        made = self._made(members[looked], begins[looked], held, first, rows, uids)
         if None in made:
             stays = np.ones(len(members), np.bool_)
             stays[np.flatnonzero(looked)[[content is None for content in made]]] = False
@@ -131,7 +134,7 @@ class TarFilling:
         contents = [content for content in made if content is not None]
         sizes = of.size[members]
         sizes[looked] = [len(content) for content in contents]
-        room, places = self._laid_out(members, sizes, np.array(rows.column("uid").to_pylist(), "S32"), first)
+        room, places = self._laid_out(members, sizes, np.array(uids, "S32"), first)
         for place, content in zip(places[looked].tolist(), contents, strict=True):
             room[place : place + len(content)] = content
         copied = ~looked & (begins != MADE)
@@ -146,9 +149,8 @@ class TarFilling:
             for sample, offset, place, size in zip(*(column.tolist() for column in where), strict=True)
         )
         if self._told is not None:
-            uids, copies = rows.column("uid").to_pylist(), self._copies[first:last]
             where = (of.kind[members], of.sample[members] - first, places, sizes)
-            self._told(FilledSamples(uids, copies, of.kinds, *where, room, self._said))
+            self._told(FilledSamples(uids, self._copies[first:last], of.kinds, *where, room, self._said))
         return len(room)
 
     def _read_small(self, members: Integers, first: int, last: int) -> tuple[memoryview, Integers]:
@@ -162,11 +164,17 @@ class TarFilling:
         return held, begins
 
     def _made(
-        self, members: Integers, begins: Integers, held: memoryview, first: int, rows: pa.Table
+        self,
+        members: Integers,
+        begins: Integers,
+        held: memoryview,
+        first: int,
+        rows: pa.Table,
+        uids: list[str],
     ) -> list[bytes | None]:
         """Make the bytes of members that are looked at; None for one that stays behind."""
         self._said = dict[int, Mapping[str, Any]]()
-        uids, captions, numbers = (rows.column(name).to_pylist() for name in ("uid", "caption", "cls"))
+        captions, numbers = (rows.column(name).to_pylist() for name in ("caption", "cls"))
         of = self._members
         found: list[bytes | None] = []
         columns = (of.kind[members], of.sample[members] - first, begins, begins + of.size[members])

@@ -53,3 +53,18 @@ def test_what_is_heavy_is_loaded_by_those_who_use_it(
     assert code == 0
     # How far a run has come is told of all that it plans, the report among it.
     assert set(heavy) <= (set(REPORTS) if command == "status" else set())
+
+
+def test_circles_are_looked_for_seldom_while_modules_are_loaded_and_often_when_work_begins() -> None:
+    script = (
+        "import gc\n"
+        "from pipeline.execution.light_start import begin_work, start_light\n"
+        "for step in (lambda: None, begin_work, start_light, begin_work, begin_work):\n"
+        "    step()\n"
+        "    print(gc.get_threshold()[0])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    own, untouched, loading, working, still = map(int, done.stdout.split())
+    assert untouched == own < working == still < loading
