@@ -9,8 +9,8 @@ all stands.
 
 Two copies of the tars that it wrote stand beside it. `durable_copy` flushes each to the disk, as an export does before
 it says that a tar is there: it is the honest comparison. `plain_copy` leaves them in the page cache, where a crash
-loses them. `hash` is what no copy does: each tar's SHA-256, on one core; an export cannot be faster with one tar at a
-time.
+loses them. `hash` is what no copy does: each tar's SHA-256, on one core; an export hashes as many tars side by side as
+there are cores.
 
 All take turns. Seconds are of the clock, and beside them of the processors, as others disturb the clock; ratios are of
 medians. `seconds_of` says where an export's time goes, by its log: `start` is `again`; `index` finds the members of the

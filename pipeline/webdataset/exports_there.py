@@ -20,13 +20,17 @@ def exports_of(out: Path) -> list[ExportRequest]:
 
 
 def begun_exports(out: Path) -> dict[str, int]:
-    """Count the tars of each split whose export was stopped before its end; a trainer would take them for the split."""
+    """Count the tars of each split whose export was stopped before its end; a trainer would take them for the split.
+
+    There are none where it was stopped after it had located the samples, or some of them.
+    """
     ended = {record.name for record in records(out, "export")}
     tars: dict[str, int] = {}
-    for record in records(out, "gather"):
-        split = record.name.partition(" ")[0]
-        if split not in ended:
-            tars[split] = tars.get(split, 0) + 1
+    for stage, made in (("locate", 0), ("gather", 1)):
+        for record in records(out, stage):
+            split = record.name.partition(" ")[0]
+            if split not in ended:
+                tars[split] = tars.get(split, 0) + made
     return tars
 
 
@@ -48,5 +52,6 @@ def say_replaced(out: Path, request: ExportRequest) -> None:
 
 def begun_said(split: str, tars: int) -> str:
     """Say that the export of a split was stopped before its end."""
-    there = "1 of its tars is" if tars == 1 else f"{tars:,} of its tars are"
-    return f"the export of {split} has not finished, and {there} there: the same `nearfar export` goes on"
+    there = "1 of its tars is there" if tars == 1 else f"{tars:,} of its tars are there"
+    there = there if tars else "nothing of it is there yet"
+    return f"the export of {split} has not finished, and {there}: the same `nearfar export` goes on"

@@ -196,6 +196,9 @@ def test_workers_and_a_killed_export_change_no_byte(exported: Path, forked: Fork
     command = ["export", str(out), SPLIT, "--samples-per-shard", "20"]
     assert forked(*command, folder=tmp_path, NEARFAR_FAILPOINT="commit.before_record=kill@3")[0] == -9
     assert not (out / "shards" / SPLIT / "sizes.json").exists()
+    code, said = forked(*command, folder=tmp_path, NEARFAR_FAILPOINT="unit.gather=int@1")
+    assert code == 130, said
+    assert not list((out / "attempts").glob("*")), "no thread goes on behind the end"
     done = whole_runs.finish([*command, "--workers", "2"], tmp_path, PYTHONPATH=str(whole_runs.ROOT))
     assert done.returncode == 0, done.stderr
     assert content(out / "shards" / SPLIT) == expected
@@ -250,6 +253,8 @@ def test_another_size_leaves_nothing_of_the_former_and_the_same_does_nothing(poo
     for command in ("status", "verify"):
         said = cli(command, str(out))[1]
         assert "the export of some has not finished, and 1 of its tars is there: the same" in said
+    next((out / "commits/gather").glob("some *.json")).unlink()  # stopped once the samples were located
+    assert "the export of some has not finished, and nothing of it is there yet" in cli("status", str(out))[1]
 
 
 def test_an_empty_split_has_no_tars(pool: Path, cli: Run) -> None:
