@@ -18,14 +18,17 @@ from pipeline.fetching.connections import let_open
 from pipeline.fetching.denied import Denied
 from pipeline.fetching.host_names import HostNames
 from pipeline.fetching.limits import Limits, NotFetchedError
-from pipeline.fetching.rests import Rests
+from pipeline.fetching.pacing.large_bodies import LargeBodies, LargePlace
+from pipeline.fetching.pacing.rests import Rests
+from pipeline.fetching.pacing.turns import Turns
 from pipeline.fetching.spool import Place, Spool
-from pipeline.fetching.turns import Turns
 from pipeline.fetching.web_request import download, host_of
 from pipeline.files.children import ChildFailedError, Children
 from pipeline.sets.ingest_request import IngestRequest
 
 _DECODE_SECONDS = 60.0
+_LARGE_BODIES = 16
+"""In memory at a time, of one process: each may have 32 MiB, and there may be a thousand connections."""
 
 
 @cache
@@ -106,6 +109,7 @@ class Crew:
         )
         let_open(request.connections)
         self._names = HostNames(request.loopback, at_once=request.connections)
+        self._large = LargeBodies(_LARGE_BODIES)
         self._decoders = _decoders(threads or len(os.sched_getaffinity(0)))
 
     def __enter__(self) -> Self:
@@ -144,11 +148,11 @@ class Crew:
             try:
                 while (turn := turns.take()) is not None:
                     at, host = turn
-                    one = (
-                        self._one(by_place[at], host)
-                        if turns.may_ask(host)
-                        else _not_asked(by_place[at], host)
-                    )
+                    if turns.may_ask(host):
+                        with self._large.place() as place:
+                            one = self._one(by_place[at], host, place)
+                    else:
+                        one = _not_asked(by_place[at], host)
                     if one.wait is None or not turns.again(at, host, one.wait):
                         found[at] = one
                     turns.give_back(host)
@@ -171,10 +175,10 @@ class Crew:
         if failed:
             raise failed[0]
 
-    def _one(self, row: Row, host: str) -> Fetched:
+    def _one(self, row: Row, host: str, large: LargePlace) -> Fetched:
         shown, status, final, came = redact(row.url), "failed_to_download", None, None
         try:
-            came = download(row.url, self._limits, self._names, self._denied.denies_url)
+            came = download(row.url, self._limits, self._names, self._denied.denies_url, large.take)
             content, final = came.content, _led(row.url, came.url)
             failpoint("fetch.body")
             digest = hashlib.sha256(content).hexdigest()

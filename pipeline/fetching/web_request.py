@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import email.utils
 import http.client
 import re
 import time
 import urllib.parse
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipeline.fetching.connections import Connection
 from pipeline.fetching.host_names import HostNames
 from pipeline.fetching.limits import Limits, NotFetchedError
+from pipeline.fetching.owners_words import asked_wait, opted_out
 from pipeline.fetching.timed_socket import Clock
 
 USER_AGENT = "nearfar (image-text research; respects noai, noimageai, noindex, noimageindex, tdm-reservation)"
@@ -22,24 +22,19 @@ _HEADERS = {
     "Accept-Encoding": "identity",
     "Connection": "close",
 }
-_OPT_OUT = frozenset({"noai", "noimageai", "noindex", "noimageindex", "none"})
-"""What nobody may take; `none` is how crawlers' documentation calls noindex and nofollow together."""
-_VALUED = frozenset({"max-snippet", "max-image-preview", "max-video-preview", "unavailable_after"})
-"""Words of X-Robots-Tag that a value follows after a colon; before any other colon stands a robot's name."""
-_ROBOT = re.compile(r"[^\s:]+")
-"""A robot's name; a date of `unavailable_after` has commas and colons too, and spaces."""
 _SQUEEZED = frozenset({"gzip", "x-gzip", "deflate", "compress", "x-compress", "br", "zstd", "dcb", "dcz"})
 """Content codings (IANA). Servers say other words there too, `utf-8` or `none`, of bodies that are plain."""
 _MOVED = frozenset({301, 302, 303, 307, 308})
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _CHUNK = 1 << 16
 _SAFE = "%/:=&?~#+!$,;'@()*[]|"
+_LARGE = 1 << 20
+"""Bytes of a body from which on it is large."""
 _LONGEST_HOST = 253
 _LONGEST_PLACE = 8192
 """Of a redirect: what it says is kept with the row, and a server may say much."""
 _FREE_PORTS = 1024
 """Ports below are of services that are no web servers: a link may lead to somebody's mail."""
-_SECONDS = re.compile(r"[0-9]{1,9}")
 _NO_HOST = re.compile(r"[\x00-\x20\x7f]")
 
 
@@ -102,7 +97,11 @@ def host_of(url: str) -> str:
 
 
 def download(
-    url: str, limits: Limits, names: HostNames, denies: Callable[[str], bool] | None = None
+    url: str,
+    limits: Limits,
+    names: HostNames,
+    denies: Callable[[str], bool] | None = None,
+    large: Callable[[float], None] | None = None,
 ) -> Download:
     """Fetch a body.
 
@@ -111,6 +110,7 @@ def download(
         limits: What it may cost.
         names: Who looks hosts up.
         denies: Says of an address, at each redirect anew, whether nobody is to ask there.
+        large: Called with the seconds that it may take, before a large body is read on.
 
     Raises:
         NotFetchedError: With the reason.
@@ -120,7 +120,7 @@ def download(
         if denies is not None and denies(url):
             raise NotFetchedError("on a deny list")
         try:
-            found = _ask(target(url), limits, names, clock)
+            found = _ask(target(url), limits, names, clock, large)
         except NotFetchedError as error:
             error.url, error.connected = url, clock.connected
             raise
@@ -130,7 +130,13 @@ def download(
     raise NotFetchedError(f"more than {limits.redirects} redirects")
 
 
-def _ask(at: WebTarget, limits: Limits, names: HostNames, clock: Clock) -> bytes | str:
+def _ask(
+    at: WebTarget,
+    limits: Limits,
+    names: HostNames,
+    clock: Clock,
+    large: Callable[[float], None] | None,
+) -> bytes | str:
     """Ask once; give the body, or where else to ask."""
     connection = Connection(at.host, at.port, at.secure, names, clock)
     try:
@@ -140,7 +146,7 @@ def _ask(at: WebTarget, limits: Limits, names: HostNames, clock: Clock) -> bytes
             _check_owner(answer)
             return _elsewhere(answer)
         _check_answer(answer)
-        return _body(answer, limits)
+        return _body(answer, limits, (lambda: None) if large is None else lambda: large(clock.left()))
     except TimeoutError:
         clock.left()  # says so where the whole time is over
         raise NotFetchedError("no byte for too long", passing=True) from None
@@ -187,48 +193,15 @@ def _check_answer(answer: http.client.HTTPResponse) -> None:
         raise NotFetchedError("sent compressed, which was not asked for")
 
 
-def asked_wait(status: int, said: str | None, now: float) -> float | None:
-    """Read for how many seconds a host asks to be left alone (RFC 9110, 10.2.3; RFC 6585, 4); None if it does not.
-
-    Args:
-        status: Of the answer; 429 asks by itself.
-        said: Its header Retry-After: seconds, or a date.
-        now: Seconds since 1970.
-    """
-    asks = status == http.HTTPStatus.TOO_MANY_REQUESTS
-    if not asks and (status != http.HTTPStatus.SERVICE_UNAVAILABLE or said is None):
-        return None
-    text = (said or "").strip()
-    if _SECONDS.fullmatch(text):
-        return float(text)
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - now)
-    except (ValueError, OverflowError, OSError):
-        return 0.0 if asks else None
-
-
-def opted_out(robots: Iterable[str], mining: Iterable[str]) -> bool:
-    """Say whether headers ask not to be taken: X-Robots-Tag for all or for nearfar, or the TDM reservation protocol."""
-    for header in robots:
-        agent = ""
-        for part in header.lower().split(","):
-            before, colon, after = (piece.strip() for piece in part.partition(":"))
-            if colon and before not in _VALUED and _ROBOT.fullmatch(before):
-                agent, word = before, after
-            else:
-                word = before
-            if word in _OPT_OUT and agent in ("", "*", "nearfar"):
-                return True
-    return any(value.strip() == "1" for value in mining)
-
-
-def _body(answer: http.client.HTTPResponse, limits: Limits) -> bytes:
+def _body(answer: http.client.HTTPResponse, limits: Limits, large: Callable[[], None]) -> bytes:
     too_large = f"larger than {limits.body_bytes:,} bytes"
     stated = answer.length
     if stated is not None and stated > limits.body_bytes:
         raise NotFetchedError(too_large)
     chunks, size = [], 0
     while chunk := answer.read(_CHUNK):
+        if size <= _LARGE < size + len(chunk):
+            large()
         chunks.append(chunk)
         size += len(chunk)
         if size > limits.body_bytes:

@@ -15,9 +15,11 @@ from hostile_server import Server, hostile_server, picture
 
 from pipeline.fetching.crew import Crew, Row
 from pipeline.fetching.denied import Denied
-from pipeline.fetching.rests import LONGEST, Rests
+from pipeline.fetching.limits import NotFetchedError
+from pipeline.fetching.pacing.large_bodies import LargeBodies
+from pipeline.fetching.pacing.rests import LONGEST, Rests
+from pipeline.fetching.pacing.turns import Turns
 from pipeline.fetching.spool import Spool
-from pipeline.fetching.turns import Turns
 from pipeline.files.children import ChildFailedError
 from pipeline.sets.ingest_request import IngestRequest
 
@@ -105,6 +107,23 @@ def test_a_host_that_asks_to_wait_is_left_alone_and_then_asked_for_less() -> Non
     assert rests.left("a") == 60
     assert not Turns([(0, "a")], 2, rests, patience=30).may_ask("a")  # of another piece
     assert Turns([(0, "a")], 2, rests, patience=100).may_ask("a")
+
+
+def test_few_large_files_are_in_memory_at_a_time(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = LargeBodies(1)
+    with places.place() as one, places.place() as other, places.place():
+        one.take(0)
+        one.take(0)  # of a second try of the same row
+        with pytest.raises(NotFetchedError, match="too many large files at a time"):
+            other.take(0.01)
+    with places.place() as one:
+        one.take(0)
+    monkeypatch.setattr("pipeline.fetching.web_request._LARGE", len(picture(1)))
+    monkeypatch.setattr("pipeline.fetching.crew.LargeBodies", lambda most: LargeBodies(0))
+    found = reasons(tmp_path, server, Denied(), "/pictures/1.jpg", "/large.jpg", seconds=0.5)
+    assert found == [None, "too many large files at a time"]
 
 
 def test_no_host_is_left_alone_for_longer_than_a_day() -> None:

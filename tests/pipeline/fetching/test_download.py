@@ -15,8 +15,9 @@ from hostile_server import Server, hostile_server, picture
 from pipeline.fetching import connections
 from pipeline.fetching.host_names import HostNames, look_up
 from pipeline.fetching.limits import Limits, NotFetchedError
+from pipeline.fetching.owners_words import asked_wait, opted_out
 from pipeline.fetching.timed_socket import Clock
-from pipeline.fetching.web_request import asked_wait, download, host_of, opted_out, target
+from pipeline.fetching.web_request import download, host_of, target
 
 LIMITS = Limits(body_bytes=200_000, seconds=1.5, idle_seconds=0.8, loopback=True)
 

@@ -10,7 +10,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Iterable
 
-from pipeline.fetching.rests import Rests
+from pipeline.fetching.pacing.rests import Rests
 
 
 class Turns:
