@@ -5,6 +5,7 @@ Exports are no part of a run: they are made when asked for, and `verify` walks t
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def export(out: Path, request: ExportRequest, options: RunOptions, progress: Pro
         progress: Where to say how it goes.
 
     Returns:
-        What came of it: split, shards, samples, and members that were left out.
+        What came of it: split, shards, samples, members of each kind, and those that were left out.
 
     Raises:
         UnknownNameError: If the plan has no such split.
@@ -59,7 +60,9 @@ def export(out: Path, request: ExportRequest, options: RunOptions, progress: Pro
             for wave in export_waves(run, request):
                 _make_room(run, request, wave)
                 do_wave(run, options, progress, wave, "export")
-    return dict(run.record("export", request.split).facts)
+    gathered = (one for one in run.records("gather") if one.name.rpartition(" ")[0] == request.split)
+    kinds = sum((Counter(one.facts["kinds"]) for one in gathered), Counter[str]())
+    return dict(run.record("export", request.split).facts) | {"kinds": dict(kinds)}
 
 
 def export_waves(run: RunContext, request: ExportRequest) -> Iterator[list[Work[Any, Any]]]:

@@ -15,6 +15,8 @@ from pipeline.webdataset.export_request import CSV, CSV_NAME, tar_name
 
 _READERS = 4
 """Processes that open_clip reads with, unless it is told another number."""
+_TRAINED = ("jpg", "png", "jpeg", "webp")
+"""How members end in which open_clip's loader looks for a sample's image; its caption is in .txt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,17 @@ class Exported:
         str | None, Field(description="With --csv the table of image files and captions, else null.")
     ]
     without_caption: Annotated[
-        int, Field(description="With --csv samples that are not in it, since they have no caption.")
+        int,
+        Field(
+            description="Samples without a caption: with --csv they are not in it; in tars they have no .txt, and "
+            "open_clip's loader passes over them."
+        ),
+    ]
+    without_image: Annotated[
+        int,
+        Field(
+            description="Samples in tars whose image is of another kind than open_clip's loader looks for."
+        ),
     ]
     unnamed: Annotated[
         int,
@@ -43,13 +55,16 @@ def exported_by(out: Path, facts: Json) -> Exported:
     folder = f"{out}/{layout.exported(facts['split'])}"
     table = f"{folder}/{CSV_NAME}" if facts["form"] == CSV else None
     counts = facts["samples"], facts["shards"], facts["left_out"]
-    return Exported(
-        facts["split"],
-        folder,
-        *counts,
-        table,
-        *(facts.get(name, 0) for name in ("without_caption", "unnamed")),
-    )
+    return Exported(facts["split"], folder, *counts, table, *_without(facts), facts.get("unnamed", 0))
+
+
+def _without(facts: Json) -> tuple[int, int]:
+    """Count samples without a caption, and without an image that a trainer looks for."""
+    if facts["form"] == CSV:
+        return facts["without_caption"], 0
+    there = [sum(facts["kinds"].get(kind, 0) for kind in kinds) for kinds in (("txt",), _TRAINED)]
+    without_caption, without_image = (max(0, facts["samples"] - count) for count in there)
+    return without_caption, without_image
 
 
 def say_exported(found: Exported) -> None:
@@ -62,6 +77,10 @@ def say_exported(found: Exported) -> None:
     if found.left_out:
         kinds = ", ".join(f"{count:,} .{kind}" for kind, count in found.left_out.items())
         print(f"left out, since a loader would unpickle them, which runs what is in them: {kinds}")
+    looked_for = f"an image that ends in .{', .'.join(_TRAINED)}"
+    for count, what in ((found.without_caption, "a caption"), (found.without_image, looked_for)):
+        if count:
+            print(f"open_clip's loader passes over samples without {what}: {count:,} of them")
     print(f"what they are, for others: {found.folder}/README.md")
     if found.shards:
         print(f"to train on them: {trainers_command(found.folder, found.shards)}")

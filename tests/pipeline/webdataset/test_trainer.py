@@ -18,8 +18,10 @@ import pytest
 import whole_runs
 import yaml
 from export_pool import grouped
+from last_objects import last_object
 from PIL import Image
 from trainers_loader import loaded, pixels
+from whole_runs import Run
 
 from pipeline.ending.exported_lines import trainers_command
 from pipeline.execution.progress import Progress
@@ -93,6 +95,32 @@ def test_its_loader_sees_the_split_in_the_pools_own_tars(
     expected = wanted(exported, small_world / "pool")
     assert len(kept) == sum(expected.values())
     assert Counter(loaded(tars, train=True, samples=len(kept))) == expected
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_what_its_loader_passes_over_is_counted(exported: Path, tmp_path: Path, cli: Run) -> None:
+    """Images of a folder may be of kinds that it does not look for, and have no caption."""
+    more = tmp_path / "more"
+    more.mkdir()
+    kinds = ("bmp", "tiff", "gif", "JPEG", "png", "webp", "jpg")
+    for number, kind in enumerate(kinds):
+        Image.new("RGB", (40, 40), (30 * number, 0, 0)).save(more / f"{number}.{kind}")
+        if kind != "jpg":
+            (more / f"{number}.txt").write_text(f"number {number}")
+    plan = yaml.safe_load((exported / "../plan.yaml").read_text()) | {"output": str(tmp_path / "out")}
+    plan["sources"] = {"more": {"path": str(more), "format": "image-folder"}}
+    plan["splits"] = {"added": [{"random": {"keep": 3}}, {"add": {"source": "more"}}]}
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(plan))
+    assert cli("run", str(tmp_path / "plan.yaml"))[0] == 0
+    code, said, errors = cli("export", str(tmp_path / "out"), "added")
+    assert code == 0, errors
+    assert "passes over samples without a caption: 1 of them" in said
+    assert "passes over samples without an image that ends in .jpg, .png, .jpeg, .webp: 3 of them" in said
+    tar = str(tmp_path / "out/shards/added/00000000.tar")
+    assert len(list(loaded(tar, train=False))) == 10 - 1 - 3
+    code, said, _ = cli("export", str(tmp_path / "out"), "added", "--json")
+    answer = last_object(said)
+    assert (answer["samples"], answer["without_caption"], answer["without_image"]) == (10, 1, 3)
 
 
 @pytest.mark.slow
