@@ -168,9 +168,10 @@ def bring(objects: Objects, root: Path, seen: list[SetFile], address: Address, w
     for name in sorted(there - names):
         with contextlib.suppress(FileNotFoundError):  # another run brings the same set
             remove_file(files, name)
-    found = [stand_in(stand_for(root, one)) for one in far]
+    standing_in = [stand_for(root, one) for one in far]
     few = sum(one.size for one in shards) <= _SMALL and _few(root, shards)
-    lacking = [one for one in found if one is not None and one.comes and not one.is_here()] if few else []
+    found = filter(None, map(stand_in, standing_in)) if few else ()
+    lacking = [one for one in found if one.comes and not one.is_here()]
     if wanted or lacking:
         count, size = len(wanted) + len(lacking), size + sum(one.bytes for one in lacking)
         print(f"bringing {count:,} objects ({size:,} bytes) of {address}", file=sys.stderr)

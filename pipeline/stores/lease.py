@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -88,8 +89,11 @@ def _taken(objects: Objects, mine: Term) -> Version:
         else:
             other = term_of(held)
             free = other is None or not other.held or _is_former(other, mine)
-            if not free and other is not None and _moves(objects, other, RUNS_OUT_AFTER):
-                raise OutputError(_in_use(objects, other))
+            if not free and other is not None:
+                said = f"process {other.pid} on host {other.host} has '{objects.address}', or left it"
+                print(f"{said}: looking for {RUNS_OUT_AFTER:.0f} s whether it is at work", file=sys.stderr)
+                if _moves(objects, other, RUNS_OUT_AFTER):
+                    raise OutputError(_in_use(objects, other))
             version = objects.replace(LEASE, content, held.version)
         if version is not None:
             return version

@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
-from pipeline.files.afar.stand_ins import HELD, stand_in, target
+from pipeline.files.afar.stand_ins import HELD, target
 from pipeline.files.storage import write_atomic
 from pipeline.stores.object_states import SeenObject
 
@@ -132,9 +132,16 @@ def stand_for(root: Path, file: SetFile) -> Path:
     """Let a link stand for an object in the state that was seen; one that does so already is left."""
     path = root / FILES / file.name
     text = target(path.parent, root.parent / HELD, file.state(root), file.size)
-    found = stand_in(path)
-    if found is None or str(path.readlink()) != text:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        found = os.readlink(path)  # noqa: PTH115 - asked of every image of a set
+    except OSError:  # nothing, or a file
+        found = ""
+    if found == text:
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.symlink_to(text)
+    except FileExistsError:
         fresh = path.with_name(f".{path.name[:50]}.{os.getpid()}.tmp")
         fresh.unlink(missing_ok=True)
         fresh.symlink_to(text)

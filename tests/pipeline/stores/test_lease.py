@@ -74,10 +74,14 @@ def test_of_many_that_begin_together_one_holds_it(objects: Objects) -> None:
     assert (len(held), len(refused)) == (1, 3)
 
 
-def test_one_that_stands_still_is_taken_over(objects: Objects) -> None:
+def test_one_that_stands_still_is_taken_over(objects: Objects, capsys: pytest.CaptureFixture[str]) -> None:
     objects.write_new(LEASE, lease._content(OTHER))
     with leased(objects, MINE):
         assert standing(objects).token == MINE.token
+    said = (
+        f"process 2 on host there has '{objects.address}', or left it: looking for 1 s whether it is at work"
+    )
+    assert said in capsys.readouterr().err
 
 
 def test_one_of_the_same_copy_is_taken_at_once(objects: Objects, monkeypatch: pytest.MonkeyPatch) -> None:
