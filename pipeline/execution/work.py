@@ -102,7 +102,10 @@ class Work(Generic[Identity, Settings]):
 
 
 class Stage(Protocol):
-    """What a file in `pipeline/stages/` provides; one without `plan` is planned by another and only performs."""
+    """What a file in `pipeline/stages/` provides; one without `plan` is planned by another and only performs.
+
+    It may say `SIDE_BY_SIDE = True` of its units: see `threads_of`.
+    """
 
     Identity: type[Any]
     Settings: type[Any]
