@@ -176,20 +176,20 @@ def bring(objects: Objects, root: Path, seen: list[SetFile], address: Address, w
         count, size = len(wanted) + len(lacking), size + sum(one.bytes for one in lacking)
         print(f"bringing {count:,} objects ({size:,} bytes) of {address}", file=sys.stderr)
 
-    def bring_one(one: SetFile) -> None:
-        far = FarObject(objects, one)
-        if one.sha256:
-            bring_whole([(far, files / one.name)])
-            return
-        try:
-            objects.download(one.object, files / one.name)
-        except FileNotFoundError as error:
-            raise far.changed() from error
-
-    at_once(bring_one, wanted)
+    at_once(lambda one: _bring_one(FarObject(objects, one), files / one.name), wanted)
     note(root, str(address), str(objects.address), seen)
     with held(one.path for one in lacking):
         pass
+
+
+def _bring_one(far: FarObject, into: Path) -> None:
+    if far.file.sha256:
+        bring_whole([(far, into)])
+        return
+    try:
+        far.objects.download(far.file.object, into)
+    except FileNotFoundError as error:
+        raise far.changed() from error
 
 
 def _is_same(files: Path, one: SetFile, known: SetFile | None) -> bool:
