@@ -25,6 +25,7 @@ from pipeline.execution.work import (
     Work,
     bytes_read,
     content_fingerprint,
+    share_of,
     stage_module,
     task_of,
     threads_of,
@@ -58,7 +59,7 @@ class RunOptions:
         workers: Worker processes on this machine; None runs in this process.
         scheduler: Address of a Dask scheduler to use instead.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        threads: Threads per unit; None takes what the process may use.
+        threads: Threads per unit; None takes a worker's share of the cores, or what the process may use.
         overwrite: Whether an output of another plan may be removed.
         command: The command that reproduces the run, for the report.
     """
@@ -82,7 +83,8 @@ def open_run(plan: Plan, options: RunOptions) -> RunContext:
         check_search(plan.engine.backend, options.device, plan.engine.options)
     plan = with_brought(plan)
     out = open_output(plan.output).absolute()
-    place = Place(str(out), options.device, options.threads, DATABASE_MEMORY, plan.engine.memory_bytes)
+    threads = share_of(options.threads, options.workers)
+    place = Place(str(out), options.device, threads, DATABASE_MEMORY, plan.engine.memory_bytes)
     resolved = with_absolute_paths(resolve(plan))
     run = RunContext(resolved, out, Ledger(out), place, options.command, moved_sets(resolved, out))
     check_output_apart(run.out, run.sets())

@@ -135,6 +135,21 @@ def stage_module(stage: str) -> Any:
     return registry.load(importlib.import_module("pipeline.stages"), "stage", stage)
 
 
+def share_of(threads: int | None, workers: int | None) -> int | None:
+    """Say how many threads a unit has: as many as are asked for, else a worker's share of the cores.
+
+    Args:
+        threads: What is asked for.
+        workers: Worker processes of this machine; None where there are none.
+
+    Returns:
+        The number; None takes what the process may use.
+    """
+    if threads is not None or workers is None:
+        return threads
+    return max(1, len(os.sched_getaffinity(0)) // max(1, workers))
+
+
 def threads_of(stage: str, allowed: int | None, units: int) -> int:
     """Say how many of a stage's units threads of one process perform side by side.
 

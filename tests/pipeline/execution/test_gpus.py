@@ -8,10 +8,13 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from indexes.errors import RunFailedError
 from pipeline.execution import gpus
 from pipeline.execution.executors import Task, open_executor
+from pipeline.plan import load_plan
+from pipeline.run import RunOptions, open_run
 
 
 @pytest.fixture
@@ -138,3 +141,23 @@ def test_counting_loads_no_torch() -> None:
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[3]).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("workers", "threads", "share"),
+    [(4, None, 4), (3, None, 5), (32, None, 1), (1, None, 16), (None, None, None), (4, 2, 2), (None, 2, 2)],
+)
+def test_workers_share_the_cores_that_they_decode_and_compute_on(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    workers: int | None,
+    threads: int | None,
+    share: int | None,
+) -> None:
+    """Eight workers that each decode on all 128 cores would be a thousand processes."""
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(16)))
+    pool = {"path": str(tmp_path / "pool"), "format": "img2dataset"}
+    said = {"name": "shared", "pool": pool, "splits": {"whole": []}, "output": str(tmp_path / "out")}
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(said))
+    run = open_run(load_plan(tmp_path / "plan.yaml", []), RunOptions(workers=workers, threads=threads))
+    assert run.place.threads == share
