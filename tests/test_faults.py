@@ -382,6 +382,9 @@ FAULTS: dict[int, tuple[str, dict[str, str]]] = {
         "captions of every kind",
         {
             "through a run": f"{_BAD}hostile_captions_come_through_unchanged",
+            "keys with new lines, in lists of them": (
+                "pipeline/splits/test_split_hostile.py::test_captions_come_out_byte_for_byte"
+            ),
             "names in NFC and NFD, side by side": (
                 f"{_READ}readers_image_folder.py::test_names_that_only_look_alike_have_their_own_captions"
             ),
@@ -397,7 +400,34 @@ FAULTS: dict[int, tuple[str, dict[str, str]]] = {
             "on a terminal": f"{_BAD}a_terminal_shows_what_it_would_have_obeyed",
             "of tars' members": f"{_TARS}hostile_captions_come_through_the_members_too",
             "keys of other encodings": f"{_HOSTILE_TARS}keys_of_other_encodings_are_texts",
+            "keys of other encodings in plain headers": (
+                f"{_READ}plain_headers.py::test_names_of_other_encodings_are_plain_too"
+            ),
+            "keys that are too long, or hold what controls a terminal": (
+                f"{_TARS}keys_that_would_be_unsafe_as_paths_are_lost"
+            ),
+            "halves of characters, in texts": (
+                "pipeline/sets/test_columns.py::test_lone_surrogates_become_the_replacement_character"
+            ),
+            "halves of characters, in a sample's json": (
+                "pipeline/webdataset/test_json_uid.py::test_the_uid_is_put_in_and_every_other_byte_stays"
+            ),
+            "halves of characters, in plans": (
+                "pipeline/plan/test_plan_yaml.py::test_refused_with_line_and_column"
+            ),
+            "quotes, tabs and new lines, in CSV": (
+                "pipeline/webdataset/test_csv_lines.py::test_every_path_and_caption_arrives"
+            ),
+            "redirects in other encodings": (
+                f"{_WEB}a_redirect_in_another_encoding_leads_to_what_cannot_be_read"
+            ),
             "quickly": f"{_EMBEDDING}texts.py::test_hostile_captions_are_embedded_quickly",
+            "lists of URLs in other encodings": (
+                f"{_FETCHING}url_lists.py::test_texts_of_other_encodings_are_replaced_in_every_column"
+            ),
+            "selections of nothing, of one row and of one class": (
+                "curation/test_selections_conformance.py::test_pools_of_hardly_anything"
+            ),
             "lists with lines of a hundred megabytes": (
                 f"{_FETCHING}url_lists.py::test_a_line_of_a_hundred_megabytes_is_one_row_that_fails"
             ),

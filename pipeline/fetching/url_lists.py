@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from indexes.errors import DataError
 from pipeline.execution.display.redaction import redact
 from pipeline.files.row_tables import NOTHING, ROWS, bounded_lines, table_rows
+from pipeline.sets.plain_text import text
 
 SUFFIXES = (".parquet", ".csv", ".tsv", ".jsonl", ".txt")
 _URLS = ("url", "image_url", "uri")
@@ -115,9 +116,9 @@ def _arranged(table: pa.Table, path: Path) -> pa.Table:
             f"the list '{path}' has no column of URLs; it has {redact(', '.join(table.column_names[:20]))[:400]}. "
             f"Call it {', '.join(_URLS)}"
         )
-    columns = {"url": table.column(url).cast(pa.string())}
+    columns = {"url": _text(table.column(url))}
     columns["caption"] = (
-        pa.nulls(len(table), pa.string()) if caption is None else table.column(caption).cast(pa.string())
+        pa.nulls(len(table), pa.string()) if caption is None else _text(table.column(caption))
     )
     taken = {*OWN, *columns}
     for name in table.column_names:
@@ -126,8 +127,26 @@ def _arranged(table: pa.Table, path: Path) -> pa.Table:
             while label.lower() in taken:
                 label = f"listed_{label}"
             taken.add(label.lower())
-            columns[label] = table.column(name)
+            columns[label] = _valid(table.column(name))
     return pa.table(columns)
+
+
+def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    binary = pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)
+    return text(column) if binary else _valid(column).cast(pa.string())
+
+
+def _valid(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Replace by U+FFFD what is not UTF-8 in a column of texts.
+
+    Raises:
+        pa.ArrowInvalid: If lists or structs hold such text.
+    """
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        return text(column)
+    return column
 
 
 def _single(names: list[str]) -> list[str]:

@@ -166,7 +166,7 @@ def _elsewhere(answer: http.client.HTTPResponse) -> str:
         raise NotFetchedError("a redirect to nowhere")
     if len(there) > _LONGEST_PLACE:
         raise NotFetchedError("a redirect to an address that is too long")
-    return there.encode("latin-1", "replace").decode("utf-8", "replace")
+    return there.encode("latin-1").decode("utf-8", "replace")
 
 
 def _joined(url: str, there: str) -> str:

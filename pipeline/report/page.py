@@ -81,4 +81,4 @@ def render(findings: Findings) -> bytes:
             quantiles=QUANTILES,
         )
     )
-    return page.encode("utf-8", "replace")
+    return page.encode()

@@ -96,7 +96,7 @@ def grouped(shards: Sequence[Shard], enough: int) -> list[Group]:
 
 
 def _picked(name: str) -> bool:
-    return zlib.crc32(name.encode("utf-8", "surrogateescape")) % 4 == 0
+    return zlib.crc32(name.encode()) % 4 == 0
 
 
 def _numbers(names: Sequence[str]) -> list[int]:

@@ -153,7 +153,7 @@ def _of_tar(path: Path, where: str, table: pa.Table, result: Verification) -> It
             if text:
                 yield f"{where}: {image.name} {text}"
             beside = {"json": json_of(row)}
-            beside |= {"txt": row["caption"].encode("utf-8", "replace")} if row["caption"] is not None else {}
+            beside |= {"txt": row["caption"].encode()} if row["caption"] is not None else {}
             for ending, content in beside.items():
                 member = next(members, None)
                 same = member is not None and member.name == f"{name}.{ending}"

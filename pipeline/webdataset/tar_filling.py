@@ -188,7 +188,7 @@ class TarFilling:
                 self.jsons[how] += 1
                 found.append(content)
             elif of.kinds[kind] == "txt":
-                found.append(captions[sample].encode("utf-8", "surrogatepass"))
+                found.append(captions[sample].encode())
             elif of.kinds[kind] == "cls":
                 found.append(str(numbers[sample]).encode())
             elif own is None or is_unpickled(of.kinds[kind], own):

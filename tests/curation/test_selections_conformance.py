@@ -87,6 +87,16 @@ def test_what_is_not_known_drops(at: Desk, name: str, place: int, gone: float | 
             assert not {row["uid"] for row in blank} & kept.keys(), "NULL and NaN drop"
 
 
+@pytest.mark.parametrize("count", [0, 1, 3], ids=["nothing", "one row", "one class"])
+def test_pools_of_hardly_anything(at: Desk, count: int) -> None:
+    row = {"key": "k1", "caption": "c", "label": "a", "score": 0.6, "other": 0.6, "tags": ["x"], "width": 2}
+    with opened(at, [[row | {"uid": number} for number in range(count)], []]) as pool:
+        for each in EXAMPLES:
+            selection = example(*each, at)
+            assert pool.kept(selection) == pool.oracle(selection), each
+            the_facts_on_record_decide_the_same(pool, selection)
+
+
 def smaller(selection: Selection) -> Selection | None:
     """The same selection of fewer samples, where it has a number to make smaller."""
     names = {each.name for each in fields(selection)}  # type: ignore[arg-type]

@@ -200,7 +200,7 @@ def _write_tar(into: Attempt, number: int, sidecar: pa.Table, spool: Spool, foun
                 tar.add(f"{row['key']}.{one.kind}", spool.read(one.place))
                 tar.add(f"{row['key']}.json", json_of(row))
                 if row["caption"] is not None:
-                    tar.add(f"{row['key']}.txt", row["caption"].encode("utf-8", "replace"))
+                    tar.add(f"{row['key']}.txt", row["caption"].encode())
         tar.close()
     into.add(relative, rows=None)
 

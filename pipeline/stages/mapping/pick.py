@@ -107,7 +107,7 @@ def _work(
         request.split,
         sources_of(run, request.split),
         tuple(output.sha256 for output in run.outputs(names)),
-        bound(request.most, max(1, kept_of_pool(run, request.split))),
+        bound(request.most, kept_of_pool(run, request.split)),
         (number, part.digest, part.skip),
         stored_identity(run, found),
         tuple(

@@ -169,13 +169,18 @@ def test_the_command_says_where_it_is_and_how_to_open_it(
 def test_advice_of_an_atlas_leads_out(sets: Path, cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(umap_layout, "places", flat)
     out = str(sets / "out")
-    few = {"few": [{"random": {"keep": 4}}], "five": [{"random": {"keep": 5}}]}
+    few = {"few": [{"random": {"keep": 4}}], "five": [{"random": {"keep": 5}}], "none": [{"where": "false"}]}
     assert cli("run", str(write_plan(sets, splits=few)))[0] == 0
     code, _, errors = cli("atlas", out, "few")
     assert (code, "name a split with more of them" in errors) == (2, True)
+    code, _, errors = cli("atlas", out, "none")
+    assert (code, "0 samples of none have an image embedding, and an atlas takes at least" in errors) == (
+        2,
+        True,
+    )
     assert cli("atlas", out, "five")[0] == 0
     code, _, errors = cli("atlas", out, "fiv")
-    assert (code, "few, five" in errors) == (2, True)
+    assert (code, "few, five, none" in errors) == (2, True)
     monkeypatch.setattr(umap_layout, "PACKAGE", "no_such_package")
     code, _, errors = cli("atlas", out, "five")
     assert (code, "pip install '.[atlas]'" in errors) == (2, True)

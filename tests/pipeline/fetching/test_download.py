@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hostile_server import Server, hostile_server, picture
 
-from pipeline.fetching import connections
+from pipeline.fetching import connections, web_request
 from pipeline.fetching.host_names import HostNames, look_up
 from pipeline.fetching.limits import Limits, NotFetchedError
 from pipeline.fetching.owners_words import asked_wait, opted_out
@@ -373,3 +373,11 @@ def test_files_may_be_open_as_many_as_there_are_connections(
 
 def test_look_up_lists_each_address_once() -> None:
     assert look_up("127.0.0.1") == ("127.0.0.1",)
+
+
+def test_a_redirect_in_another_encoding_leads_to_what_cannot_be_read() -> None:
+    class Answer:
+        def getheader(self, name: str) -> str:
+            return b"http://x.test/caf\xe9/\xc3\xa9".decode("latin-1")  # as http.client reads headers
+
+    assert web_request._elsewhere(Answer()) == "http://x.test/caf\ufffd/\u00e9"  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -137,3 +138,28 @@ def test_a_path_without_lists_says_what_is_one(tmp_path: Path, name: str) -> Non
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="list of URLs"):
         list_files(tmp_path / name)
+
+
+def not_utf8(*texts: bytes) -> pa.Array:
+    """A column of texts that holds other bytes: Parquet and Arrow do not look."""
+    ends = np.cumsum([0, *map(len, texts)]).astype(np.int32)
+    buffers = [None, pa.py_buffer(ends.tobytes()), pa.py_buffer(b"".join(texts))]
+    return pa.Array.from_buffers(pa.string(), len(texts), buffers)
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.string(), pa.large_string(), pa.binary(), pa.dictionary(pa.int32(), pa.string())], ids=str
+)
+def test_texts_of_other_encodings_are_replaced_in_every_column(tmp_path: Path, kind: pa.DataType) -> None:
+    column = not_utf8(b"http://x.test/caf\xe9", b"plain", b"\xff\xfe")
+    column = column.dictionary_encode() if pa.types.is_dictionary(kind) else column.cast(kind, safe=False)
+    pq.write_table(pa.table({"url": column, "caption": column, "own": column}), tmp_path / "a.parquet")
+    (found,) = tables(tmp_path / "a.parquet")
+    expected = ["http://x.test/caf\ufffd", "plain", "\ufffd\ufffd"]
+    assert found.column("url").to_pylist() == found.column("caption").to_pylist() == expected
+    # Bytes that are meant as such stay what they are.
+    assert found.column("own").to_pylist() == (column.to_pylist() if pa.types.is_binary(kind) else expected)
+    lists = pa.ListArray.from_arrays(pa.array([0, 1, 2, 3], pa.int32()), not_utf8(b"a", b"b", b"\xff"))
+    pq.write_table(pa.table({"url": ["x"] * 3, "own": lists}), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=r"cannot read the list .*Fetch or write the file again"):
+        list(tables(tmp_path / "a.parquet"))

@@ -133,3 +133,12 @@ def test_a_cut_is_noticed(kept: int, tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:kept])
     with pytest.raises(DataError, match="truncated"):
         by_us(path)
+
+
+def test_names_of_other_encodings_are_plain_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.GNU_FORMAT, encoding="latin-1") as tar:
+        for name in ("caf\u00e9.jpg", "plain.jpg"):
+            add(tar, name, b"x")
+    assert by_us(tmp_path / "a.tar") == by_tarfile(tmp_path / "a.tar")
+    assert [name for name, *_ in by_us(tmp_path / "a.tar")] == ["caf\udce9.jpg", "plain.jpg"]
+    assert asked_tarfile(tmp_path / "a.tar", monkeypatch) == 0

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from scored_pools import Pool, Sample
 
@@ -56,6 +56,9 @@ TEXT = st.text(st.characters(codec="utf-8"), max_size=40)
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(captions=st.lists(st.one_of(st.none(), TEXT), min_size=1, max_size=8), key=TEXT)
+@example(captions=["a"], key="new\nline")
+@example(captions=["a"], key="re\rturn")
+@example(captions=["a"], key="back\\slash and \\n")
 def test_captions_come_out_byte_for_byte(tmp_path: Path, captions: list[str | None], key: str) -> None:
     pool = Pool(
         tmp_path, [[Sample(n, (0.0,) * 3, 0, caption, f"{key}{n}") for n, caption in enumerate(captions)]]

@@ -19,6 +19,7 @@ UID = "0123456789abcdef" * 2
         b"{ }",
         b'\xef\xbb\xbf{"a": 2}',
         '{"é": "ü"}'.encode(),
+        b'{"half of a character": "\xed\xb3\xbf"}',
     ],
 )
 def test_the_uid_is_put_in_and_every_other_byte_stays(content: bytes) -> None:
