@@ -27,6 +27,7 @@ from indexes.errors import BadInputError
 from pipeline.projection import umap_layout
 from pipeline.projection.atlas_request import AtlasRequest
 from pipeline.projection.nearest_samples import nearest_samples
+from pipeline.projection.told_columns import CarriedColumns, looked_up
 from pipeline.sets.uids import as_pairs
 
 SPLIT = "combined_pruned"
@@ -252,3 +253,13 @@ def test_what_is_not_installed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(umap_layout, "PACKAGE", "no_such_package")
     with pytest.raises(BadInputError, match="umap-learn, which is not installed"):
         umap_layout.check_installed()
+
+
+def test_columns_of_a_part_without_rows_are_of_their_type(tmp_path: Path) -> None:
+    kinds = pa.schema([("uid", pa.string()), ("words", pa.int32())])
+    pq.write_table(kinds.empty_table(), tmp_path / "part.parquet")
+    measured = CarriedColumns("captions", ("words",), ("captions_words",))
+    for uids in ([], ["0" * 32]):
+        column = pa.chunked_array([pa.array(uids, pa.string())])
+        ((name, found),) = looked_up(column, measured, tmp_path / "part.parquet")
+        assert (name, found.type, found.to_pylist()) == ("captions_words", pa.int32(), [None] * len(uids))
