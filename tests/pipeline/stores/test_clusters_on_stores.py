@@ -60,9 +60,7 @@ def test_machines_without_the_drivers_copy_make_the_same_bytes(
     upload(f"{place}/sets", sets, "pool", "one")
     monkeypatch.setenv("NEARFAR_ROOM", "12kB")  # of either machine: the pool has no room
     here, other = copies_folder(), tmp_path / "a worker's copies"
-    monkeypatch.setattr(
-        "pipeline.run.run_tasks", lambda tasks, workers, scheduler: elsewhere(tasks, here, other)
-    )
+    monkeypatch.setattr("pipeline.run.run_tasks", lambda tasks, *_: elsewhere(tasks, here, other))
     write_plan(sets / "here", sets, f"{place}/out")
     on_store = (f"pool.path={place}/sets/pool", f"benchmarks.one.path={place}/sets/one")
     more = [text for each in on_store for text in ("--set", each)]
@@ -96,7 +94,7 @@ def test_machines_fetch_onto_a_store(
         assert cli("ingest", f"{place}/list.txt", str(tmp_path / "folder"), *options)[0] == 0
         monkeypatch.setattr(
             "pipeline.incoming.lists.run_tasks",
-            lambda tasks, workers, scheduler: elsewhere(tasks, here, other),
+            lambda tasks, *_: elsewhere(tasks, here, other),
         )
         more = ("--scheduler", "tcp://the.test:1")
         assert cli("ingest", f"{place}/list.txt", f"{place}/pool", *options, *more)[0] == 0
