@@ -365,14 +365,18 @@ FAULTS: dict[int, tuple[str, dict[str, str]]] = {
                 f"{_READ}readers_conformance.py::test_an_empty_shard_has_the_schema_of_a_full_one"
             ),
             "a part, searched": "pipeline/stages/test_passes.py::test_an_empty_part_gives_no_block",
-            "a part, on an atlas": "pipeline/atlases/test_atlas.py::test_columns_of_a_part_without_rows_are_of_their_type",
+            "a part, on an atlas": (
+                "pipeline/atlases/test_atlas.py::test_columns_of_a_part_without_rows_are_of_their_type"
+            ),
             "a split": "pipeline/splits/test_emit.py::test_no_rows_are_one_empty_file",
             "a split, which terminal and report say": (
                 f"{_RUNS}class_bad_input.py::test_more_than_is_left_is_counted_or_an_error"
             ),
             "a split, exported": f"{_RUNS}export.py::test_an_empty_split_has_no_tars",
             "a split, on an atlas": "pipeline/atlases/test_atlas.py::test_advice_of_an_atlas_leads_out",
-            "a split's card": "pipeline/dataset_cards/test_dataset_card.py::test_an_empty_split_has_a_card_without_commands",
+            "a split's card": (
+                "pipeline/dataset_cards/test_dataset_card.py::test_an_empty_split_has_a_card_without_commands"
+            ),
         },
     ),
     24: (
