@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import io
@@ -32,7 +33,10 @@ MEMORY, ROOM = "/dev/shm", 4 << 30
 if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK):
     about = os.statvfs(MEMORY)
     if about.f_bavail * about.f_frsize >= ROOM and not about.f_flag & os.ST_NOEXEC:
-        os.environ["TMPDIR"] = tempfile.tempdir = MEMORY
+        os.environ["PYTEST_DEBUG_TEMPROOT"] = MEMORY
+        # What libraries and servers leave lying goes with the process.
+        os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(prefix="nearfar-tests-", dir=MEMORY)
+        atexit.register(shutil.rmtree, tempfile.tempdir, ignore_errors=True)
 
 # How long an example takes says on a busy machine, and of the first one that loads a library, nothing.
 hypothesis.settings.register_profile("unhurried", deadline=None)
@@ -48,7 +52,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Give the memory back; what failed is left to look at. Processes side by side have folders in the first one's."""
-    if exitstatus == 0 and session.config.option.basetemp is None and os.environ.get("TMPDIR") == MEMORY:
+    root = os.environ.get("PYTEST_DEBUG_TEMPROOT")
+    if exitstatus == 0 and session.config.option.basetemp is None and root == MEMORY:
         shutil.rmtree(session.config._tmp_path_factory.getbasetemp(), ignore_errors=True)
 
 

@@ -145,7 +145,6 @@ def test_the_command_says_where_it_is_and_how_to_open_it(
     assert "image" not in columns  # the pool has none
     found = last_object(cli("atlas", out, "core", "--at-most", "20", "--json")[1])
     assert (found["file"], found["samples"], set(found["columns"])) == (str(file), 20, columns)
-    assert cli("verify", out)[0] == 0
     held = file.read_bytes()
     file.write_bytes(held[:-1] + bytes([held[-1] ^ 1]))
     assert cli("verify", out)[0] == 1
