@@ -374,6 +374,15 @@ FAULTS: dict[int, tuple[str, dict[str, str]]] = {
             ),
             "a split, exported": f"{_RUNS}export.py::test_an_empty_split_has_no_tars",
             "a split, on an atlas": "pipeline/atlases/test_atlas.py::test_advice_of_an_atlas_leads_out",
+            "a pool without clusters": (
+                "curation/test_measures_conformance.py::test_density_of_a_pool_without_clusters_is_unknown"
+            ),
+            "nothing to be contrasted with": (
+                "curation/test_target_measures.py::test_a_pair_that_is_contrasted_with_none_but_itself_loses_nothing"
+            ),
+            "nothing to join": "curation/test_copies.py::test_of_nothing_and_of_one_row_nothing_joins",
+            "classes of which none was counted": "curation/test_class_counts.py::test_by_hand",
+            "similarities of an empty set": "curation/test_audit.py::test_gap_of_an_empty_set_has_no_numbers",
             "a split's card": (
                 "pipeline/dataset_cards/test_dataset_card.py::test_an_empty_split_has_a_card_without_commands"
             ),
@@ -390,6 +399,14 @@ FAULTS: dict[int, tuple[str, dict[str, str]]] = {
             "which the terminal and the report say, or a strict rule stops at": (
                 f"{_RUNS}class_bad_input.py::test_more_than_is_left_is_counted_or_an_error"
             ),
+            "more centroids than rows": "indexes/test_kmeans.py::test_bad_input",
+            "fewer rare classes than are to be cut, under a strict rule": (
+                "curation/test_subset_rules.py::test_trim_tail_under_fills_and_says_so_unless_strict"
+            ),
+            "fewer samples of classes, under a strict rule": (
+                "curation/test_subset_rules.py::test_class_subset_under_fills_and_says_so_unless_strict"
+            ),
+            "classes that are not there": "curation/test_class_rules.py::test_class_balance_to_a_histogram",
             "in one line for each split": (
                 "pipeline/report/test_report_headline.py::test_a_split_with_too_little_is_said_in_one_line"
             ),

@@ -38,6 +38,12 @@ def uid(number: int) -> str:
     return f"{number:032x}"
 
 
+@pytest.mark.parametrize("rows", [0, 1])
+def test_of_nothing_and_of_one_row_nothing_joins(rows: int) -> None:
+    to, cosine = joins(np.ones((rows, 4), np.float16), 0.5)
+    assert (to.tolist(), np.isnan(cosine).tolist()) == ([-1] * rows, [True] * rows)
+
+
 @pytest.mark.parametrize("block", [1024, 5])
 def test_fiftyones_published_joins_and_leaks(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     root = os.environ.get("NEARFAR_REAL_DATA")

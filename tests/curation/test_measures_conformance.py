@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import is_dataclass
+from dataclasses import is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -261,6 +261,14 @@ def test_density_is_of_the_whole_pool_and_its_parts_add_up() -> None:
     found = measure.start({}, tables(measure)).apply(block(np.arange(3)))
     assert found["d_inter"].to_pylist() == [0.5, 0.25, 1.0]
     assert found["d_intra"].to_pylist() == [1 - 9.5 / 19, 0.5, 0.75]
+
+
+def test_density_of_a_pool_without_clusters_is_unknown() -> None:
+    measure = measures.parse("density", {})
+    sums = {name: table.slice(0, 0) for name, table in tables(measure).items()}
+    rows = replace(block(np.arange(3)), columns={"clusters.cluster": pa.nulls(3, pa.int32())})
+    found = measure.start({}, sums).apply(rows)
+    assert [found[name].to_pylist() for name in ("d_inter", "d_intra")] == [[None] * 3] * 2
 
 
 def test_sizes_add_up_over_parts() -> None:

@@ -153,3 +153,9 @@ def test_both_fractions_are_of_all_samples() -> None:
             rules.parse("neg-clip-loss", options)
     with pytest.raises(PlanError, match="threshold"):
         rules.parse("norm-sim", {"threshold": -0.1})
+
+
+def test_a_pair_that_is_contrasted_with_none_but_itself_loses_nothing() -> None:
+    pair, none = np.eye(2, 4, dtype=np.float16), np.empty((0, 4), np.float16)
+    found = neg_clip_loss(Batch(pair, pair), Batch(none, none), np.full(2, -1), 0.07)
+    assert found.tolist() == [0.0, 0.0]

@@ -66,6 +66,7 @@ def test_captions_come_out_byte_for_byte(tmp_path: Path, captions: list[str | No
     found = pool.cut([])
     assert found.kept["caption"].to_pylist() == captions
     assert found.kept["key"].to_pylist() == [f"{key}{n}" for n in range(len(captions))]
+    assert b"\r" not in found.files["keys.txt"], "readers of lines take it for an end"
     lines = found.files["keys.txt"].decode().split("\n")
     assert len(lines) == len(captions) + 1
     unescaped = [
