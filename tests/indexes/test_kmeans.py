@@ -189,6 +189,14 @@ def test_euclidean_similarities_are_exact_for_vectors_of_any_length(length: floa
     np.testing.assert_array_equal(found.similarity, products[np.arange(len(sample)), found.cluster])
 
 
+def test_an_empty_block_comes_first_and_changes_nothing() -> None:
+    sample = clustered(1, 60, 32)
+    assigner = nearest_centroids.NearestCentroids(sample[:7], None, ScanOptions())
+    assert len(assigner.find(sample[:0]).column) == 0
+    products = sample.astype(np.float64) @ sample[:7].astype(np.float64).T
+    np.testing.assert_array_equal(assigner.find(sample).column, products.argmax(axis=1))
+
+
 def test_one_assigner_keeps_its_centroids_packed_between_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     laid = []
     lay = nearest_centroids.laid_columns

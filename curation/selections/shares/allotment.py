@@ -77,8 +77,6 @@ class Allotment(Selection):
         self, sizes: Mapping[str, int], first: Mapping[str, float], second: Mapping[str, float], wanted: int
     ) -> dict[str, int]:
         groups = sorted(sizes)
-        if not groups:
-            return {}
         one, other = (np.array([weight[group] for group in groups]) for weight in (first, second))
         share = shares(one, other, self.temperature)
         found = allotted(np.array([sizes[group] for group in groups]), share, wanted, self.balance)
