@@ -95,6 +95,9 @@ def test_pools_of_hardly_anything(at: Desk, count: int) -> None:
             selection = example(*each, at)
             assert pool.kept(selection) == pool.oracle(selection), each
             the_facts_on_record_decide_the_same(pool, selection)
+            if isinstance(getattr(selection, "amount", None), Amount):
+                none = replace(selection, amount=Amount(keep=0))  # type: ignore[type-var, call-arg]
+                assert pool.kept(none) == pool.oracle(none), f"nothing of {each}"
 
 
 def smaller(selection: Selection) -> Selection | None:
