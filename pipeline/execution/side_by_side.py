@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextvars import ContextVar
 from itertools import islice
-from threading import Event
+from threading import Event, Thread, current_thread
 
 from pipeline.execution.tasks import Outcome, Task, perform
 
@@ -43,7 +43,8 @@ class SideBySide:
         self._threads = threads
         self._before = sys.getswitchinterval()
         self._over = Event()
-        self._pool = ThreadPoolExecutor(threads, "nearfar-unit")
+        self._begun: list[Thread] = []
+        self._pool = ThreadPoolExecutor(threads, "nearfar-unit", lambda: self._begun.append(current_thread()))
 
     def run(self, tasks: Iterable[Task]) -> Iterator[tuple[int, Outcome]]:
         """Yield (position, outcome) as completed, taking no task before a thread is free for it."""
@@ -65,6 +66,9 @@ class SideBySide:
         """Let no thread go on, and wait until none does."""
         self._over.set()
         self._pool.shutdown(cancel_futures=True)
+        # A signal that comes while a thread is being started leaves the pool without word of it.
+        for thread in self._begun:
+            thread.join()
         sys.setswitchinterval(self._before)
 
     def _perform(self, task: Task) -> Outcome:

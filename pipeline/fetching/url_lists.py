@@ -93,7 +93,9 @@ def _check_quotes(table: pa.Table, path: Path) -> None:
     between = _CELLS.get(path.suffix.lower())
     if between is None:
         return
-    alone = rf'(?:^|[\n{between}])"?https?://[^\s{between}]+"?\r?(?:[\n{between}]|$)'
+    # What stands between cells is on one side of it at least: a link on a line of its own is what captions have.
+    cell, ends = rf'"?https?://[^\s{between}]+"?', rf"\r?(?:[\n{between}]|$)"
+    alone = rf"{between}{cell}{ends}|(?:^|\n){cell}{between}"
     for column in table.columns:
         wide = column.filter(pc.match_substring(column, "\n"))
         wide = wide.filter(pc.match_substring(wide, between))

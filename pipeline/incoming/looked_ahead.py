@@ -34,15 +34,16 @@ def check_listed(run: RunContext) -> None:
     Raises:
         DataError: If a set that is not cataloged yet is not what is expected, by the names of its files.
     """
-    done = {record.name for record in records(run.out, "catalog")}
-    for name, source in run.sets().items():
-        if source.expect is None or name in done:
+    expecting = {name: (each, each.expect) for name, each in run.sets().items() if each.expect is not None}
+    done = {record.name for record in records(run.out, "catalog")} if expecting else set()
+    for name, (source, expected) in expecting.items():
+        if name in done:
             continue
         listed = getattr(reader_of(str(run.found(name).format)), "listed", None)
         told = [listed(source, shard) for shard in run.shards(name)] if listed else [None]
         if all(one is not None for one in told):
             images = [image for one in told for image in one or ()]
             labels = Counter(label for _, label in images)
-            expect = source.expect.model_dump(mode="json")
+            expect = expected.model_dump(mode="json")
             found = problems_in(labels, (key for key, _ in images), expect, len(images))
             refuse_other_than_expected(f"{name} ({source.path})", found)

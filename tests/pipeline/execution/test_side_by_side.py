@@ -74,6 +74,23 @@ def test_a_task_that_nobody_waits_for_ends(how: str) -> None:
     assert time.monotonic() - began < 20
 
 
+def test_a_thread_is_waited_for_whose_start_a_signal_cut_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`Thread.start` waits for the thread, and a signal ends that; the pool never comes to know of the thread."""
+    Doors.reached = threading.Event()
+    start = threading.Thread.start
+
+    def cut_short(thread: threading.Thread) -> None:
+        start(thread)
+        if thread.name.startswith("nearfar-unit"):
+            Doors.reached.wait()
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", cut_short)
+    with open_executor() as executor, pytest.raises(KeyboardInterrupt):
+        list(executor.run([task("go_on")], threads=2))
+    assert at_work() == []
+
+
 def test_who_is_alone_is_always_wanted() -> None:
     check_wanted()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -59,13 +60,16 @@ def no_column_of_urls(folder: Path, server: Server, command: list[str]) -> Step:
 
 def a_quotation_mark_that_nothing_ends(folder: Path, server: Server, command: list[str]) -> Step:
     """The marks are doubled, and one is put around."""
+    nobody = "http://127.0.0.1:1024/"
     (folder / "list.csv").write_text(
-        f'caption,url\n"x" y,{server.url("/pictures/1.jpg")}\n"z,http://127.0.0.1:1024/\nw,http://127.0.0.1:1024/\n'
+        f'caption,url\n"x" y,{server.url("/pictures/1.jpg")}\n"z,{nobody}\nw" v,{nobody}\n'
     )
 
     def mend(folder: Path, command: list[str]) -> None:
         text = (folder / "list.csv").read_text()
-        (folder / "list.csv").write_text(text.replace('"x" y', '"""x"" y"').replace('"z', '"""z"'))
+        for wrong, right in (('"x" y', '"""x"" y"'), ('"z', '"""z"'), ('w" v', '"w"" v"')):
+            text = text.replace(wrong, right)
+        (folder / "list.csv").write_text(text)
 
     return mend
 
@@ -161,7 +165,7 @@ def test_what_ingest_advises_leads_out(
     follow(tmp_path, command)
     code, out, said = cli(*command)
     assert code == 0, said
-    assert "1 of 1 URLs gave an image" in out
+    assert re.search(r"1 of [13] URLs gave an image", out)
 
 
 @pytest.fixture(scope="module")
