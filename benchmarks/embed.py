@@ -173,7 +173,8 @@ def peak_here(model: Path, tars: Path) -> float:
     ]
     # Not `getrusage`: a process that was started by a large one begins there with the peak of that one.
     said = [Path(f"/proc/{process}/status").read_text() for process in ("self", *children)]
-    return sum(int(text.partition("VmHWM:")[2].split()[0]) for text in said) / 1024
+    # One that has just ended has no memory any more.
+    return sum(int(text.partition("VmHWM:")[2].split()[0]) for text in said if "VmHWM:" in text) / 1024
 
 
 def gpu(model: Path, files: list[bytes], folder: Path, count: int) -> dict[str, Any]:

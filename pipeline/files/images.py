@@ -25,6 +25,7 @@ MAX_BYTES = 64 << 20
 MAX_PIXELS = 1 << 26
 MAX_SCANS = 100
 """A JPEG may go over its pixels again and again, for some bytes each time; encoders make ten scans, or twenty."""
+_SCAN, _PAIRS = 0xDAFF, 1 << 15
 MAX_ASPECT = 200
 """A 1 x 60,000 image is small, but resizing its short side to 224 would take 3 billion pixels."""
 
@@ -145,8 +146,12 @@ def check_scans(content: bytes) -> None:
     Raises:
         ImageRejected: If there are more than `MAX_SCANS`.
     """
-    letters = np.frombuffer(content, np.uint8)  # five times as fast as to count in bytes
-    marked = np.count_nonzero((letters[:-1] == 0xFF) & (letters[1:] == 0xDA))
+    # Pairs of bytes, from each parity, and few at a time: that stays in the caches, and asks for no new memory.
+    marked = 0
+    for odd in (0, 1):
+        pairs = np.frombuffer(content, "<u2", (len(content) - odd) // 2, odd)
+        for first in range(0, len(pairs), _PAIRS):
+            marked += np.count_nonzero(pairs[first : first + _PAIRS] == _SCAN)
     if marked > MAX_SCANS and content.count(b"\xff\xda\x00") > MAX_SCANS:
         raise ImageRejected(f"more than {MAX_SCANS} scans")
 
