@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable
@@ -51,6 +52,7 @@ class RunContext:
     done: dict[str, dict[str, Record]] = field(default_factory=dict)
     _outputs: dict[str, Output] = field(default_factory=dict)
     _listed: dict[str, Json] | None = None
+    _noted: bool = True
     _shards: dict[str, list[Shard]] = field(default_factory=dict)
     _memory: dict[str, Any] = field(default_factory=dict)
 
@@ -93,6 +95,7 @@ class RunContext:
                 found = open_reader(source).shards(source)
                 check_names(found)
                 self._remembered()[name] = {"stamp": stamp, "shards": [shard.to_json() for shard in found]}
+                self._noted = False
             self._shards[name] = found
         return self._shards[name]
 
@@ -105,6 +108,7 @@ class RunContext:
             if "columns" not in known:
                 schema = pa.schema(list(own_columns(self.found(name), shards).items()))
                 known["columns"] = base64.b64encode(schema.serialize()).decode()
+                self._noted = False
             schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(known["columns"])))
             return {field.name: field.type for field in schema}
 
@@ -120,10 +124,10 @@ class RunContext:
     def remember_shards(self) -> None:
         """Write down which shards each set has, so that the next run need not open every file to know."""
         sets = self._remembered()
-        content = json.dumps({"digest": fingerprint(sets), "sets": sets}, sort_keys=True).encode()
-        path = self.out / layout.SHARDS
-        if not path.is_file() or path.read_bytes() != content:
+        if not self._noted or not (self.out / layout.SHARDS).is_file():
+            content = json.dumps({"digest": _digest(sets), "sets": sets}, sort_keys=True).encode()
             write_atomic(self.out, layout.SHARDS, content)
+            self._noted = True
 
     def _remembered(self) -> dict[str, Json]:
         if self._listed is None:
@@ -133,8 +137,9 @@ class RunContext:
                 found = {}
             sets = found.get("sets") if isinstance(found, dict) else None
             # A shard that has other rows than are noted would become another part: what is doubtful is looked at again.
-            whole = isinstance(sets, dict) and found.get("digest") == fingerprint(sets)
+            whole = isinstance(sets, dict) and found.get("digest") == _digest(sets)
             self._listed = sets if whole and sets is not None else {}
+            self._noted = whole
         return self._listed
 
     def known(self, inputs: Iterable[Input]) -> Json:
@@ -181,6 +186,11 @@ class RunContext:
     def path(self, relative: str) -> str:
         """Locate an output of this run."""
         return str(self.out / relative)
+
+
+def _digest(sets: dict[str, Json]) -> str:
+    """sha256 of what is noted of sets; of short JSON, since that of thousands of shards is looked at in each run."""
+    return hashlib.sha256(json.dumps(sets, sort_keys=True).encode()).hexdigest()
 
 
 def digests(records: list[Record], under: str = "") -> list[str]:

@@ -151,7 +151,7 @@ def check_scans(content: bytes) -> None:
     for odd in (0, 1):
         pairs = np.frombuffer(content, "<u2", (len(content) - odd) // 2, odd)
         for first in range(0, len(pairs), _PAIRS):
-            marked += np.count_nonzero(pairs[first : first + _PAIRS] == _SCAN)
+            marked += int(np.count_nonzero(pairs[first : first + _PAIRS] == _SCAN))
     if marked > MAX_SCANS and content.count(b"\xff\xda\x00") > MAX_SCANS:
         raise ImageRejected(f"more than {MAX_SCANS} scans")
 
