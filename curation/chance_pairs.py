@@ -112,16 +112,14 @@ def _levels(similarity: FloatArray, rates: list[float]) -> tuple[ChanceLevel, ..
     highest = [_highest(values, 1 + _may_lie_above(max(rates), count)) for values in groups]
     everything = np.sort(np.concatenate(highest))
     found = [level_at(everything, rate, count) for rate in rates]
-    if similarity.shape[1] < 2 * GROUPS or count in map(len, groups):
-        return tuple(ChanceLevel(rate, at, None) for rate, at in zip(rates, found, strict=True))
-    without = []
-    for number, values in enumerate(groups):
-        rest = np.sort(np.concatenate(highest[:number] + highest[number + 1 :]))
-        without.append([level_at(rest, rate, count - len(values)) for rate in rates])
-    return tuple(
-        ChanceLevel(rate, at, _error(levels))
-        for rate, at, levels in zip(rates, found, zip(*without, strict=True), strict=True)
-    )
+    errors: list[float | None] = [None] * len(rates)
+    if similarity.shape[1] >= 2 * GROUPS and count not in map(len, groups):
+        without = []
+        for number, values in enumerate(groups):
+            rest = np.sort(np.concatenate(highest[:number] + highest[number + 1 :]))
+            without.append([level_at(rest, rate, count - len(values)) for rate in rates])
+        errors = [_error(levels) for levels in zip(*without, strict=True)]
+    return tuple(ChanceLevel(*one) for one in zip(rates, found, errors, strict=True))
 
 
 def _highest(values: FloatArray, most: int) -> FloatArray:

@@ -40,6 +40,7 @@ from pipeline.files.storage import (
     read_file,
     relative_parts,
     remove_file,
+    temporary_name,
     write_atomic,
     write_new,
 )
@@ -165,7 +166,7 @@ def _rename(name: str, source: int, target: int, path: Path) -> None:
 
 def _create_record(publication: Publication, folder: int) -> bool:
     name = record_file(publication.record.name)
-    temporary = f".{name[:100]}.{publication.token}.tmp"
+    temporary = temporary_name(name, publication.token)
     content = dump_record(publication.record)
     write_new(temporary, content, folder)
     failpoint("commit.record_written")

@@ -52,7 +52,7 @@ class RunContext:
     done: dict[str, dict[str, Record]] = field(default_factory=dict)
     _outputs: dict[str, Output] = field(default_factory=dict)
     _listed: dict[str, Json] | None = None
-    _noted: bool = True
+    _noted: bool = True  # whether the file of shards says all of `_listed`
     _shards: dict[str, list[Shard]] = field(default_factory=dict)
     _memory: dict[str, Any] = field(default_factory=dict)
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pipeline.execution import gpus
 from pipeline.execution.dispatch import killed
 from pipeline.execution.tasks import Outcome, Task
+from pipeline.execution.work import share_of
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 _CODE = (
@@ -115,7 +116,7 @@ class WorkerPool:
         self._workers[number].send(position, task)
 
     def _started(self, number: int) -> subprocess.Popen[bytes]:
-        threads = str(max(1, len(os.sched_getaffinity(0)) // self._count))
+        threads = str(share_of(None, self._count))
         environment = dict.fromkeys(_THREAD_VARIABLES, threads) | os.environ  # what the user has set holds
         gpu = self._gpu(number)
         if gpu is not None:

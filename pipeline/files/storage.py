@@ -151,10 +151,15 @@ def write_new(name: str, content: bytes, folder: int) -> None:
         os.close(descriptor)
 
 
+def temporary_name(name: str, token: str = "") -> str:
+    """Call what is being written of a file, by a token or a fresh one, within the 255 bytes of a name."""
+    return f".{name[:50]}.{token or secrets.token_hex(8)}.tmp"
+
+
 def write_atomic(out: Path, relative: str, content: bytes) -> None:
     """Put `content` at `out/relative`: a reader sees the old file or the new one, whole, always."""
     *folders, name = relative_parts(relative)
-    temporary = f".{name[:50]}.{secrets.token_hex(8)}.tmp"
+    temporary = temporary_name(name)
     into = "/".join(folders) or "."
     with output_errors(out / relative, len(content)), open_folder(out, into, create=True) as folder:
         write_new(temporary, content, folder)

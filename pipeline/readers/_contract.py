@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from indexes.errors import DataError
+from pipeline.files.afar.endings import SHARDS
 from pipeline.files.vectors import VectorFile
 from pipeline.sets.plain_text import plain_text
 from pipeline.sets.source import Source
@@ -37,7 +38,6 @@ UNREAD_KINDS = frozenset(
     }
 )
 """Images that nearfar does not decode: they are lost rows, not files that happen to lie there."""
-_SHARDS = frozenset({".tar", ".parquet", ".npy", ".npz"})
 # An image of more bytes than this is not held in memory; it goes to quarantine.
 MAX_IMAGE_BYTES = 128 << 20
 
@@ -101,7 +101,7 @@ def check_names(shards: Sequence[Shard]) -> None:
         DataError: If there is one.
     """
     for shard in shards:
-        named = [shard.name, *(file for file in shard.files if Path(file).suffix.lower() in _SHARDS)]
+        named = [shard.name, *(file for file in shard.files if Path(file).suffix.lower() in SHARDS)]
         odd = next((name for name in named if plain_text(name) != name), None)
         if odd is not None:
             raise DataError(

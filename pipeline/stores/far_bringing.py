@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.execution.failpoints import failpoint
 from pipeline.files.digests import sha256_of
-from pipeline.files.storage import output_errors
+from pipeline.files.storage import output_errors, temporary_name
 from pipeline.stores.at_once import at_once
 from pipeline.stores.far_files import FarObject
 
@@ -45,7 +44,7 @@ def bring_whole(wanted: Sequence[tuple[FarObject, Path]]) -> None:
 
 
 def _begun(far: FarObject, into: Path, stack: contextlib.ExitStack) -> tuple[Path, list[_Piece]]:
-    temporary = into.with_name(f".{into.name[:50]}.{secrets.token_hex(8)}.tmp")
+    temporary = into.with_name(temporary_name(into.name))
     with output_errors(into):
         into.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import random
-import secrets
 import time
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from indexes.errors import BadInputError, OutputError
-from pipeline.files.storage import output_errors
+from pipeline.files.storage import output_errors, temporary_name
 from pipeline.stores.at_once import at_once
 from pipeline.stores.credentials import configuration
 from pipeline.stores.object_states import HeldObject, SeenObject, Version, told_by, version_of
@@ -156,7 +155,7 @@ class Objects:
         """
         with output_errors(into):
             into.parent.mkdir(parents=True, exist_ok=True)
-        temporary = into.with_name(f".{into.name[:50]}.{secrets.token_hex(8)}.tmp")
+        temporary = into.with_name(temporary_name(into.name))
         try:
             with output_errors(into):
                 self._receive(name, temporary)

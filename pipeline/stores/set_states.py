@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from pipeline.files.afar.stand_ins import HELD, target
-from pipeline.files.storage import write_atomic
+from pipeline.files.storage import temporary_name, write_atomic
 from pipeline.stores.object_states import SeenObject
 
 FILES = "files"
@@ -142,8 +142,7 @@ def stand_for(root: Path, file: SetFile) -> Path:
     try:
         path.symlink_to(text)
     except FileExistsError:
-        fresh = path.with_name(f".{path.name[:50]}.{os.getpid()}.tmp")
-        fresh.unlink(missing_ok=True)
+        fresh = path.with_name(temporary_name(path.name))
         fresh.symlink_to(text)
         fresh.replace(path)
     return path
